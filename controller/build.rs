@@ -1,1 +1,3 @@
+//! Bundles the agents that the controller carries.
+
 fn main() {}
