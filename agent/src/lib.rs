@@ -1,4 +1,25 @@
 //! The supervisor of one autonomous coding CLI: the Round (one agent run under defenses), the Loop (`serve`) and
 //! the Witness (`monitor`). Synchronous, no runtime, no network.
+//!
+//! Dependencies point one way: commands -> serve, round, witness, apply -> store, process, provider, host, config -> event.
 
 pub mod event;
+
+pub mod config;
+pub mod store;
+
+pub mod apply;
+pub mod witness;
+
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod output;
+pub mod version;
+
+use std::process::ExitCode;
+
+/// Runs the program with this process's arguments and environment.
+pub fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,95 @@
+//! What a verb can end with: an exit code, or an error with its hint. Prints nothing; `output` does.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The process's exit code; the numbers are contract (docs/commands.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok,
+    /// The operation failed or was refused.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// `mem_loop_persistent`: systemd must not restart.
+    MemLoopPersistent,
+    /// `mem_loop`: systemd restarts on purpose.
+    MemLoop,
+    /// `crash_loop` or `stalled_no_progress`: systemd must not restart.
+    GaveUp,
+    /// The environment is in the way and heals by itself: a held lock, slow git, a full disk.
+    Environment,
+    /// The configuration cannot work until a person changes it.
+    Config,
+    /// Interrupted by a signal.
+    Interrupted,
+}
+
+impl Exit {
+    /// Returns the number the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::MemLoopPersistent => 70,
+            Exit::MemLoop => 71,
+            Exit::GaveUp => 75,
+            Exit::Environment => 76,
+            Exit::Config => 78,
+            Exit::Interrupted => 130,
+        }
+    }
+}
+
+/// A verb's failure, as the person sees it: `error:`, `caused by:` for each source, `hint:`.
+#[derive(Debug)]
+pub struct Error {
+    /// What the process ends with.
+    pub exit: Exit,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// Returns an error that ends the process with `exit`.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Error {
+        Error { exit, message: message.into(), source: None, hint: None }
+    }
+
+    /// Returns an error of kind [`Exit::Failed`].
+    pub fn failed(message: impl Into<String>) -> Error {
+        Error::new(Exit::Failed, message)
+    }
+
+    /// Adds what caused it.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds what the person can do about it.
+    pub fn hinted(mut self, hint: impl Into<String>) -> Error {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns what the person can do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}

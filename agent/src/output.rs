@@ -1,0 +1,70 @@
+//! The only place that prints. stdout is the result, stderr is everything else; a closed stdout is quiet success.
+
+use std::error::Error as _;
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For eyes.
+    Pretty,
+    /// For programs; the contract.
+    Json,
+}
+
+/// Prints text to stdout as it is and flushes.
+///
+/// # Errors
+/// What the write returns; a broken pipe is an error the caller may treat as the end of its work.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints a result as JSON, indented by two, with a final newline.
+///
+/// # Errors
+/// What the write returns.
+pub fn print_json(value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Prints one line to stderr, prefixed with the program's name.
+pub fn note(text: &str) {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "agent-runner: {text}");
+}
+
+/// Prints an error with its causes and its hint to stderr.
+pub fn error(error: &Error) {
+    note(&format!("error: {error}"));
+    let mut source = error.source();
+    while let Some(cause) = source {
+        note(&format!("caused by: {cause}"));
+        source = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        note(&format!("hint: {hint}"));
+    }
+}
+
+/// Returns whether colour belongs on stdout, given `NO_COLOR` and `CLICOLOR_FORCE` as the caller read them.
+pub fn colour(no_color: Option<&str>, force: Option<&str>) -> bool {
+    if no_color.is_some_and(|value| !value.is_empty()) {
+        return false;
+    }
+    force.is_some_and(|value| !value.is_empty() && value != "0") || io::stdout().is_terminal()
+}
+
+/// Prints text to stderr as it is.
+pub fn raw_error(text: &str) {
+    // A closed stderr leaves nobody to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,170 @@
+//! Reading files of lines from the end, so that the cost is what is asked and not the age of the log.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::record::{LINE_MAX, Record};
+
+const CHUNK: u64 = 64 * 1024;
+
+/// The lines of several files, newest first. Empty, unreadable and vanished files count as empty.
+#[derive(Debug)]
+pub struct Lines {
+    /// Files still to come, the newest last.
+    files: Vec<PathBuf>,
+    current: Option<Tail>,
+    bytes_read: u64,
+}
+
+impl Lines {
+    /// Returns the lines of `files` (oldest first, as the layout lists them) from the end of the last one.
+    pub fn new(files: Vec<PathBuf>) -> Lines {
+        Lines { files, current: None, bytes_read: 0 }
+    }
+
+    /// Returns how many bytes have been read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read + self.current.as_ref().map_or(0, |tail| tail.bytes_read)
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(tail) = &mut self.current {
+                if let Some(line) = tail.next_line() {
+                    return Some(line);
+                }
+                self.bytes_read += tail.bytes_read;
+                self.current = None;
+            }
+            let path = self.files.pop()?;
+            self.current = Tail::open(&path).ok();
+        }
+    }
+}
+
+/// Returns the event records of `files` (oldest first), newest first; damaged lines are skipped.
+pub fn records(files: Vec<PathBuf>) -> impl Iterator<Item = Record> {
+    Lines::new(files).filter_map(|line| Record::parse(&line))
+}
+
+#[derive(Debug)]
+struct Tail {
+    file: File,
+    /// Everything from here on is in `pending` or has been returned.
+    start: u64,
+    /// The bytes of `start..`, up to the line returned last.
+    pending: Vec<u8>,
+    bytes_read: u64,
+    ended: bool,
+}
+
+impl Tail {
+    fn open(path: &Path) -> io::Result<Tail> {
+        let file = File::open(path)?;
+        let start = file.metadata()?.len();
+        let mut tail = Tail { file, start, pending: Vec::new(), bytes_read: 0, ended: start == 0 };
+        // The newline that ends the last line separates nothing.
+        if tail.fill() && tail.pending.last() == Some(&b'\n') {
+            tail.pending.pop();
+        }
+        Ok(tail)
+    }
+
+    /// Reads one chunk more; false at the start of the file, and when it shrank underneath.
+    fn fill(&mut self) -> bool {
+        let size = self.start.min(CHUNK);
+        if size == 0 {
+            return false;
+        }
+        let mut chunk = vec![0; usize::try_from(size).unwrap_or_default()];
+        if self.file.read_exact_at(&mut chunk, self.start - size).is_err() {
+            self.start = 0;
+            return false;
+        }
+        self.bytes_read += size;
+        self.start -= size;
+        chunk.append(&mut self.pending);
+        self.pending = chunk;
+        true
+    }
+
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        if self.ended {
+            return None;
+        }
+        let mut searched = 0;
+        loop {
+            let unsearched = self.pending.len() - searched;
+            let newline = self.pending.get(..unsearched)?.iter().rposition(|&byte| byte == b'\n');
+            if let Some(at) = newline {
+                let line = self.pending.split_off(at + 1);
+                self.pending.pop();
+                return Some(line);
+            }
+            searched = self.pending.len();
+            if searched > LINE_MAX {
+                // A line no reader looks at: only its being there matters.
+                self.pending.truncate(1);
+                searched = 1;
+            }
+            if !self.fill() {
+                self.ended = true;
+                return Some(std::mem::take(&mut self.pending));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(contents: &[&str], expected: &[&str]) {
+        let dir = tempfile::tempdir().unwrap();
+        let files: Vec<_> = contents
+            .iter()
+            .enumerate()
+            .map(|(i, text)| {
+                let path = dir.path().join(format!("{i}"));
+                super::super::atomic::replace(&path, text.as_bytes()).unwrap();
+                path
+            })
+            .collect();
+        let lines: Vec<_> = Lines::new(files).map(|line| String::from_utf8(line).unwrap()).collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn lines_come_newest_first_across_files() {
+        check(&["a\nb\n", "", "c\nd"], &["d", "c", "b", "a"]);
+        check(&["\n\nx\n\n"], &["", "x", "", ""]);
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn a_short_answer_reads_little_of_a_long_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        super::super::atomic::replace(&path, "0123456789\n".repeat(100_000).as_bytes()).unwrap();
+        let mut lines = Lines::new(vec![path]);
+        assert_eq!(lines.by_ref().take(10).count(), 10);
+        assert_eq!(lines.bytes_read(), CHUNK);
+    }
+
+    proptest! {
+        #[test]
+        fn backwards_is_the_reverse_of_forwards(sizes in prop::collection::vec(0usize..70_000, 0..6)) {
+            let lines: Vec<String> = sizes.iter().map(|size| "x".repeat(*size)).collect();
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let expected: Vec<&str> = lines.iter().rev().map(String::as_str).collect();
+            check(&[&text], &expected);
+        }
+    }
+}

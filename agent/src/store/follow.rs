@@ -1,0 +1,224 @@
+//! Reading what is new: a byte offset per file, carried from poll to poll and, as a cursor, across processes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::LINE_MAX;
+
+const CHUNK: usize = 256 * 1024;
+
+/// The place behind one line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The file's name below the log dir.
+    pub file: String,
+    /// The offset of the byte behind the line.
+    pub offset: u64,
+}
+
+/// One whole line, without its newline, and the place behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The line's bytes.
+    pub bytes: Vec<u8>,
+    /// Where to go on after it.
+    pub cursor: Cursor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    inode: u64,
+    offset: u64,
+}
+
+/// What a follower has read of each file: a smaller or replaced file starts again at 0, an unseen one at 0, a
+/// missing one keeps its place.
+#[derive(Debug, Clone, Default)]
+pub struct Follower {
+    places: BTreeMap<String, Place>,
+    bytes_read: u64,
+}
+
+impl Follower {
+    /// Returns a follower that starts with the first byte of every file.
+    pub fn from_start() -> Follower {
+        Follower::default()
+    }
+
+    /// Returns a follower that starts behind the last whole line of every file there is.
+    pub fn from_end(files: &[PathBuf]) -> Follower {
+        let mut follower = Follower::default();
+        for path in files {
+            if let (Some(name), Ok(file)) = (name_of(path), File::open(path))
+                && let Ok(meta) = file.metadata()
+            {
+                let offset = last_line_end(&file, meta.len()).unwrap_or_default();
+                follower.places.insert(name, Place { inode: meta.ino(), offset });
+            }
+        }
+        follower
+    }
+
+    /// Returns a follower that goes on behind `cursor`: earlier files are done, later ones new.
+    pub fn from_cursor(files: &[PathBuf], cursor: &Cursor) -> Follower {
+        let mut follower = Follower::default();
+        for path in files {
+            let (Some(name), Ok(meta)) = (name_of(path), path.metadata()) else { continue };
+            let offset = match name.cmp(&cursor.file) {
+                std::cmp::Ordering::Less => meta.len(),
+                std::cmp::Ordering::Equal => cursor.offset,
+                std::cmp::Ordering::Greater => continue,
+            };
+            follower.places.insert(name, Place { inode: meta.ino(), offset });
+        }
+        follower
+    }
+
+    /// Sets the place in one file, as after a replay that stopped there.
+    pub fn set(&mut self, path: &Path, offset: u64) {
+        if let (Some(name), Ok(meta)) = (name_of(path), path.metadata()) {
+            self.places.insert(name, Place { inode: meta.ino(), offset });
+        }
+    }
+
+    /// Returns how many bytes have been read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// Hands every new whole line of `files` (in their order) to `each`; a torn last line waits for its end.
+    ///
+    /// # Errors
+    /// When an existing file cannot be read; what was handed out stays handed out.
+    pub fn poll(&mut self, files: &[PathBuf], mut each: impl FnMut(Line)) -> io::Result<()> {
+        for path in files {
+            let Some(name) = name_of(path) else { continue };
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let meta = file.metadata()?;
+            let known = self.places.get(&name).copied().unwrap_or(Place { inode: meta.ino(), offset: 0 });
+            let replaced = known.inode != meta.ino() || meta.len() < known.offset;
+            let mut place = Place { inode: meta.ino(), offset: if replaced { 0 } else { known.offset } };
+            let read = self.read_from(&file, &name, &mut place, &mut each);
+            self.places.insert(name, place);
+            read?;
+        }
+        Ok(())
+    }
+
+    fn read_from(
+        &mut self,
+        file: &File,
+        name: &str,
+        place: &mut Place,
+        each: &mut impl FnMut(Line),
+    ) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        let mut bytes: Vec<u8> = Vec::new();
+        // How long the line is so far; its bytes are kept up to what a reader looks at.
+        let mut length = 0;
+        loop {
+            let count = file.read_at(&mut chunk, place.offset + length)?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.bytes_read += count as u64;
+            for piece in chunk.get(..count).unwrap_or_default().split_inclusive(|&byte| byte == b'\n') {
+                length += piece.len() as u64;
+                let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+                if bytes.len() <= LINE_MAX {
+                    bytes.extend_from_slice(text);
+                }
+                if text.len() < piece.len() {
+                    place.offset += std::mem::take(&mut length);
+                    let cursor = Cursor { file: name.to_owned(), offset: place.offset };
+                    each(Line { bytes: std::mem::take(&mut bytes), cursor });
+                }
+            }
+        }
+    }
+}
+
+fn name_of(path: &Path) -> Option<String> {
+    path.file_name().and_then(|name| name.to_str()).map(str::to_owned)
+}
+
+/// Returns the offset behind the last newline; 0 when the last megabyte has none.
+fn last_line_end(file: &File, length: u64) -> io::Result<u64> {
+    let size = length.min(LINE_MAX as u64);
+    let mut tail = vec![0; usize::try_from(size).unwrap_or_default()];
+    file.read_exact_at(&mut tail, length - size)?;
+    let newline = tail.iter().rposition(|&byte| byte == b'\n');
+    Ok(newline.map_or(0, |at| length - size + at as u64 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::event_log::append_line;
+
+    fn poll(follower: &mut Follower, files: &[PathBuf]) -> Vec<String> {
+        let mut lines = Vec::new();
+        follower.poll(files, |line| lines.push(String::from_utf8(line.bytes).unwrap())).unwrap();
+        lines
+    }
+
+    #[test]
+    fn a_poll_returns_whole_new_lines_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = vec![dir.path().join("events-2026-01.jsonl"), dir.path().join("events-2026-02.jsonl")];
+        let mut follower = Follower::from_start();
+        assert!(poll(&mut follower, &files).is_empty());
+        append_line(&files[0], b"a\nb\nto").unwrap();
+        assert_eq!(poll(&mut follower, &files), ["a", "b"]);
+        std::io::Write::write_all(&mut File::options().append(true).open(&files[0]).unwrap(), b"rn\n")
+            .unwrap();
+        append_line(&files[1], b"c\n").unwrap();
+        assert_eq!(poll(&mut follower, &files), ["torn", "c"]);
+        assert!(poll(&mut follower, &files).is_empty());
+    }
+
+    #[test]
+    fn truncated_and_replaced_files_start_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = vec![dir.path().join("events-2026-01.jsonl")];
+        append_line(&files[0], b"a\nb\n").unwrap();
+        let mut follower = Follower::from_end(&files);
+        assert!(poll(&mut follower, &files).is_empty());
+        File::options().write(true).open(&files[0]).unwrap().set_len(0).unwrap();
+        append_line(&files[0], b"c\n").unwrap();
+        assert_eq!(poll(&mut follower, &files), ["c"]);
+        crate::store::atomic::replace(&files[0], b"longer than before\n").unwrap();
+        assert_eq!(poll(&mut follower, &files), ["longer than before"]);
+    }
+
+    #[test]
+    fn a_cursor_goes_on_where_another_process_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = vec![dir.path().join("events-2026-01.jsonl"), dir.path().join("events-2026-02.jsonl")];
+        append_line(&files[0], b"a\n").unwrap();
+        append_line(&files[1], b"b\nc\n").unwrap();
+        let mut cursors = Vec::new();
+        Follower::from_start().poll(&files, |line| cursors.push(line.cursor)).unwrap();
+        let mut follower = Follower::from_cursor(&files, &cursors[1]);
+        assert_eq!(poll(&mut follower, &files), ["c"]);
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_and_the_next_one_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = vec![dir.path().join("events-2026-01.jsonl")];
+        append_line(&files[0], &[vec![b'x'; 3 * LINE_MAX], b"\nnext\n".to_vec()].concat()).unwrap();
+        let lines = poll(&mut Follower::from_start(), &files);
+        assert!(lines[0].len() <= LINE_MAX + CHUNK);
+        assert_eq!(lines[1], "next");
+    }
+}

@@ -1,0 +1,4 @@
+//! The Witness: detectors over what the log and the host say, alerts with a beginning and an end, auto-stop.
+
+pub mod alert;
+pub mod stream;

@@ -1,0 +1,93 @@
+//! The stream a controller follows: `agent-runner monitor --mode stream`, one JSON object per line.
+//!
+//! It reads only: detectors are evaluated, nothing is written and nothing is stopped. At least once: after a
+//! reconnect with `--cursor` the events behind the cursor come again; the cursor identifies each.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::alert::Alert;
+use crate::store::follow::Cursor;
+
+/// Seconds between two lines at most.
+pub const HEARTBEAT_S: u64 = 10;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StreamLine {
+    /// The first line.
+    Hello(Hello),
+    /// One event of the log, as it was written, and the place behind it.
+    Event {
+        /// The place behind it.
+        cursor: Cursor,
+        /// The whole line as an object, `ts` and `event` included.
+        event: Value,
+    },
+    /// An alert begins, or was already firing when the stream began.
+    Alert {
+        /// What distinguishes it from other alerts of its detector.
+        identity: String,
+        /// The alert.
+        alert: Alert,
+    },
+    /// An alert is over.
+    Resolved {
+        /// The detector.
+        detector: String,
+        /// As in [`StreamLine::Alert`].
+        identity: String,
+        /// Seconds it fired.
+        firing_for_s: i64,
+    },
+    /// The project's state, at the start and whenever it changed.
+    State(State),
+    /// Nothing happened; the host lives.
+    Heartbeat {
+        /// The host's clock, as an event's `ts`.
+        at: String,
+    },
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::version::PROTOCOL`].
+    pub protocol: u32,
+    /// The agent's release.
+    pub version: String,
+    /// The project's name.
+    pub project: String,
+    /// The kernel's boot id; a change means a reboot.
+    pub boot_id: String,
+    /// The host's clock, as an event's `ts`.
+    pub at: String,
+    /// Whether a monitor on the host does the auto-stop itself.
+    pub monitor_active: bool,
+    /// Detectors that may stop the service here, as the project's configuration says.
+    pub auto_stop_on: Vec<String>,
+}
+
+/// The project's state in a few fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Whether the service runs.
+    pub active: bool,
+    /// The newest round's number.
+    pub round_num: Option<i64>,
+    /// Its phase.
+    pub phase: Option<String>,
+    /// Whether it is in progress.
+    pub running: bool,
+    /// When it started or, when it is over, ended; as an event's `ts`.
+    pub since: Option<String>,
+    /// How the last finished round ended.
+    pub last_exit_code: Option<i64>,
+    /// How long it took, in seconds.
+    pub last_duration_s: Option<f64>,
+    /// Percent of the log dir's disk in use.
+    pub disk_used_pct: Option<f64>,
+    /// Until when the provider throttles, as an event's `ts`.
+    pub throttled_until: Option<String>,
+}
