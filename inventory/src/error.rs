@@ -1,0 +1,172 @@
+//! What can be wrong with an inventory file, said so that a person can fix it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// How many problems of one file are written out; the rest is counted.
+const SHOWN: usize = 25;
+
+/// Why an inventory could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is larger than an inventory may be.
+    #[error("{} has more than {limit} bytes, which is the most an inventory may have", path.display())]
+    TooLarge {
+        /// The file asked for.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The file was read and is wrong.
+    #[error("{0}")]
+    Invalid(Problems),
+}
+
+/// Everything found wrong in one file, in the order of the file; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn new(mut list: Vec<Problem>) -> Self {
+        list.sort_by_key(|problem| (problem.line, problem.column));
+        list.dedup();
+        Self(list)
+    }
+
+    /// The problems, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().take(SHOWN).enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        if let Some(more) = self.0.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            write!(f, "\nand {more} more problems in this file")?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong: a lower-case fragment.
+    pub message: String,
+    /// What to do about it, if that is known.
+    pub hint: Option<String>,
+    pub(crate) excerpt: Excerpt,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        writeln!(f, "{}:{}:{}: {}", self.path.display(), self.line, self.column, self.message)?;
+        writeln!(f, "{gutter} |")?;
+        writeln!(f, "{number} | {}", self.excerpt.text)?;
+        write!(f, "{gutter} | {}", self.excerpt.caret())?;
+        match &self.hint {
+            Some(hint) => write!(f, " {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A piece of text with the part that is meant: what a caret line is drawn under.
+///
+/// Control characters are replaced, so that a hostile file cannot write to the terminal; a long line is cut to a
+/// window around the part that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Excerpt {
+    pub(crate) text: String,
+    before: usize,
+    width: usize,
+}
+
+/// Widest excerpt in characters.
+const WINDOW: usize = 140;
+
+impl Excerpt {
+    /// Cuts `line`, of which the bytes `start..end` are meant.
+    pub(crate) fn new(line: &str, start: usize, end: usize) -> Self {
+        let chars = |upto: usize| line.char_indices().take_while(|(at, _)| *at < upto).count();
+        let (before, upto) = (chars(start), chars(end));
+        let skip = if before > WINDOW / 2 && line.chars().count() > WINDOW { before - WINDOW / 2 } else { 0 };
+        let shown: String = line.chars().skip(skip).take(WINDOW).map(printable).collect();
+        let lead = if skip > 0 { "…" } else { "" };
+        let tail = if line.chars().count() > skip + WINDOW { "…" } else { "" };
+        let before = before - skip + lead.chars().count();
+        let room = (shown.chars().count() + lead.chars().count()).saturating_sub(before).max(1);
+        let width = upto.saturating_sub(before + skip - lead.chars().count()).clamp(1, room);
+        Self { text: format!("{lead}{shown}{tail}"), before, width }
+    }
+
+    /// The line of carets to put below the text.
+    pub(crate) fn caret(&self) -> String {
+        format!("{}{}", " ".repeat(self.before), "^".repeat(self.width))
+    }
+}
+
+fn printable(letter: char) -> char {
+    match letter {
+        '\t' => ' ',
+        control if control.is_control() => '\u{fffd}',
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caret_stands_under_what_is_meant() {
+        let excerpt = Excerpt::new("pis & !pi3.lan", 7, 14);
+        assert_eq!(excerpt.text, "pis & !pi3.lan");
+        assert_eq!(excerpt.caret(), "       ^^^^^^^");
+    }
+
+    #[test]
+    fn a_caret_counts_characters_and_not_bytes() {
+        let excerpt = Excerpt::new("ää = bü", 7, 10);
+        assert_eq!(excerpt.caret(), "     ^^");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_caret_and_cannot_move_the_cursor() {
+        let line = format!("{}\u{1b}[2J{}", "x".repeat(1000), "y".repeat(1000));
+        let excerpt = Excerpt::new(&line, 1000, 1004);
+        assert!(excerpt.text.chars().count() <= WINDOW + 2);
+        assert!(!excerpt.text.contains('\u{1b}'));
+        let under: String = excerpt.text.chars().skip(excerpt.before).take(excerpt.width).collect();
+        assert_eq!(under, "\u{fffd}[2J");
+    }
+
+    #[test]
+    fn a_caret_past_the_end_is_one_wide() {
+        assert_eq!(Excerpt::new("abc", 3, 3).caret(), "   ^");
+    }
+}

@@ -1,0 +1,1 @@
+//! The settings that OpenSSH's own client configuration gives a host.
