@@ -3,6 +3,7 @@
 pub mod probe;
 
 pub mod manifest;
+pub mod overlay;
 pub mod rollout;
 
 pub mod host;

@@ -7,3 +7,4 @@ pub mod fold;
 
 pub mod auto_stop;
 pub mod streams;
+pub mod watch;

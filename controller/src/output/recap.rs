@@ -6,6 +6,7 @@ use agent_runner_inventory::fold_names;
 use serde::Serialize;
 
 use crate::error::HostBits;
+use crate::ssh::SshError;
 
 /// The most lines of a failed host's output that are repeated at the end.
 pub const TAIL_LINES: usize = 20;
@@ -93,6 +94,19 @@ impl HostResult {
         self.tail = lines.get(from..).unwrap_or_default().join("\n");
         self
     }
+}
+
+/// Returns the result of a host that could not be reached, or on which something failed.
+pub fn of_ssh_error(host: &str, error: &SshError) -> HostResult {
+    let status = if error.unreachable() { Status::Unreachable } else { Status::Failed };
+    let text = error.to_string();
+    let mut message = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text).to_owned();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let _ = write!(message, ": {cause}");
+        source = cause.source();
+    }
+    HostResult::new(host, status, message).hinted(error.hint().unwrap_or_default())
 }
 
 /// Every host's result.
