@@ -1,0 +1,3 @@
+//! Real hosts by hand.
+
+fn main() {}
