@@ -1,6 +1,7 @@
 //! Real hosts by hand: boots them and shows how to reach them, or removes what runs left.
 
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +10,6 @@ use agent_runner_tests::skip::Unavailable;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::os::fd::AsFd as _;
 
 const USAGE: &str = "usage: lab up NUMBER | lab down\n\
     up    boots so many hosts and keeps them until Ctrl-C or `lab down`\n\
@@ -49,24 +49,23 @@ fn up(number: usize) -> anyhow::Result<()> {
         Unavailable::Missing(reason) => anyhow::anyhow!(reason),
         Unavailable::Failed(error) => error,
     })?;
-    let home = tempfile::tempdir()?;
-    let config = lab.write_ssh_config(home.path())?;
+    let home = lab.folder().join("home");
+    let config = lab.write_ssh_config(&home)?;
     for host in lab.hosts() {
         say(&format!("{}  {}@{}\n", host.name(), host.user(), host.address()));
     }
     let first = lab.hosts().first().map_or("", |host| host.name());
     say(&format!("ssh -F {} {first}\n", config.display()));
-    say(&format!("HOME={} is a home from which every host is reached by its name\n", home.path().display()));
+    say(&format!("HOME={} is a home from which every host is reached by its name\n", home.display()));
     say("Ctrl-C takes them down\n");
-    let folder = lab.known_hosts();
-    wait_for_end(&ended, &folder)?;
+    wait_for_end(&ended, &lab.folder())?;
     lab.down()
 }
 
 /// Returns after a signal, or when another process took the run down.
-fn wait_for_end(ended: &SignalFd, file_of_run: &Path) -> anyhow::Result<()> {
+fn wait_for_end(ended: &SignalFd, folder_of_run: &Path) -> anyhow::Result<()> {
     const LOOK_EVERY_MS: u16 = 500;
-    while file_of_run.exists() {
+    while folder_of_run.exists() {
         match poll(&mut [PollFd::new(ended.as_fd(), PollFlags::POLLIN)], LOOK_EVERY_MS) {
             Ok(0) | Err(nix::errno::Errno::EINTR) => {}
             Ok(_) => break,

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use agent_runner_tests::fake_agent::{self, Mode};
 use agent_runner_tests::lab::{Host, HostOptions, Lab, Sudo, runs};
 use agent_runner_tests::run::{checked, run};
 use agent_runner_tests::skip::or_skip;
@@ -162,6 +162,22 @@ fn a_client_with_a_throw_away_home_reaches_the_hosts_by_name() {
 }
 
 #[test]
+fn the_scripted_agent_works_on_a_host() {
+    let Some(lab) = or_skip(Lab::up(1)) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    host.put("/home/ops/.local/bin/claude", fake_agent::SCRIPT.as_bytes(), 0o755).unwrap();
+    says(host, "git init --quiet work");
+    says(host, "cd work && ~/.local/bin/claude -p < /dev/null");
+    assert_eq!(says(host, "git -C work log --format=%s"), "work: step 1");
+    says(host, &fake_agent::mode_command("/home/ops/work", &[Mode::Auth, Mode::Work]));
+    let failed = host.ssh("cd work && ~/.local/bin/claude -p < /dev/null").unwrap();
+    assert_eq!(failed.code(), 1);
+    assert!(failed.stdout.contains("\"api_error_status\":401"), "{}", failed.stdout);
+    says(host, "cd work && ~/.local/bin/claude -p < /dev/null");
+    assert_eq!(says(host, "git -C work rev-list --count HEAD"), "2");
+}
+
+#[test]
 fn nothing_stays_of_a_run_that_ends() {
     let Some(lab) = or_skip(Lab::up(2)) else { return };
     let id = lab.id().to_owned();
@@ -201,5 +217,4 @@ fn lab_without_a_verb_explains_itself() {
     let output = run(&mut Command::new(env!("CARGO_BIN_EXE_lab")), wait::DEADLINE).unwrap();
     assert_eq!(output.code(), 2);
     assert!(output.stdout.starts_with("usage: lab up NUMBER"));
-    assert!(Path::new(env!("CARGO_BIN_EXE_lab")).is_file());
 }

@@ -137,6 +137,7 @@ impl Host {
             place.push(part);
             if !place.exists() {
                 fs::create_dir(&place).with_context(|| place.display().to_string())?;
+                fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
                 chown(&place, Some(UID), Some(UID))?;
             }
         }

@@ -92,7 +92,11 @@ impl Disk {
     }
 
     fn file(&self, path: &str, text: &str) -> anyhow::Result<()> {
-        fs::write(self.root().join(path), text).with_context(|| format!("cannot write {path} of a host"))
+        let place = self.root().join(path);
+        // Whatever umask the tests run with.
+        fs::write(&place, text)
+            .and_then(|()| fs::set_permissions(&place, fs::Permissions::from_mode(0o644)))
+            .with_context(|| format!("cannot write {path} of a host"))
     }
 }
 

@@ -11,24 +11,21 @@ done
 
 # A process of a namespace that cannot be seen from here is listed as 0.
 members() { [ -z "$groups" ] || find $groups -name "$1" -prune -o -name cgroup.procs -exec cat {} + 2>/dev/null | grep -vx 0 | sort -un; }
-gone() { # tries, group to leave out
-    tries=$1
-    while [ -n "$(members "$2")" ]; do
-        [ "$tries" -gt 0 ] || return 1
+# Signals until nobody is left: a process may just have been born. Group to leave out, signal, tries.
+end() {
+    tries=$3
+    while pids=$(members "$1") && [ -n "$pids" ] && [ "$tries" -gt 0 ]; do
+        for pid in $pids; do kill "-$2" "$pid" 2>/dev/null; done
         tries=$((tries - 1))
         sleep 0.05
     done
 }
 
-# The hosts first, at once: they are thrown away. Their nspawn then tidies up after itself.
-for pid in $(members supervisor); do kill -KILL "$pid" 2>/dev/null; done
-gone 60 none || {
-    for pid in $(members none); do kill -TERM "$pid" 2>/dev/null; done
-    gone 40 none
-} || {
-    for pid in $(members none); do kill -KILL "$pid" 2>/dev/null; done
-    gone 200 none
-}
+# The hosts first, at once: they are thrown away. Their nspawn gets time to tidy up after itself (0 only looks).
+end supervisor KILL 40
+end none 0 30
+end none TERM 10
+end none KILL 200
 
 # The deepest mounts first; lazily only what somebody keeps busy.
 grep " $base/" /proc/self/mounts | cut -d ' ' -f 2 | sort -r | while read -r point; do

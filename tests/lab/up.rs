@@ -69,6 +69,12 @@ impl Lab {
         self.id.as_str()
     }
 
+    /// A folder that goes with the run: for what must not outlive it, however it ends.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.id.folder()
+    }
+
     /// The private key that may log in as the user and as root.
     #[must_use]
     pub fn key(&self) -> &Path {
