@@ -7,3 +7,4 @@ pub mod overlay;
 pub mod rollout;
 
 pub mod host;
+pub mod run;

@@ -1,11 +1,14 @@
 //! The live fleet view on a terminal: a table that stays at the bottom while lines scroll above it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// The most rows that are drawn; the rest is counted in a last one.
 const ROWS: usize = 24;
+
+/// The shortest time between two drawings.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A table under scrolling lines. Drawn on stderr; removed by [`Live::finish`].
 #[derive(Debug, Default)]
@@ -53,5 +56,19 @@ impl Live {
     }
 }
 
-/// How often a live table is drawn anew at most.
-pub const REDRAW: Duration = Duration::from_millis(250);
+/// Keeps a live table from being drawn more often than a person can read.
+#[derive(Debug, Default)]
+pub struct Redraw {
+    last: Option<Instant>,
+}
+
+impl Redraw {
+    /// Returns whether it is time, and if so counts from now.
+    pub fn is_due(&mut self) -> bool {
+        let due = self.last.is_none_or(|last| last.elapsed() >= PAUSE);
+        if due {
+            self.last = Some(Instant::now());
+        }
+        due
+    }
+}
