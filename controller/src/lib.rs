@@ -9,7 +9,10 @@ pub mod output;
 
 pub mod ssh;
 
+pub mod connection;
 pub mod fanout;
+pub mod last_run;
+pub mod targets;
 
 pub mod bundle;
 pub mod deploy;

@@ -1,0 +1,15 @@
+//! The SSH room against real OpenSSH servers on loopback.
+#![expect(clippy::unwrap_used, reason = "test support fails by panicking")]
+
+mod support;
+
+/// What runs on a host.
+mod commands;
+/// Whose key we show.
+mod credentials;
+/// Whose key the host shows, and whose is recorded.
+mod host_keys;
+/// Hosts that are down, silent or overloaded, and the way to them.
+mod reach;
+/// Files on their way to a host.
+mod uploads;
