@@ -6,9 +6,12 @@
 pub mod event;
 
 pub mod config;
+pub mod host;
+pub mod process;
 pub mod store;
 
 pub mod apply;
+pub mod service;
 pub mod witness;
 
 pub mod cli;
