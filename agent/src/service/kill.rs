@@ -85,7 +85,6 @@ fn kill_processes(project: &Project) -> Result<(), ServiceError> {
 
 /// Returns the round that holds the project's lock, when it is alive and its start time is on record.
 pub(super) fn running_round(project: &Project) -> Option<Identity> {
-    let holder = holder::read(&project.layout)?;
-    let identity = Identity { pid: holder.pid, create_time: holder.create_time };
+    let identity = holder::read(&project.layout).usable()?.round();
     (identity.create_time.is_some() && identity.is_alive()).then_some(identity)
 }

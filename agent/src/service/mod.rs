@@ -17,10 +17,10 @@ pub mod linger;
 mod start;
 mod stop;
 
-pub use account::Account;
+pub use account::{Account, Acting};
 pub use kill::{cancel, kill};
 pub use mode::{Facts, Mode, mode};
 pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
 pub use status::{Status, running, status};
-pub use stop::{STOP_WAIT, stop};
+pub use stop::{STOP_WAIT, ServiceError, stop};
