@@ -30,8 +30,10 @@ pub struct InstallArgs {
 pub fn run(ctx: &Ctx, args: InstallArgs) -> Result<Exit, Error> {
     let account = if args.system {
         ctx.sudo_account().ok_or_else(|| {
-            Error::failed("a unit of the system is installed by root, called through sudo by the account it runs as")
-                .hinted("sudo agent-runner install --system")
+            Error::failed(
+                "a unit of the system is installed by root, called through sudo by the account it runs as",
+            )
+            .hinted("sudo agent-runner install --system")
         })?
     } else {
         ctx.account()

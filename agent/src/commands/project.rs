@@ -5,7 +5,8 @@ use std::io;
 
 use super::Ctx;
 use crate::cli::printed;
-use crate::config::Config;
+use crate::config::ConfigError;
+use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::service::install::InstallError;
@@ -28,7 +29,7 @@ pub(super) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
         let text = format!("{} is not called agent-runner.toml", ctx.config.display());
         return Err(Error::new(Exit::Config, text).hinted("this verb addresses a project by its folder"));
     }
-    let loaded = Config::load(&ctx.config, Some(&account.home)).map_err(super::config_error)?;
+    let loaded = Config::load(&ctx.config, Some(&account.home)).map_err(|error| broken_config(&error))?;
     let project = Project::of(&loaded.config, account);
     Project::check_name(&project.name).map_err(|error| Error::failed(error.to_string()))?;
     Ok(project)
@@ -39,7 +40,8 @@ pub(super) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
 /// # Errors
 /// When the kernel does not tell.
 pub(super) fn program(ctx: &Ctx) -> Result<std::path::PathBuf, Error> {
-    ctx.stable_program().map_err(|error: io::Error| Error::failed("asking for this program's path").caused_by(error))
+    ctx.stable_program()
+        .map_err(|error: io::Error| Error::failed("asking for this program's path").caused_by(error))
 }
 
 /// Prints a service's state.
@@ -91,6 +93,14 @@ pub(super) fn not_installed(error: InstallError) -> Error {
     }
 }
 
+fn broken_config(error: &ConfigError) -> Error {
+    let failed = Error::new(Exit::Config, format!("config error: {error}"));
+    match error.hint() {
+        Some(hint) => failed.hinted(hint),
+        None => failed,
+    }
+}
+
 fn pretty(name: &str, status: &Status) -> String {
     let mut text = String::new();
     let state = if status.active { "active" } else { "inactive" };
@@ -104,7 +114,11 @@ fn pretty(name: &str, status: &Status) -> String {
         line(&mut text, "pid", &pid.to_string());
     }
     if let Some(uptime) = status.uptime_s.filter(|_| status.active) {
-        line(&mut text, "uptime", &format!("{}h {:02}m {:02}s", uptime / 3600, uptime / 60 % 60, uptime % 60));
+        line(
+            &mut text,
+            "uptime",
+            &format!("{}h {:02}m {:02}s", uptime / 3600, uptime / 60 % 60, uptime % 60),
+        );
     }
     if let Some(unit) = &status.unit_file {
         line(&mut text, "unit", unit);

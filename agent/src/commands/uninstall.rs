@@ -27,7 +27,10 @@ pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
     }
     output::note("the units belong to the system; run:");
     for (path, unit) in system {
-        output::raw_error(&format!("  sudo systemctl disable --now '{unit}'\n  sudo rm '{}'\n", path.display()));
+        output::raw_error(&format!(
+            "  sudo systemctl disable --now '{unit}'\n  sudo rm '{}'\n",
+            path.display()
+        ));
     }
     output::raw_error("  sudo systemctl daemon-reload\n");
     Ok(Exit::Ok)

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn reads_what_people_write_by_hand() {
-        let text = "# comment\n; too\n\nA=1\n  B = two words  \nC='single $x'\nnot a line\nD=\"a\" \n1X=no\nE=last";
+        let text =
+            "# comment\n; too\n\nA=1\n  B = two words  \nC='single $x'\nnot a line\nD=\"a\" \n1X=no\nE=last";
         let expected = [("A", "1"), ("B", "two words"), ("C", "single $x"), ("D", "a"), ("E", "last")];
         assert_eq!(parse(text), pairs(&expected));
     }

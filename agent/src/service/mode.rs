@@ -95,7 +95,9 @@ impl UnitState {
     /// Returns whether a process of it runs or is about to.
     pub fn is_live(self) -> bool {
         match self {
-            UnitState::Active | UnitState::Activating | UnitState::Reloading | UnitState::Deactivating => true,
+            UnitState::Active | UnitState::Activating | UnitState::Reloading | UnitState::Deactivating => {
+                true
+            }
             UnitState::Inactive | UnitState::Failed => false,
         }
     }
@@ -115,7 +117,7 @@ pub fn mode(facts: Facts) -> Mode {
 }
 
 /// Returns whether the service runs; a drain is still running.
-pub fn active(mode: Mode, facts: Facts) -> bool {
+pub(super) fn active(mode: Mode, facts: Facts) -> bool {
     let alive = facts.pid_file == PidFile::Alive;
     match mode {
         Mode::SystemdUser | Mode::SystemdSystem => facts.unit_state.map_or(alive, UnitState::is_live),

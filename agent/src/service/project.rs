@@ -8,10 +8,6 @@ use super::Account;
 use crate::config::types::Config;
 use crate::store::layout::Layout;
 
-/// Seconds a legal stop may take beyond the largest round: 15 (largest reap grace), 120 (commit), 60 (hooks) and
-/// 25 (margin above the outer ceiling).
-const STOP_ALLOWANCE_S: u64 = 220;
-
 /// One supervised project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
@@ -31,7 +27,9 @@ pub struct Project {
 
 /// A project's name that cannot be part of a unit's name.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the project's folder is called `{0}`, which cannot be part of a unit name (letters, digits, `.`, `_`, `-`)")]
+#[error(
+    "the project's folder is called `{0}`, which cannot be part of a unit name (letters, digits, `.`, `_`, `-`)"
+)]
 pub struct NameError(pub String);
 
 impl Project {
@@ -42,7 +40,7 @@ impl Project {
             config: config.path.clone(),
             work_dir: config.runtime.work_dir.clone(),
             layout: Layout::new(config.runtime.log_dir.clone()),
-            stop_timeout_s: config.largest_budget_s() + STOP_ALLOWANCE_S + config.goal_allowance_s(),
+            stop_timeout_s: config.stop_timeout_s(),
             account,
         }
     }
@@ -71,12 +69,12 @@ impl Project {
 }
 
 /// Returns the name of the unit that runs a project's Loop.
-pub fn serve_unit(project: &str) -> String {
+pub(super) fn serve_unit(project: &str) -> String {
     format!("agent-runner@{project}.service")
 }
 
 /// Returns the name of the unit that runs a project's Witness.
-pub fn monitor_unit(project: &str) -> String {
+pub(super) fn monitor_unit(project: &str) -> String {
     format!("agent-runner-monitor@{project}.service")
 }
 

@@ -106,7 +106,11 @@ fn stop_process(project: &Project, deadline: Instant) -> Result<(), ServiceError
 }
 
 /// Waits until a unit has nothing running, or the deadline.
-pub(super) fn wait_for_unit(project: &Project, manager: &Manager, deadline: Instant) -> Result<(), ServiceError> {
+pub(super) fn wait_for_unit(
+    project: &Project,
+    manager: &Manager,
+    deadline: Instant,
+) -> Result<(), ServiceError> {
     let unit = project.serve_unit();
     while manager.show(&unit)?.state.is_some_and(UnitState::is_live) {
         let now = Instant::now();

@@ -157,7 +157,8 @@ impl Manager {
             return Ok(String::from_utf8_lossy(&captured.stdout).into_owned());
         }
         let stderr = String::from_utf8_lossy(&captured.stderr).into_owned();
-        let text = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed nothing").to_owned();
+        let text =
+            stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed nothing").to_owned();
         Err(SystemctlError::Failed { call: self.line(args), text })
     }
 
@@ -212,7 +213,8 @@ mod tests {
 
     #[test]
     fn properties_are_read_in_any_order_and_missing_ones_are_nothing() {
-        let text = "Result=exit-code\nNRestarts=3\nMainPID=0\nActiveState=activating\nSubState=auto-restart\n";
+        let text =
+            "Result=exit-code\nNRestarts=3\nMainPID=0\nActiveState=activating\nSubState=auto-restart\n";
         let expected = UnitShow {
             state: Some(UnitState::Activating),
             sub_state: "auto-restart".into(),

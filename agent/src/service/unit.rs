@@ -154,8 +154,16 @@ pub fn work_dir_of(unit: &str) -> Option<PathBuf> {
 /// Returns whether a running service must be started anew for a unit's change to take effect; the others take
 /// effect with `daemon-reload`.
 pub fn needs_restart(old: &str, new: &str) -> bool {
-    const AT_START: [&str; 8] =
-        ["Type", "User", "Group", "WorkingDirectory", "ExecStart", "Environment", "EnvironmentFile", "Delegate"];
+    const AT_START: [&str; 8] = [
+        "Type",
+        "User",
+        "Group",
+        "WorkingDirectory",
+        "ExecStart",
+        "Environment",
+        "EnvironmentFile",
+        "Delegate",
+    ];
     let at_start = |unit: &str| -> Vec<String> {
         let keyed = |line: &&str| line.split_once('=').is_some_and(|(key, _)| AT_START.contains(&key.trim()));
         let mut lines: Vec<String> = unit.lines().filter(keyed).map(|line| line.trim().to_owned()).collect();
@@ -190,7 +198,8 @@ fn program(path: &Path) -> Result<String, UnitError> {
 /// One word of a command line.
 fn word(what: &'static str, path: &Path) -> Result<String, UnitError> {
     let text = checked(what, path)?;
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ':' | ',' | '=');
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+' | ':' | ',' | '=');
     if text.chars().all(plain) {
         return Ok(text.to_owned());
     }
