@@ -12,6 +12,7 @@ pub mod process;
 pub mod store;
 
 pub mod apply;
+pub mod service;
 pub mod witness;
 
 pub mod cli;
