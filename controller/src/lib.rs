@@ -9,9 +9,11 @@ pub mod output;
 
 pub mod ssh;
 
+pub mod cancel;
 pub mod connection;
 pub mod fanout;
 pub mod last_run;
+pub mod open_files;
 pub mod targets;
 
 pub mod bundle;

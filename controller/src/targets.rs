@@ -1,12 +1,9 @@
-//! From the inventory and a selection to the hosts a run is for, each with how it is reached.
+//! The hosts a run is for, each with how it is reached and which projects it has.
 
 use std::collections::HashMap;
 
-use agent_runner_inventory::{
-    HostName, Inventory, Project, Remembered, ResolvedHost, SelectError, Selection,
-};
+use agent_runner_inventory::{HostName, Inventory, Project, ResolvedHost};
 
-use crate::connection::{Connections, ConnectionError};
 use crate::ssh::{Settings, Sudo};
 
 /// One host of a run.
@@ -26,46 +23,6 @@ impl Target {
         let becomes = self.host.r#become.as_ref().is_some_and(|set| set.value);
         becomes.then_some(Sudo::WithoutPassword)
     }
-}
-
-/// What a selection is made of.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// `PATTERN` and `--limit`; empty is all.
-    pub limit: Vec<String>,
-    /// `--exclude`.
-    pub exclude: Vec<String>,
-    /// What `@failed` and `@unreached` stand for.
-    pub remembered: Remembered,
-}
-
-/// Why there are no targets.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// The selection is wrong or empty.
-    #[error(transparent)]
-    Select(#[from] SelectError),
-    /// A host's connection settings are wrong.
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-}
-
-/// Returns the hosts of a selection, in the inventory's order.
-///
-/// # Errors
-/// When the selection is wrong or empty, or a host's settings are.
-pub fn select(inventory: &Inventory, wanted: &Wanted, connections: &Connections) -> Result<Vec<Target>, TargetError> {
-    let mut selection = Selection::limit(wanted.limit.iter().map(String::as_str));
-    selection.exclude.clone_from(&wanted.exclude);
-    selection.remembered.clone_from(&wanted.remembered);
-    let names = inventory.select(&selection)?;
-    let mut targets = Vec::with_capacity(names.len());
-    for name in names {
-        let Some(host) = inventory.host(name.as_str()) else { continue };
-        let settings = connections.settings(inventory, &host)?;
-        targets.push(Target { name, host, settings });
-    }
-    Ok(targets)
 }
 
 /// Which projects each host has.

@@ -1,11 +1,13 @@
 //! The agent's own verbs, on every project of the selected hosts: what `status`, `start`, `stop`, `kill`, `cancel` and
 //! `restart` have in common.
 
+use std::collections::HashMap;
+
 use agent_runner::service::Status as Service;
+use agent_runner_inventory::HostName;
 use clap::Args;
 use serde_json::json;
 
-use super::context::printed;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
 use crate::output::print;
@@ -39,14 +41,17 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
         return ctx.list_hosts(&targets);
     }
     let name = verb.first().copied().unwrap_or_default();
-    let recap = ctx.each_host(&inventory, name, targets, |client, target, _| {
-        let on: Vec<(String, String)> = projects
-            .on(&target.name)
-            .iter()
-            .map(|project| (project.name.clone(), project.work_dir.clone()))
-            .collect();
-        let verb = verb.to_vec();
-        let json = ctx.global.json;
+    let on: HashMap<HostName, Vec<(String, String)>> = targets
+        .iter()
+        .map(|target| {
+            let on = projects.on(&target.name).iter();
+            (target.name.clone(), on.map(|project| (project.name.clone(), project.work_dir.clone())).collect())
+        })
+        .collect();
+    let (words, json) = (verb.to_vec(), ctx.global.json);
+    let recap = ctx.each_host(&inventory, name, targets, move |client, target| {
+        let on = on.get(&target.name).cloned().unwrap_or_default();
+        let verb = words.clone();
         async move {
             let host = target.name.to_string();
             let session = match client.session(&target.settings).await {
@@ -73,7 +78,6 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
             HostResult::new(host, Status::Ok, said.join(", "))
         }
     })?;
-    printed(Ok(()))?;
     ctx.finish(&inventory, &recap)
 }
 

@@ -9,14 +9,14 @@ use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
-use crate::deploy::host::{self, Deployed, Depth, HostDeploy};
+use crate::deploy::host::{Deployed, Depth, HostDeploy};
 use crate::deploy::manifest::{Maker, scope};
-use crate::deploy::run::{Rules, run as roll_out};
+use crate::deploy::run::run as roll_out;
 use crate::error::{Error, Exit, HostBits, config, usage};
+use crate::fanout::FanoutOptions;
 use crate::output::print;
 use crate::output::progress::Progress;
-use crate::output::recap::{Recap, Status};
-use crate::ssh::Client;
+use crate::output::recap::Status;
 use crate::targets::{Projects, Target};
 
 /// Bring agent, configuration and units to the hosts, batch by batch
@@ -76,43 +76,30 @@ pub fn run_to(ctx: &Ctx, args: &DeployArgs, depth: Depth) -> Result<Exit, Error>
         return ctx.list_hosts(&targets);
     }
     let tasks = tasks(ctx, &inventory, &targets, &projects, depth)?;
-    let mut rules = Rules { rollout: inventory.rollout.clone(), forks: ctx.forks(&inventory) };
+    let mut rules = inventory.rollout.clone();
     if let Some(canary) = args.canary {
-        rules.rollout.batch.insert(0, agent_runner_inventory::Batch(Share::Count(canary.max(1))));
+        rules.batch.insert(0, agent_runner_inventory::Batch(Share::Count(canary.max(1))));
     }
     if let Some(max_fail) = args.max_fail {
-        rules.rollout.max_fail = max_fail;
+        rules.max_fail = max_fail;
     }
     if depth == Depth::Check {
         // Looking harms nobody: all at once, and no failure keeps the others from being looked at.
-        rules.rollout.batch = vec![agent_runner_inventory::Batch(Share::Percent(100))];
-        rules.rollout.max_fail = Share::Percent(100);
+        rules.batch = vec![agent_runner_inventory::Batch(Share::Percent(100))];
+        rules.max_fail = Share::Percent(100);
     }
     let verb = if depth == Depth::Check { "plan" } else { "deploy" };
     let progress = Arc::new(Progress::new(ctx.show(), verb, tasks.len()));
-    let interrupt = crate::fanout::Cancel::on_ctrl_c();
     let (recap, deployed) = ctx.block_on(async {
-        let client = ctx.client(&inventory)?;
-        interrupt.listen(&progress);
-        let stopping = || interrupt.is_cancelled();
-        let one = |task| deploy_one(client.clone(), task, progress.clone());
-        Ok(roll_out(tasks, &rules, one, stopping).await)
+        let cancel = ctx.cancel(&progress)?;
+        let options = FanoutOptions { forks: ctx.forks(&inventory), per_host_deadline: None, cancel };
+        Ok(roll_out(&ctx.client(), tasks, &rules, &options, &progress).await)
     })?;
     progress.finish();
     show(ctx, &deployed, depth)?;
     let exit = ctx.finish(&inventory, &recap)?;
-    Ok(match exit {
-        Exit::Ok if interrupt.is_cancelled() => Exit::Interrupted,
-        Exit::Ok if args.exit_code && recap.count(Status::Changed) > 0 => Exit::Hosts(HostBits::DRIFT),
-        other => other,
-    })
-}
-
-async fn deploy_one(client: Client, task: HostDeploy, progress: Arc<Progress>) -> Deployed {
-    let host = task.host.clone();
-    let deployed = host::deploy(&client, &task, |what| progress.step(&host, what)).await;
-    progress.ended(&deployed.result);
-    deployed
+    let drift = depth == Depth::Check && args.exit_code && recap.count(Status::Changed) > 0;
+    Ok(if drift { exit.and(HostBits::DRIFT) } else { exit })
 }
 
 /// Returns what is to be done on each host, every file read and every configuration checked.
@@ -157,9 +144,9 @@ pub fn tasks(
 }
 
 /// Shows what differs: as JSON a line per host, else each distinct set of changes once with the hosts it is for.
-fn show(ctx: &Ctx, deployed: &[Option<Deployed>], depth: Depth) -> Result<(), Error> {
+fn show(ctx: &Ctx, deployed: &[Deployed], depth: Depth) -> Result<(), Error> {
     if ctx.global.json {
-        for one in deployed.iter().flatten() {
+        for one in deployed {
             let line = json!({"schema": 1, "result": one.result, "changes": one.changes});
             printed(print::json_line(&line))?;
         }
@@ -169,7 +156,7 @@ fn show(ctx: &Ctx, deployed: &[Option<Deployed>], depth: Depth) -> Result<(), Er
         return Ok(());
     }
     let mut folded: Vec<(&[Change], Vec<&str>)> = Vec::new();
-    for one in deployed.iter().flatten().filter(|one| !one.changes.is_empty()) {
+    for one in deployed.iter().filter(|one| !one.changes.is_empty()) {
         match folded.iter_mut().find(|(changes, _)| *changes == one.changes) {
             Some((_, hosts)) => hosts.push(&one.result.host),
             None => folded.push((&one.changes, vec![&one.result.host])),
@@ -186,13 +173,4 @@ fn show(ctx: &Ctx, deployed: &[Option<Deployed>], depth: Depth) -> Result<(), Er
         }
     }
     Ok(())
-}
-
-/// Shows the recap on stderr, remembers it for `@failed`, and returns the exit code.
-pub(super) fn close(ctx: &Ctx, inventory: &Inventory, recap: &Recap) -> Exit {
-    ctx.remember(inventory, recap);
-    if !ctx.global.quiet {
-        print::note(recap.text().trim_end());
-    }
-    Exit::of(recap)
 }

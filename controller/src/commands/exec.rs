@@ -1,7 +1,7 @@
 //! `agent-runner-fleet exec`.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_runner_inventory::fold_names;
@@ -44,10 +44,12 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
     let command = args.command.join(" ");
     let deadline = Duration::from_secs(ctx.global.timeout.unwrap_or(60));
     let order: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
-    let folded = Mutex::new(Folded::new());
-    let recap = ctx.each_host(&inventory, "exec", targets, |client, target, _| {
+    let order = Arc::new(order);
+    let folded = Arc::new(Mutex::new(Folded::new()));
+    let (all, json) = (folded.clone(), ctx.global.json);
+    let recap = ctx.each_host(&inventory, "exec", targets, move |client, target| {
         let exec = Exec::command(command.clone()).deadline(Some(deadline));
-        let (folded, order, json) = (&folded, &order, ctx.global.json);
+        let (folded, order) = (all.clone(), order.clone());
         async move {
             let host = target.name.to_string();
             let ran = async { client.session(&target.settings).await?.exec(exec).await }.await;
@@ -59,7 +61,7 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
                     } else {
                         let place = order.iter().position(|name| *name == host).unwrap_or_default();
                         let key = (output.status.to_string(), output.stdout.clone(), output.stderr.clone());
-                        let mut folded = folded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let mut folded = folded.lock().unwrap_or_else(PoisonError::into_inner);
                         folded.entry(key).or_default().push((place, host.clone()));
                     }
                     judge(&host, &output)
@@ -68,7 +70,7 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
             }
         }
     })?;
-    let folded = folded.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folded = std::mem::take(&mut *folded.lock().unwrap_or_else(PoisonError::into_inner));
     printed(print::text(&text(folded)))?;
     ctx.finish(&inventory, &recap)
 }

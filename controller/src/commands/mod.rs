@@ -1,6 +1,8 @@
 //! One verb a file: its arguments, whose docs are `--help`, and `run`. Here the environment may be read.
 
 mod context;
+mod on_hosts;
+mod prompt;
 
 pub mod version;
 

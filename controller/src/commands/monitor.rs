@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::context::printed;
 use super::{Ctx, Patterns};
-use crate::error::{Error, Exit, usage};
+use crate::cancel::Cancel;
+use crate::error::{Error, Exit, config, usage};
 use crate::fleetview::state::{Fleet, StreamId, Told};
 use crate::fleetview::streams::Watched;
 use crate::fleetview::watch::watch;
@@ -68,7 +69,9 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     }
     let mut view = View::new(ctx, args.detail());
     let fleet = ctx.block_on(async {
-        let client = ctx.client(&inventory)?;
+        let client = ctx.client();
+        let cancel = Cancel::new();
+        cancel.listen().map_err(|error| config("cannot listen for signals").caused_by(error))?;
         let end = async {
             let limit = async {
                 match args.duration_s {
@@ -78,7 +81,7 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
             };
             tokio::select! {
                 () = limit => {}
-                () = crate::fanout::interrupted() => {}
+                () = cancel.stopping() => {}
             }
         };
         Ok(watch(&client, watched, &inventory.monitor, |fleet, told| view.tell(fleet, told), end).await)

@@ -26,7 +26,7 @@ pub fn run(ctx: &Ctx, args: PingArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let recap = ctx.each_host(&inventory, "ping", targets, |client, target, _| async move {
+    let recap = ctx.each_host(&inventory, "ping", targets, |client, target| async move {
         let host = target.name.to_string();
         let started = tokio::time::Instant::now();
         let answered = async {

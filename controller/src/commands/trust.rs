@@ -1,6 +1,6 @@
 //! `agent-runner-fleet trust`.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 
@@ -39,9 +39,10 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let found = Mutex::new(Vec::new());
-    let seen = ctx.each_host(&inventory, "scan", targets.clone(), |client, mut target, _| {
-        let found = &found;
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let all = found.clone();
+    let seen = ctx.each_host(&inventory, "scan", targets.clone(), move |client, mut target| {
+        let found = all.clone();
         async move {
             target.settings.strictness = Strictness::Strict;
             let host = target.name.to_string();
@@ -50,7 +51,7 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
                 Err(error) => match new(&host, &error) {
                     Some(new) => {
                         let message = new.shown.clone();
-                        found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(new);
+                        found.lock().unwrap_or_else(PoisonError::into_inner).push(new);
                         HostResult::new(host, Status::Ok, message)
                     }
                     // A refused login comes after the host's key was found good.
@@ -60,7 +61,7 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
             }
         }
     })?;
-    let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut found: Vec<New> = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     found.sort_by(|one, other| one.host.cmp(&other.host));
     if found.is_empty() {
         return ctx.finish(&inventory, &seen);
@@ -74,7 +75,7 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     }
     let new_targets: Vec<_> =
         targets.into_iter().filter(|target| found.iter().any(|new| new.host == target.name.as_str())).collect();
-    let recorded = ctx.each_host(&inventory, "record", new_targets, |client, mut target, _| {
+    let recorded = ctx.each_host(&inventory, "record", new_targets, move |client, mut target| {
         let wanted = found.iter().find(|new| new.host == target.name.as_str()).map(|new| new.fingerprint.clone());
         async move {
             target.settings.strictness = Strictness::AcceptNew;

@@ -74,9 +74,13 @@ impl Progress {
         }
     }
 
-    /// Returns the hosts that are still at work, with what they do.
-    pub fn outstanding(&self) -> String {
-        outstanding(&self.running())
+    /// Tells that no further host is started, and who is still at work.
+    pub fn interrupted(&self) {
+        let line = format!("interrupted: starting no more hosts; still at work: {}", outstanding(&self.running()));
+        match self.show {
+            Show::Live => self.bar.println(line),
+            Show::Lines | Show::Nothing => print::note(&line),
+        }
     }
 
     /// Removes the live line.

@@ -6,6 +6,7 @@ use agent_runner_inventory::fold_names;
 use serde::Serialize;
 
 use crate::error::HostBits;
+use crate::fanout::Outcome;
 use crate::ssh::SshError;
 
 /// The most lines of a failed host's output that are repeated at the end.
@@ -109,6 +110,19 @@ pub fn of_ssh_error(host: &str, error: &SshError) -> HostResult {
     HostResult::new(host, status, message).hinted(error.hint().unwrap_or_default())
 }
 
+/// Returns a host's result from what the fan-out made of it.
+pub fn of_outcome<T>(host: &str, outcome: Outcome<T>, done: impl FnOnce(T) -> HostResult) -> HostResult {
+    let failed = |message: String| HostResult::new(host, Status::Failed, message);
+    match outcome {
+        Outcome::Done(result) => done(result),
+        Outcome::TimedOut(after) => failed(format!("no result within {} s", after.as_secs()))
+            .hinted("give it longer with --timeout SECONDS"),
+        Outcome::Panicked(words) => failed(format!("internal error: {words}")),
+        Outcome::Aborted => failed("interrupted".to_owned()),
+        Outcome::Skipped => HostResult::new(host, Status::Skipped, ""),
+    }
+}
+
 /// Every host's result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recap {
@@ -126,6 +140,8 @@ pub enum Stopped {
     No,
     /// By the failure threshold.
     ByFailures,
+    /// By Ctrl-C.
+    ByInterrupt,
 }
 
 impl Recap {
