@@ -7,6 +7,9 @@
 pub mod error;
 pub mod output;
 
+pub mod cancel;
+pub mod fanout;
+pub mod open_files;
 pub mod ssh;
 
 pub mod cancel;

@@ -29,6 +29,12 @@ mod session;
 mod stream;
 mod upload;
 
+mod hosted;
+pub mod server;
+
+#[cfg(test)]
+mod odd_servers;
+
 pub use self::auth::{Offer, OfferKind, OfferResult};
 pub use self::client::{Client, ClientOptions, Prompt, Prompter};
 pub use self::error::{Failed, SshError, Unreachable};

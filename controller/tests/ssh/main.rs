@@ -11,5 +11,7 @@ mod credentials;
 mod host_keys;
 /// Hosts that are down, silent or overloaded, and the way to them.
 mod reach;
+/// The server of our own, for machines without sshd.
+mod throwaway;
 /// Files on their way to a host.
 mod uploads;
