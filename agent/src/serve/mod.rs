@@ -17,3 +17,10 @@ pub mod floor;
 pub mod limits;
 
 pub mod sessions;
+
+pub mod policy;
+
+pub mod action;
+pub mod input;
+pub mod state;
+pub mod step;
