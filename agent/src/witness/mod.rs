@@ -2,3 +2,10 @@
 
 pub mod alert;
 pub mod stream;
+
+pub mod samples;
+pub mod snapshot;
+pub mod throttles;
+
+pub mod detectors;
+pub mod thresholds;
