@@ -6,6 +6,7 @@
 pub mod event;
 
 pub mod config;
+pub mod host;
 pub mod store;
 
 pub mod apply;
