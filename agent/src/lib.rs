@@ -7,6 +7,7 @@ pub mod event;
 
 pub mod config;
 pub mod host;
+pub mod process;
 pub mod store;
 
 pub mod apply;

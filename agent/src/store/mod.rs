@@ -7,10 +7,22 @@ pub mod layout;
 pub mod atomic;
 pub mod json;
 pub mod lock;
+pub mod state;
 
 pub mod backward;
 pub mod event_log;
 pub mod follow;
 pub mod record;
+
+pub mod metrics;
+pub mod orphan_state;
+pub mod round_context;
+pub mod status;
+
+pub mod holder;
+pub mod pid_file;
+
+pub mod retention;
+pub mod round_number;
 
 pub mod doorbell;

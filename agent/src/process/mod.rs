@@ -1,0 +1,19 @@
+//! Processes, groups and signals: the only module that starts, watches and ends them. Knows nothing of rounds.
+
+pub mod identity;
+pub mod stat;
+pub mod tree;
+
+pub mod signals;
+pub mod wait;
+
+mod pidfd;
+
+pub mod child;
+pub mod exit_status;
+pub mod feed;
+
+pub mod orphans;
+pub mod stop;
+
+pub mod capture;

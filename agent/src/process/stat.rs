@@ -1,0 +1,98 @@
+//! `/proc/PID/stat`, the part of it that supervision needs.
+
+use std::fs;
+
+/// One process as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Process id.
+    pub pid: i32,
+    /// The kernel's name for it, at most 15 bytes, bad UTF-8 replaced.
+    pub name: String,
+    /// `R`, `S`, `D`, `T`, `Z` and so on.
+    pub state: char,
+    /// Parent.
+    pub ppid: i32,
+    /// Process group.
+    pub pgid: i32,
+    /// Session.
+    pub session: i32,
+    /// Start, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Resident memory in pages.
+    pub rss_pages: u64,
+}
+
+impl Stat {
+    /// Reads a process; `None` when it does not exist.
+    pub fn read(pid: i32) -> Option<Stat> {
+        Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Parses the file's content. The name may hold anything, parentheses and newlines included, so fields are
+    /// counted from the last parenthesis.
+    pub fn parse(content: &[u8]) -> Option<Stat> {
+        let open = content.iter().position(|&byte| byte == b'(')?;
+        let close = content.iter().rposition(|&byte| byte == b')')?;
+        let pid = std::str::from_utf8(content.get(..open)?).ok()?.trim().parse().ok()?;
+        let name = String::from_utf8_lossy(content.get(open + 1..close)?).into_owned();
+        let rest = std::str::from_utf8(content.get(close + 1..)?).ok()?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // proc(5) numbers the state 3; it is the first of these.
+        let field = |number: usize| fields.get(number - 3).copied();
+        Some(Stat {
+            pid,
+            name,
+            state: field(3)?.chars().next()?,
+            ppid: field(4)?.parse().ok()?,
+            pgid: field(5)?.parse().ok()?,
+            session: field(6)?.parse().ok()?,
+            start_ticks: field(22)?.parse().ok()?,
+            rss_pages: field(24)?.parse().unwrap_or_default(),
+        })
+    }
+
+    /// Returns whether it has ended and only waits to be reaped.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Returns every process there is now.
+pub fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Stat::read)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_parentheses_blanks_newlines_and_bad_bytes() {
+        let line =
+            b"42 (a) b\n(\xff) S 7 42 41 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 1000 77 18446744073709551615";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(stat.name, "a) b\n(\u{fffd}");
+        assert_eq!((stat.pid, stat.ppid, stat.pgid, stat.session), (42, 7, 42, 41));
+        assert_eq!((stat.state, stat.start_ticks, stat.rss_pages), ('S', 12345, 77));
+    }
+
+    #[test]
+    fn damaged_content_is_no_process() {
+        for content in [&b""[..], b"42", b"42 (x)", b"42 (x) S 1 2", b"x (y) S 1 1 1", b")42("] {
+            assert_eq!(Stat::parse(content), None, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn reads_a_real_process() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(Stat::read(own).unwrap().pid, own);
+        assert!(all().iter().any(|stat| stat.pid == own));
+    }
+}

@@ -1,0 +1,103 @@
+//! The stop ladder: how a child and everything it started comes to its end.
+//!
+//! 1. Record every descendant with its group, while the tree can still be walked.
+//! 2. The first signal to the child's group, then CONT: a stopped process must be able to die.
+//! 3. Wait for the child, up to the grace.
+//! 4. KILL the group, also when the leader is gone.
+//! 5. KILL what was recorded outside the group, each checked against its start time, so that no recycled pid is hit.
+//! 6. Reap the child, for at most [`REAP`].
+//!
+//! What was started after step 1 comes back to a process that called [`set_subreaper`](super::orphans::set_subreaper).
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgrp};
+
+use super::child::Child;
+use super::exit_status::ExitStatus;
+use super::pidfd;
+use super::signals::StopSignal;
+use super::tree::{self, Descendant};
+
+/// How long a killed child may take to be reaped; longer means it hangs in the kernel.
+pub const REAP: Duration = Duration::from_secs(10);
+
+/// How a child is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopOptions {
+    /// The first signal.
+    pub first: StopSignal,
+    /// How long it may take to follow.
+    pub grace: Duration,
+    /// Whom the first signal reaches.
+    pub reach: Reach,
+}
+
+/// Whom the first signal of a stop reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The child's whole process group.
+    Group,
+    /// The child alone, which ends its own children itself.
+    Leader,
+}
+
+/// Ends a child and every process below it, and reaps the child. Returns within the grace plus [`REAP`].
+pub fn stop_agent(child: &mut Child, options: StopOptions) -> ExitStatus {
+    let recorded = tree::descendants(child.pid());
+    let group = Pid::from_raw(child.pid());
+    for signal in [options.first.signal(), Signal::SIGCONT] {
+        // A child that has just ended is what we want.
+        let _ = match options.reach {
+            Reach::Group => killpg(group, signal),
+            Reach::Leader => kill(group, signal),
+        };
+    }
+    let ended = child.wait_until(Instant::now() + options.grace);
+    kill_group(child.pid());
+    kill_recorded(&recorded, child.pid());
+    match ended {
+        Ok(Some(status)) => status,
+        Ok(None) | Err(_) => {
+            child.wait_until(Instant::now() + REAP).ok().flatten().unwrap_or(ExitStatus::Unreaped)
+        }
+    }
+}
+
+/// Sends SIGINT to a child's group and nothing more: it may end by itself.
+pub fn interrupt_group(child: &Child) {
+    // A group that is gone needs no interruption.
+    let _ = killpg(Pid::from_raw(child.pid()), Signal::SIGINT);
+}
+
+/// Kills a process group that one of our children led. The kernel does not give the number away while a member lives.
+pub(super) fn kill_group(pgid: i32) {
+    if pgid > 1 && pgid != getpgrp().as_raw() {
+        // Nobody left in it is what we want.
+        let _ = killpg(Pid::from_raw(pgid), Signal::SIGKILL);
+    }
+}
+
+/// Kills every recorded process that still is the one that was recorded. One that kept its recorded group, which is
+/// neither ours nor the child's, takes that group with it.
+pub fn kill_recorded(recorded: &[Descendant], child_group: i32) {
+    let own = getpgrp().as_raw();
+    for stray in recorded {
+        let Some(current) = stray.current() else { continue };
+        if current.pgid == stray.pgid && stray.pgid != own && stray.pgid != child_group {
+            kill_group(stray.pgid);
+        }
+        signal_exactly(stray, Signal::SIGKILL);
+    }
+}
+
+/// Signals one recorded process and nobody who got its pid later.
+pub(super) fn signal_exactly(process: &Descendant, signal: Signal) {
+    // The descriptor pins the process: the check after opening it cannot go stale.
+    let Ok(fd) = pidfd::open(process.pid) else { return };
+    if process.is_alive() {
+        // It may end right now, which is what we want.
+        let _ = pidfd::signal(&fd, signal);
+    }
+}

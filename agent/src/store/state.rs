@@ -1,0 +1,111 @@
+//! Small JSON state files: bounded, and never an error to read. What cannot be used is no state.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+/// The largest state file that is read, in bytes.
+const SIZE_MAX: u64 = 8 << 20;
+
+/// What a state file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read<T> {
+    /// There is no such file.
+    Missing,
+    /// There is one, and this is why it says nothing.
+    Unusable(String),
+    /// Its content.
+    Usable(T),
+}
+
+impl<T> Read<T> {
+    /// Returns the content, when there is one.
+    pub fn usable(self) -> Option<T> {
+        match self {
+            Read::Usable(value) => Some(value),
+            Read::Missing | Read::Unusable(_) => None,
+        }
+    }
+
+    pub(super) fn and_then<U>(self, convert: impl FnOnce(T) -> Result<U, String>) -> Read<U> {
+        match self {
+            Read::Missing => Read::Missing,
+            Read::Unusable(reason) => Read::Unusable(reason),
+            Read::Usable(value) => match convert(value) {
+                Ok(converted) => Read::Usable(converted),
+                Err(reason) => Read::Unusable(reason),
+            },
+        }
+    }
+}
+
+/// Reads a file that holds one JSON object.
+pub(super) fn read_object(path: &Path) -> Read<Map<String, Value>> {
+    read_value(path).and_then(|value| match value {
+        Value::Object(object) => Ok(object),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err("not a JSON object".to_owned())
+        }
+    })
+}
+
+/// Reads a file that holds one JSON value.
+pub(super) fn read_value(path: &Path) -> Read<Value> {
+    let bytes = match read_bounded(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Read::Missing,
+        Err(error) => return Read::Unusable(format!("cannot be read: {error}")),
+    };
+    let Ok(text) = String::from_utf8(bytes) else { return Read::Unusable("not UTF-8".to_owned()) };
+    match serde_json::from_str(&text) {
+        Ok(value) => Read::Usable(value),
+        Err(error) => Read::Unusable(format!("not JSON: {error}")),
+    }
+}
+
+/// Removes a file; one that is not there is as good.
+///
+/// # Errors
+/// When it exists and cannot be removed.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(io::Error::other("too large"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_no_object_is_no_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        assert_eq!(read_object(&path), Read::Missing);
+        assert!(matches!(read_object(dir.path()), Read::Unusable(_)));
+        for content in [&b""[..], b"{", b"[]", b"3", b"{\"a\": \"\xff\"}"] {
+            super::super::atomic::replace(&path, content).unwrap();
+            assert!(matches!(read_object(&path), Read::Unusable(_)), "{content:?}");
+        }
+        super::super::atomic::replace(&path, b"{\"a\": 1}").unwrap();
+        assert!(matches!(read_object(&path), Read::Usable(_)));
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+    }
+}
