@@ -55,11 +55,10 @@ impl Throttles {
     /// Folds the next event in.
     pub fn event(&mut self, record: &Record) {
         let Some(agent) = record.str("agent") else { return };
-        let known = self.agents.contains_key(agent) || self.agents.len() < AGENTS;
-        let mut state = || known.then(|| self.agents.entry(agent.to_owned()).or_default());
+        let success = record.bool("success") == Some(true);
         match record.kind.as_str() {
             "transient_error_detected" => {
-                let Some(state) = state() else { return };
+                let Some(state) = self.state(agent) else { return };
                 state.detections = state.detections.saturating_add(1);
                 state.detected = Some(Detected {
                     classification: record.str("classification").unwrap_or_default().to_owned(),
@@ -69,17 +68,24 @@ impl Throttles {
                 });
             }
             "transient_error_recovered" => {
-                if let Some(state) = state() {
+                if let Some(state) = self.agents.get_mut(agent) {
                     state.detected = None;
                 }
             }
-            "agent_usage_recorded" if record.bool("success") == Some(true) => {
-                if let Some(state) = state() {
+            "agent_usage_recorded" if success => {
+                if let Some(state) = self.agents.get_mut(agent) {
                     state.detections = 0;
                 }
             }
             _ => {}
         }
+    }
+
+    fn state(&mut self, agent: &str) -> Option<&mut State> {
+        if !self.agents.contains_key(agent) && self.agents.len() >= AGENTS {
+            return None;
+        }
+        Some(self.agents.entry(agent.to_owned()).or_default())
     }
 
     /// Returns the throttles that hold at `now`, by agent.
