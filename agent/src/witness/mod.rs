@@ -9,3 +9,8 @@ pub mod throttles;
 
 pub mod detectors;
 pub mod thresholds;
+
+pub mod episode;
+
+pub mod evidence;
+pub mod reader;
