@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Exit};
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub fn note(text: &str) {
 
 /// Prints an error with its causes and its hint to stderr.
 pub fn error(error: &Error) {
-    note(&format!("error: {error}"));
+    let kind = if error.exit == Exit::Config { "config error" } else { "error" };
+    note(&format!("{kind}: {error}"));
     let mut source = error.source();
     while let Some(cause) = source {
         note(&format!("caused by: {cause}"));
