@@ -10,6 +10,8 @@ pub mod host;
 pub mod process;
 pub mod store;
 
+pub mod serve;
+
 pub mod apply;
 pub mod witness;
 
