@@ -14,3 +14,6 @@ pub mod episode;
 
 pub mod evidence;
 pub mod reader;
+
+pub mod monitor;
+pub mod wake;
