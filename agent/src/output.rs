@@ -32,6 +32,16 @@ pub fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints bytes to stdout as they are and flushes.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// Prints bytes to stdout as they are, in pieces a pipe takes at once, and gives up on a reader that takes nothing
 /// for `patience`.
 ///

@@ -45,6 +45,13 @@ pub enum Change {
         /// The alert.
         alert: Alert,
     },
+    /// An alert that asked for nothing now asks for a stop: there is new evidence.
+    Sharpened {
+        /// What distinguishes it.
+        identity: String,
+        /// The alert.
+        alert: Alert,
+    },
     /// An alert is over.
     Resolved {
         /// The detector.
@@ -81,7 +88,10 @@ impl Episodes {
         });
         for (identity, alert) in &evaluation.alerts {
             if let Some(episode) = self.firing.iter_mut().find(|episode| episode.identity == *identity) {
-                episode.update(alert);
+                if episode.update(alert) {
+                    let alert = episode.alert.clone();
+                    changes.push(Change::Sharpened { identity: identity.clone(), alert });
+                }
                 continue;
             }
             if self.firing.len() >= FIRING_MAX {
@@ -124,16 +134,21 @@ impl Episodes {
 }
 
 impl Episode {
-    fn update(&mut self, alert: &Alert) {
+    /// Takes today's figures over and returns whether a stop is due that was not.
+    fn update(&mut self, alert: &Alert) -> bool {
         // The alert keeps the moment it began; its figures are today's.
         let ts = std::mem::take(&mut self.alert.ts);
         self.alert = Alert { ts, ..alert.clone() };
         match (alert.auto_action, self.stop) {
-            (AutoAction::StopService, Stop::NotAsked) => self.stop = Stop::Due,
+            (AutoAction::StopService, Stop::NotAsked) => {
+                self.stop = Stop::Due;
+                return true;
+            }
             // What it shows has been acted on; more of it asks anew.
             (AutoAction::None, Stop::Due | Stop::Settled) => self.stop = Stop::NotAsked,
             (AutoAction::StopService, Stop::Due | Stop::Settled) | (AutoAction::None, Stop::NotAsked) => {}
         }
+        false
     }
 
     fn resolved(&self, now: Timestamp) -> Change {
@@ -177,6 +192,7 @@ mod tests {
     fn observe(episodes: &mut Episodes, evaluation: &Evaluation, second: i64) -> Vec<String> {
         let name = |change: Change| match change {
             Change::Begun { identity, .. } => format!("+{identity}"),
+            Change::Sharpened { identity, .. } => format!("!{identity}"),
             Change::Resolved { identity, firing_for_s, .. } => format!("-{identity} {firing_for_s}"),
         };
         episodes.observe(evaluation, at(second)).into_iter().map(name).collect()
@@ -250,7 +266,7 @@ mod tests {
         for second in [0, 60] {
             observe(&mut episodes, &quiet, second);
             assert!(episodes.due_stops(&allowed).is_empty());
-            observe(&mut episodes, &found(&["oauth_fail"]), second + 30);
+            assert_eq!(observe(&mut episodes, &found(&["oauth_fail"]), second + 30), ["!oauth_fail"]);
             assert_eq!(episodes.due_stops(&allowed), ["oauth_fail"]);
             episodes.stop_attempted("oauth_fail", &StopOutcome::Stopped);
             assert!(episodes.due_stops(&allowed).is_empty());

@@ -17,3 +17,8 @@ pub mod reader;
 
 pub mod monitor;
 pub mod wake;
+
+pub mod narrate;
+pub mod state;
+pub mod streaming;
+pub mod tail;

@@ -124,7 +124,9 @@ impl<'a> Monitor<'a> {
         self.tell_blind(&evaluation);
         for change in self.episodes.observe(&evaluation, now) {
             (self.edge.tell)(&change);
-            self.log.append(&event_of(&change));
+            if let Some(event) = event_of(&change) {
+                self.log.append(&event);
+            }
         }
         self.stop_service();
     }
@@ -196,20 +198,21 @@ impl<'a> Monitor<'a> {
     }
 }
 
-fn event_of(change: &Change) -> Event {
+fn event_of(change: &Change) -> Option<Event> {
     match change {
         Change::Begun { alert: Alert { detector, severity, message, auto_action, .. }, .. } => {
-            Event::MonitorAlertEmitted {
+            Some(Event::MonitorAlertEmitted {
                 detector: detector.clone(),
                 severity: severity.as_str().to_owned(),
                 message: message.clone(),
                 auto_action: auto_action.as_str().to_owned(),
-            }
+            })
         }
-        Change::Resolved { detector, identity, firing_for_s } => Event::MonitorAlertResolved {
+        Change::Sharpened { .. } => None,
+        Change::Resolved { detector, identity, firing_for_s } => Some(Event::MonitorAlertResolved {
             detector: detector.clone(),
             identity: identity.clone(),
             firing_for_s: *firing_for_s,
-        },
+        }),
     }
 }
