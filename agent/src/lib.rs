@@ -13,6 +13,7 @@ pub mod store;
 pub mod serve;
 
 pub mod apply;
+pub mod service;
 pub mod witness;
 
 pub mod cli;

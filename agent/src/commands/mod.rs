@@ -21,6 +21,7 @@ pub mod uninstall;
 pub mod watch;
 
 mod context;
+mod project;
 
 pub use context::{ConfigGiven, Ctx};
 
