@@ -6,6 +6,7 @@
 pub mod event;
 
 pub mod config;
+pub mod git;
 pub mod host;
 pub mod process;
 pub mod store;
