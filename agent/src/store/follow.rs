@@ -103,7 +103,9 @@ impl Follower {
         let changed = files.iter().any(|path| {
             let place = name_of(path).and_then(|name| self.places.get(&name));
             let meta = path.metadata().ok();
-            place.zip(meta).is_some_and(|(place, meta)| place.inode != meta.ino() || meta.len() < place.offset)
+            place
+                .zip(meta)
+                .is_some_and(|(place, meta)| place.inode != meta.ino() || meta.len() < place.offset)
         });
         let newest = self.places.keys().next_back();
         let gone = newest.is_some_and(|newest| {

@@ -261,7 +261,10 @@ mod tests {
     #[test]
     fn evidence_that_was_acted_on_asks_for_nothing_until_there_is_more() {
         let mut episodes = Episodes::default();
-        let quiet = Evaluation { alerts: vec![("oauth_fail".into(), alert("oauth_fail", AutoAction::None))], blind: vec![] };
+        let quiet = Evaluation {
+            alerts: vec![("oauth_fail".into(), alert("oauth_fail", AutoAction::None))],
+            blind: vec![],
+        };
         let allowed = ["oauth_fail".to_owned()];
         for second in [0, 60] {
             observe(&mut episodes, &quiet, second);

@@ -199,7 +199,8 @@ impl Reader {
             let Some(mut record) = Record::parse(&line) else { continue };
             let at = record.time();
             newest = newest.or(at);
-            let before = newest.zip(at).is_some_and(|(newest, at)| super::samples::span_s(at, newest) > window_s);
+            let before =
+                newest.zip(at).is_some_and(|(newest, at)| super::samples::span_s(at, newest) > window_s);
             if before && kept.len() >= 2 {
                 break;
             }
@@ -216,13 +217,14 @@ impl Reader {
             if !matches!(exit.log, Evidence::Unread) {
                 continue;
             }
-            let patterns = match self.patterns.take().map_or_else(|| Patterns::compile(&look.auth_patterns), Ok) {
-                Ok(patterns) => patterns,
-                Err(error) => {
-                    exit.log = Evidence::Unreadable(error.to_string());
-                    continue;
-                }
-            };
+            let patterns =
+                match self.patterns.take().map_or_else(|| Patterns::compile(&look.auth_patterns), Ok) {
+                    Ok(patterns) => patterns,
+                    Err(error) => {
+                        exit.log = Evidence::Unreadable(error.to_string());
+                        continue;
+                    }
+                };
             let lasted_ms = (exit.duration_s.clamp(0.0, super::thresholds::SHORT_EXIT_S) * 1000.0).round();
             #[expect(clippy::cast_possible_truncation, reason = "clamped to a minute in milliseconds")]
             let lasted = jiff::SignedDuration::from_millis(lasted_ms as i64);

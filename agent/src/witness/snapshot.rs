@@ -318,7 +318,7 @@ fn remember(rounds: &mut BTreeSet<i64>, round_num: Option<i64>) {
 }
 
 fn near(earlier: Option<Timestamp>, later: Option<Timestamp>) -> bool {
-    earlier.zip(later).is_some_and(|(earlier, later)| {
-        later.duration_since(earlier).as_secs().abs() <= ONE_BATTERY_S
-    })
+    earlier
+        .zip(later)
+        .is_some_and(|(earlier, later)| later.duration_since(earlier).as_secs().abs() <= ONE_BATTERY_S)
 }

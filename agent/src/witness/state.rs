@@ -41,7 +41,13 @@ pub fn of(snapshot: &Snapshot, alive: Alive, now: Timestamp) -> State {
         last_exit_code: last.map(|exit| exit.exit_code),
         last_duration_s: last.map(|exit| exit.duration_s),
         disk_used_pct: snapshot.samples.disk.back().map(|sample| sample.disk_pct),
-        throttled_until: snapshot.throttles.active(now).iter().map(|throttle| throttle.until).max().map(time::stamp),
+        throttled_until: snapshot
+            .throttles
+            .active(now)
+            .iter()
+            .map(|throttle| throttle.until)
+            .max()
+            .map(time::stamp),
     }
 }
 
@@ -53,7 +59,8 @@ mod tests {
     #[test]
     fn a_round_without_an_end_runs_only_while_its_process_lives() {
         let mut snapshot = Snapshot::default();
-        let start = br#"{"ts": "2026-03-01T00:00:00.000Z", "event": "round_start", "round_num": 4, "phase": "p"}"#;
+        let start =
+            br#"{"ts": "2026-03-01T00:00:00.000Z", "event": "round_start", "round_num": 4, "phase": "p"}"#;
         snapshot.event(&Record::parse(start).unwrap());
         let now = "2026-03-01T00:01:00Z".parse().unwrap();
         let running = |round| of(&snapshot, Alive { serve: true, round }, now).running;

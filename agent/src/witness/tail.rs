@@ -54,7 +54,11 @@ impl Outlet {
 ///
 /// # Errors
 /// When an event file cannot be read, or printing fails.
-pub fn follow(layout: &Layout, mut follower: Follower, mut each: impl FnMut(&Line, &mut Outlet)) -> io::Result<()> {
+pub fn follow(
+    layout: &Layout,
+    mut follower: Follower,
+    mut each: impl FnMut(&Line, &mut Outlet),
+) -> io::Result<()> {
     let signals = Signals::block(&[SignalInput::Term, SignalInput::Int])?;
     let mut wake = Wake::new(layout.clone());
     let mut outlet = Outlet::default();

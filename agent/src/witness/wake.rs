@@ -90,8 +90,7 @@ impl Wake {
         if let Some(doorbell) = &mut self.doorbell {
             doorbell.drain();
         }
-        let gone =
-            AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        let gone = AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         let mut lost = false;
         while let Some(events) = self.inotify.as_ref().and_then(|inotify| inotify.read_events().ok()) {
             lost |= events.iter().any(|event| event.mask.intersects(gone));

@@ -41,7 +41,8 @@ mod tests {
     use super::DETECTOR;
 
     fn repeated(story: Story, round_num: i64) -> Story {
-        let fields = json!({"round_num": round_num, "tool_name": "Read", "target": "a.rs", "count": 8, "window": 10});
+        let fields =
+            json!({"round_num": round_num, "tool_name": "Read", "target": "a.rs", "count": 8, "window": 10});
         story.event("anomaly_repetitive_tool", fields)
     }
 

@@ -29,7 +29,8 @@ pub(super) const DETECTOR: Detector = Detector {
         let history = &snapshot.samples.disk;
         let Some(newest) = history.back() else { return Ok(Vec::new()) };
         let in_window = |at| span_s(at, newest.at) <= limits.growth_window_s;
-        let Some(oldest) = history.iter().find(|sample| sample.at <= newest.at && in_window(sample.at)) else {
+        let Some(oldest) = history.iter().find(|sample| sample.at <= newest.at && in_window(sample.at))
+        else {
             return Ok(Vec::new());
         };
         let span = span_s(oldest.at, newest.at);

@@ -40,20 +40,17 @@ mod tests {
 
     #[test]
     fn fires_between_warning_and_critical() {
-        for (value, fires) in [
-            (89.9, Fires::No),
-            (90.0, Fires::Yes),
-            (90.1, Fires::Yes),
-            (94.9, Fires::Yes),
-            (95.0, Fires::No),
-        ] {
+        for (value, fires) in
+            [(89.9, Fires::No), (90.0, Fires::Yes), (90.1, Fires::Yes), (94.9, Fires::Yes), (95.0, Fires::No)]
+        {
             Story::new().sample(json!({"disk_used_pct": value})).check(&DETECTOR, fires);
         }
     }
 
     #[test]
     fn the_newest_line_that_tells_it_counts() {
-        let story = Story::new().sample(json!({"disk_used_pct": 50.0})).sample(json!({"disk_used_pct": 91.0}));
+        let story =
+            Story::new().sample(json!({"disk_used_pct": 50.0})).sample(json!({"disk_used_pct": 91.0}));
         story.sample(json!({"mem_free_mb": 5})).check(&DETECTOR, Fires::Yes);
     }
 }

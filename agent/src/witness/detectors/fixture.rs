@@ -68,13 +68,11 @@ impl Story {
 
     /// A whole round whose agent ended like this.
     pub(crate) fn round(self, round_num: i64, exit: &Exit) -> Story {
-        let story = self
-            .event("round_start", json!({"round_num": round_num, "phase": null}))
-            .event(
-                "agent_exit",
-                json!({"round_num": round_num, "exit_code": exit.code, "duration_s": exit.duration_s,
+        let story = self.event("round_start", json!({"round_num": round_num, "phase": null})).event(
+            "agent_exit",
+            json!({"round_num": round_num, "exit_code": exit.code, "duration_s": exit.duration_s,
                     "timed_out": exit.timed_out, "exit_cause": exit.cause}),
-            );
+        );
         let mut story = story.event("round_end", json!({"round_num": round_num}));
         if let Some(newest) = story.snapshot.exits.back_mut() {
             newest.log = Evidence::Read(exit.log);
@@ -130,4 +128,3 @@ fn record(at: Timestamp, kind: &str, fields: &Value) -> Record {
     line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     Record::parse(line.to_string().as_bytes()).unwrap()
 }
-

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn swapping_out_counts_between_two_lines() {
-        let swap = |bytes: u64, free: u64| json!({"psi_some_avg10": null, "swap_sout": bytes, "mem_free_mb": free});
+        let swap =
+            |bytes: u64, free: u64| json!({"psi_some_avg10": null, "swap_sout": bytes, "mem_free_mb": free});
         let floor = 32 * 1024 * 1024;
         check(&[swap(0, 500)], None);
         check(&[swap(0, 500), swap(floor, 500)], None);

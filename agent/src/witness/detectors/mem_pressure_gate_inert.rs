@@ -52,12 +52,9 @@ mod tests {
 
     #[test]
     fn fires_under_pressure_from_the_threshold_on() {
-        for (some, available, fires) in [
-            (5.0, 199, Fires::No),
-            (5.0, 200, Fires::Yes),
-            (5.0, 201, Fires::Yes),
-            (4.9, 500, Fires::No),
-        ] {
+        for (some, available, fires) in
+            [(5.0, 199, Fires::No), (5.0, 200, Fires::Yes), (5.0, 201, Fires::Yes), (4.9, 500, Fires::No)]
+        {
             let line = json!({"psi_some_avg10": some, "psi_full_avg10": 0.0, "mem_available_mb": available});
             Story::new().sample(line).check(&DETECTOR, fires);
         }

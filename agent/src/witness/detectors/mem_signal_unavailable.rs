@@ -26,7 +26,8 @@ pub(super) const DETECTOR: Detector = Detector {
         if !silent || usable {
             return Ok(Vec::new());
         }
-        let message = "no usable memory-pressure signal on this host (no PSI, no swap, no MemFree)".to_owned();
+        let message =
+            "no usable memory-pressure signal on this host (no PSI, no swap, no MemFree)".to_owned();
         Ok(vec![Found::new(message, [("mem_available_mb", json!(newest.memory.mem_available_mb))])])
     },
 };
@@ -45,8 +46,9 @@ mod tests {
 
     #[test]
     fn fires_only_when_no_rung_of_the_ladder_can_see() {
-        let blind = json!({"mem_free_mb": null, "swap_sout": null, "psi_some_avg10": null, "mem_available_mb": 9});
-        check(&[blind.clone()], Fires::Yes);
+        let blind =
+            json!({"mem_free_mb": null, "swap_sout": null, "psi_some_avg10": null, "mem_available_mb": 9});
+        check(std::slice::from_ref(&blind), Fires::Yes);
         check(&[json!({"mem_free_mb": 500, "psi_some_avg10": null})], Fires::No);
         check(&[json!({"psi_some_avg10": 0.0})], Fires::No);
         check(&[blind, json!({"swap_sout": 0})], Fires::Yes);

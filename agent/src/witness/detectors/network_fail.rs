@@ -21,9 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         let exits = &snapshot.exits;
         let matches = exits
             .iter()
-            .filter(|exit| {
-                exit.is_short() && matches!(&exit.log, Evidence::Read(matches) if matches.network)
-            })
+            .filter(|exit| exit.is_short() && matches!(&exit.log, Evidence::Read(matches) if matches.network))
             .count();
         let rate = matches as f64 / EXITS as f64;
         if exits.len() < EXITS || rate < FAILURE_RATE {

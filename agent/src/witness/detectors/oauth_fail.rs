@@ -38,7 +38,8 @@ pub(super) const DETECTOR: Detector = Detector {
             ("hint", json!(thresholds.auth_fail_hint)),
         ];
         let found = Found::new(message, context);
-        let newest = exits.iter().zip(&failed).rev().find(|(_, failed)| **failed).and_then(|(exit, _)| exit.at);
+        let newest =
+            exits.iter().zip(&failed).rev().find(|(_, failed)| **failed).and_then(|(exit, _)| exit.at);
         if snapshot.acted_on(DETECTOR.name, newest) {
             return Ok(vec![found.with_action(AutoAction::None)]);
         }

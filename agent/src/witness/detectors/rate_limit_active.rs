@@ -18,8 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     detect: |snapshot, _, now| {
         let found = snapshot.throttles.active(now).into_iter().map(|throttle| {
             let until = time::stamp(throttle.until);
-            let message =
-                format!("{} throttled until {until} ({})", throttle.agent, throttle.classification);
+            let message = format!("{} throttled until {until} ({})", throttle.agent, throttle.classification);
             let context = [
                 ("agent", json!(throttle.agent)),
                 ("throttled_until_iso", json!(until)),

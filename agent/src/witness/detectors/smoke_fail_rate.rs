@@ -24,11 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
             return Ok(Vec::new());
         }
         let message = format!("{failed}/{attempts} recent attempts failed the startup checks; see doctor");
-        let context = [
-            ("rate", json!(rate)),
-            ("threshold", json!(SMOKE_RATE)),
-            ("window", json!(attempts)),
-        ];
+        let context = [("rate", json!(rate)), ("threshold", json!(SMOKE_RATE)), ("window", json!(attempts))];
         Ok(vec![Found::new(message, context)])
     },
 };

@@ -30,11 +30,8 @@ pub(super) const DETECTOR: Detector = Detector {
             return Ok(Vec::new());
         }
         let message = format!("no events for {age_s}s; the last one was at {last_ts}");
-        let context = [
-            ("age_s", json!(age_s)),
-            ("threshold_s", json!(threshold_s)),
-            ("last_ts", json!(last_ts)),
-        ];
+        let context =
+            [("age_s", json!(age_s)), ("threshold_s", json!(threshold_s)), ("last_ts", json!(last_ts))];
         Ok(vec![Found::new(message, context)])
     },
 };
@@ -99,7 +96,8 @@ mod tests {
     fn a_throttle_silences_it_until_its_reset_is_overdue() {
         let story = Story::new();
         let reset = story.at.as_second() + 10_000;
-        let fields = json!({"classification": "rate_limit_account", "agent": "claude", "reset_at_epoch": reset});
+        let fields =
+            json!({"classification": "rate_limit_account", "agent": "claude", "reset_at_epoch": reset});
         let throttled = || Story::new().event("transient_error_detected", fields.clone());
         throttled().after_s(10_000 + 1498).check(&DETECTOR, Fires::No);
         throttled().after_s(10_000 + 1501).check(&DETECTOR, Fires::Yes);

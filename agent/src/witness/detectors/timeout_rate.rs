@@ -22,13 +22,8 @@ pub(super) const DETECTOR: Detector = Detector {
         if exits.len() < EXITS || rate < FAILURE_RATE {
             return Ok(Vec::new());
         }
-        let message =
-            format!("{timed_out}/{EXITS} recent rounds timed out (>{:.0}%)", FAILURE_RATE * 100.0);
-        let context = [
-            ("rate", json!(rate)),
-            ("threshold", json!(FAILURE_RATE)),
-            ("window", json!(EXITS)),
-        ];
+        let message = format!("{timed_out}/{EXITS} recent rounds timed out (>{:.0}%)", FAILURE_RATE * 100.0);
+        let context = [("rate", json!(rate)), ("threshold", json!(FAILURE_RATE)), ("window", json!(EXITS))];
         Ok(vec![Found::new(message, context)])
     },
 };
@@ -38,7 +33,8 @@ mod tests {
     use super::super::fixture::{Exit, Fires, GOOD, Story};
     use super::DETECTOR;
 
-    const TIMED_OUT: Exit = Exit { code: -15, duration_s: 1000.0, timed_out: true, cause: "wall_clock", ..GOOD };
+    const TIMED_OUT: Exit =
+        Exit { code: -15, duration_s: 1000.0, timed_out: true, cause: "wall_clock", ..GOOD };
 
     fn check(timed_out: i64, good: i64, fires: Fires) {
         let bad = (1..=timed_out).fold(Story::new(), |story, n| story.round(n, &TIMED_OUT));
