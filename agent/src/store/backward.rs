@@ -12,8 +12,8 @@ const CHUNK: u64 = 64 * 1024;
 /// The lines of several files, newest first. Empty, unreadable and vanished files count as empty.
 #[derive(Debug)]
 pub struct Lines {
-    /// Files still to come, the newest last.
-    files: Vec<PathBuf>,
+    /// Files still to come, the newest last, each with where its lines end if that is not the end of the file.
+    files: Vec<(PathBuf, Option<u64>)>,
     current: Option<Tail>,
     bytes_read: u64,
 }
@@ -21,6 +21,13 @@ pub struct Lines {
 impl Lines {
     /// Returns the lines of `files` (oldest first, as the layout lists them) from the end of the last one.
     pub fn new(files: Vec<PathBuf>) -> Lines {
+        let files = files.into_iter().map(|path| (path, None)).collect();
+        Lines { files, current: None, bytes_read: 0 }
+    }
+
+    /// Returns the lines before a place in each file (oldest first), as a follower goes on behind it.
+    pub fn before(places: Vec<(PathBuf, u64)>) -> Lines {
+        let files = places.into_iter().map(|(path, end)| (path, Some(end))).collect();
         Lines { files, current: None, bytes_read: 0 }
     }
 
@@ -42,8 +49,8 @@ impl Iterator for Lines {
                 self.bytes_read += tail.bytes_read;
                 self.current = None;
             }
-            let path = self.files.pop()?;
-            self.current = Tail::open(&path).ok();
+            let (path, end) = self.files.pop()?;
+            self.current = Tail::open(&path, end).ok();
         }
     }
 }
@@ -65,9 +72,10 @@ struct Tail {
 }
 
 impl Tail {
-    fn open(path: &Path) -> io::Result<Tail> {
+    fn open(path: &Path, end: Option<u64>) -> io::Result<Tail> {
         let file = File::open(path)?;
-        let start = file.metadata()?.len();
+        let length = file.metadata()?.len();
+        let start = end.map_or(length, |end| end.min(length));
         let mut tail = Tail { file, start, pending: Vec::new(), bytes_read: 0, ended: start == 0 };
         // The newline that ends the last line separates nothing.
         if tail.fill() && tail.pending.last() == Some(&b'\n') {
@@ -156,6 +164,16 @@ mod tests {
         let mut lines = Lines::new(vec![path]);
         assert_eq!(lines.by_ref().take(10).count(), 10);
         assert_eq!(lines.bytes_read(), CHUNK);
+    }
+
+    #[test]
+    fn lines_before_a_place_leave_out_what_is_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        super::super::atomic::replace(&path, b"a\nb\nc\n").unwrap();
+        let lines: Vec<_> = Lines::before(vec![(path.clone(), 4)]).collect();
+        assert_eq!(lines, [b"b".to_vec(), b"a".to_vec()]);
+        assert_eq!(Lines::before(vec![(path, 0)]).count(), 0);
     }
 
     proptest! {

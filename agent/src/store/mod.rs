@@ -10,6 +10,7 @@ pub mod lock;
 pub mod state;
 
 pub mod backward;
+pub mod bisect;
 pub mod event_log;
 pub mod follow;
 pub mod record;
