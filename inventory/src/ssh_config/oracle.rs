@@ -38,7 +38,7 @@ fn find_local() -> Option<Local> {
 }
 
 /// Runs `ssh -G`; `None` if there is no ssh.
-fn ssh_g(args: &[&str]) -> Option<String> {
+pub(super) fn ssh_g(args: &[&str]) -> Option<String> {
     let output = match Command::new("ssh").arg("-G").args(args).stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
