@@ -1,5 +1,7 @@
 //! `fleet.toml` from the outside: the file of the design, who wins, and what every mistake is told.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the functions here belong to the tests below")]
+
 use std::path::Path;
 
 use agent_runner_inventory::{Batch, Drain, Healthy, Inventory, Scope, Share, Sink};

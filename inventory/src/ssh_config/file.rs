@@ -87,12 +87,13 @@ impl SshConfig {
         let shared: Arc<Path> = path.into();
         let mut directives = Vec::new();
         for (number, content) in (1usize..).zip(text.split('\n')) {
-            let wrong = |message: String| SshConfigError::Line { path: path.into(), line: number, message };
+            let at = Position { path, line: number, place };
+            let wrong = |message: String| at.wrong(message);
             let Some(line) = line::parse(content).map_err(wrong)? else { continue };
             let what = match keywords::find(line.keyword) {
                 None => What::Unknown(line.keyword.to_owned()),
                 Some(keyword) if keyword.treatment == Treatment::Structure => {
-                    self.structure(keyword, line, &place, &wrong)?
+                    self.structure(keyword, line, &at)?
                 }
                 Some(keyword) => {
                     if let Some(form) = keyword.form {
@@ -111,9 +112,9 @@ impl SshConfig {
         &mut self,
         keyword: Keyword,
         line: line::Line<'_>,
-        place: &Place<'_>,
-        wrong: &dyn Fn(String) -> SshConfigError,
+        at: &Position<'_>,
     ) -> Result<What, SshConfigError> {
+        let (place, wrong) = (&at.place, |message: String| at.wrong(message));
         if line.words.iter().any(String::is_empty) {
             return Err(wrong(format!("{}: a value is empty", keyword.name)));
         }
@@ -154,6 +155,19 @@ struct Place<'a> {
     owner: Owner,
     depth: usize,
     local: &'a Local,
+}
+
+/// A line of a file, for messages.
+struct Position<'a> {
+    path: &'a Path,
+    line: usize,
+    place: Place<'a>,
+}
+
+impl Position<'_> {
+    fn wrong(&self, message: String) -> SshConfigError {
+        SshConfigError::Line { path: self.path.into(), line: self.line, message }
+    }
 }
 
 fn read_text(path: &Path, place: &Place<'_>) -> Result<String, SshConfigError> {

@@ -280,17 +280,20 @@ fn setting() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
-/// A file as lines; `INCLUDED` stands for the path of the other one.
-fn lines(may_include: bool) -> impl Strategy<Value = String> {
+/// A file as lines, one of which may be `include`.
+fn lines(include: &'static str) -> impl Strategy<Value = String> {
     let line = prop_oneof![
         3 => host_patterns().prop_map(|words| format!("Host {words}")),
         3 => criteria().prop_map(|all| format!("Match {all}")),
         12 => setting(),
-        2 => Just(if may_include { "Include INCLUDED /no/such/*.conf".to_owned() } else { String::new() }),
+        2 => Just(include.to_owned()),
     ];
     prop::collection::vec(line, 0..24).prop_map(|lines| {
-        // More than a hundred key files is an error, and each Include doubles them.
-        lines.join("\n") + "\n"
+        lines.join(
+            "
+",
+        ) + "
+"
     })
 }
 
@@ -301,12 +304,8 @@ fn case() -> impl Strategy<Value = Case> {
         prop::option::weighted(0.1, Just("Real.Host".to_owned())),
     )
         .prop_map(|(user, port, host_name)| Overrides { user, port, host_name });
-    (lines(true), lines(false), alias(), overrides).prop_map(|(main, included, alias, overrides)| Case {
-        main,
-        included,
-        alias,
-        overrides,
-    })
+    (lines("Include INCLUDED /no/such/*.conf"), lines(""), alias(), overrides)
+        .prop_map(|(main, included, alias, overrides)| Case { main, included, alias, overrides })
 }
 
 proptest! {
@@ -315,5 +314,38 @@ proptest! {
     #[test]
     fn every_generated_configuration_means_the_same_to_ssh(case in case()) {
         compare(&case);
+    }
+}
+
+#[test]
+fn key_files_are_expanded_as_ssh_expands_them() {
+    let Some(mut local) = local() else { return };
+    local.variables.insert("KEYS".into(), "/keys".into());
+    let folder = tempfile::tempdir().unwrap();
+    let text = "Host a\nHostName B.lan\nUser pi\nPort 2222\nHostKeyAlias Al\nProxyCommand false %h %p %r %n %%\n\
+                IdentityFile ~/.ssh/%h-%n-%r-%p-%u-%d-%i-%k-%l-%L-%%\nIdentityFile ${KEYS}/k\n\
+                IdentityFile \"/with space\"\nCertificateFile ~/c%n\n";
+    let main = write(folder.path(), "main", text);
+    let settings = SshConfig::load(std::slice::from_ref(&main), &local).unwrap();
+    let settings = settings.resolve("a", &local, &Overrides::default()).settings;
+    // The command fails at once, so nothing is connected to; what it was made of has been said by then.
+    let output = Command::new("ssh")
+        .args(["-v", "-o", "BatchMode=yes", "-F", main.to_str().unwrap(), "a"])
+        .env("KEYS", "/keys")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said: Vec<&str> = said.lines().map(str::trim_end).collect();
+    let mut expected =
+        vec![format!("debug1: Executing proxy command: exec {}", settings.proxy_command.unwrap().value)];
+    for key in &settings.identity_files {
+        expected.push(format!("debug1: identity file {} type -1", key.value.display()));
+    }
+    for certificate in &settings.certificate_files {
+        expected.push(format!("debug1: certificate file {} type -1", certificate.value.display()));
+    }
+    for line in expected {
+        assert!(said.contains(&line.as_str()), "{line}\n{said:#?}");
     }
 }
