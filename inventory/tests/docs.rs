@@ -24,7 +24,7 @@ fn first_column(head: &str) -> Vec<String> {
 }
 
 fn example() -> Inventory {
-    Inventory::parse(blocks("toml")[0], Path::new("fleet.toml")).unwrap()
+    Inventory::parse(blocks("toml").first().unwrap(), Path::new("fleet.toml")).unwrap()
 }
 
 #[test]

@@ -15,13 +15,15 @@ mod line;
 mod pattern;
 mod resolve;
 mod settings;
+mod shown;
 mod values;
 
 pub use error::{SshConfigError, Unsupported, Why};
 pub use file::SshConfig;
 pub use keywords::{Treatment, keywords};
-pub use resolve::{Overrides, Resolved};
+pub use resolve::{NotApplicable, Overrides, Resolved};
 pub use settings::{Setting, SettingSource, Settings};
+pub use shown::ShownSetting;
 pub use values::{AddressFamily, AlgorithmChange, Algorithms, IdentityAgent, StrictHostKeyChecking};
 
 use std::collections::BTreeMap;

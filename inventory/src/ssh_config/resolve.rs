@@ -29,8 +29,21 @@ pub struct Overrides {
 pub struct Resolved {
     /// The settings.
     pub settings: Settings,
-    /// What applies to this host and is not in the settings.
+    /// What applies to this host and could not be settled.
     pub unsupported: Vec<Unsupported>,
+    /// What applies to this host and is nothing for an unattended connection.
+    pub not_applicable: Vec<NotApplicable>,
+}
+
+/// A keyword that is set for a host and means nothing for an unattended connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotApplicable {
+    /// The keyword; as written if `IgnoreUnknown` covers it.
+    pub keyword: String,
+    /// The value; hidden where it may be a secret.
+    pub value: String,
+    /// Where it is set.
+    pub source: SettingSource,
 }
 
 impl Resolved {
@@ -80,6 +93,7 @@ impl SshConfig {
             found: Found::new(),
             ignored: None,
             unsupported: Vec::new(),
+            not_applicable: Vec::new(),
         };
         walk.take_overrides(overrides);
         self.walk(&mut walk);
@@ -116,8 +130,16 @@ impl SshConfig {
         found
             .retain(|name, _| keywords::find(name).is_some_and(|found| found.treatment != Treatment::AskSsh));
         let host = first(&found, "HostName").unwrap_or(alias).to_owned();
-        let walk =
-            Walk { alias, host, local, pass: Pass::Second, found, ignored: None, unsupported: Vec::new() };
+        let walk = Walk {
+            alias,
+            host,
+            local,
+            pass: Pass::Second,
+            found,
+            ignored: None,
+            unsupported: Vec::new(),
+            not_applicable: Vec::new(),
+        };
         Ok(walk.finish())
     }
 
@@ -138,6 +160,7 @@ struct Walk<'a> {
     found: Found,
     ignored: Option<String>,
     unsupported: Vec<Unsupported>,
+    not_applicable: Vec<NotApplicable>,
 }
 
 /// What of a file can apply: nothing, if it is included from a block that does not.
@@ -181,7 +204,17 @@ impl Walk<'_> {
                         self.ignored = Some(list.to_ascii_lowercase());
                     }
                 }
-                What::Unknown(name) => self.unknown(name, directive),
+                What::Unknown(name) if self.is_ignored(name) => {
+                    if active {
+                        let source =
+                            SettingSource::File { path: directive.path.clone(), line: directive.line };
+                        self.pass_over(name, Entry::new("(ignored)", source));
+                    }
+                }
+                // OpenSSH refuses the file wherever the keyword stands, so the block does not matter.
+                What::Unknown(name) => {
+                    self.report(name, (&directive.path, directive.line), Why::UnknownKeyword);
+                }
                 What::Set { keyword, words, rest } => {
                     if active {
                         self.set(
@@ -227,17 +260,18 @@ impl Walk<'_> {
         }
     }
 
-    fn unknown(&mut self, name: &str, directive: &Directive) {
-        let ignored = self.ignored.as_deref();
-        if ignored.is_some_and(|list| pattern::list_matches(&name.to_ascii_lowercase(), list)) {
-            return;
-        }
-        // OpenSSH refuses the file wherever the keyword stands, so the block does not matter.
-        self.report(name, (&directive.path, directive.line), Why::UnknownKeyword);
+    /// Whether `IgnoreUnknown` covers a keyword.
+    fn is_ignored(&self, name: &str) -> bool {
+        let list = self.ignored.as_deref();
+        list.is_some_and(|list| pattern::list_matches(&name.to_ascii_lowercase(), list))
     }
 
     fn set(&mut self, keyword: Keyword, entry: Entry) {
         let taken = |name: &str| self.found.contains_key(name);
+        match keyword.treatment {
+            Treatment::Irrelevant | Treatment::Obsolete => return self.pass_over(keyword.name, entry),
+            Treatment::Honoured | Treatment::Structure | Treatment::AskSsh | Treatment::NotOffered => {}
+        }
         if GROWING.contains(&keyword.name) {
             let entries = self.found.entry(keyword.name).or_default();
             if !entries.iter().any(|old| old.words == entry.words) {
@@ -258,6 +292,15 @@ impl Walk<'_> {
         };
         if !taken(keyword.name) && !route_taken {
             self.found.insert(keyword.name, vec![entry]);
+        }
+    }
+
+    fn pass_over(&mut self, keyword: &str, entry: Entry) {
+        // An environment may carry tokens, and lists of settings are shown and pasted.
+        let value = if keyword == "SetEnv" { "(hidden)".to_owned() } else { entry.rest };
+        let passed = NotApplicable { keyword: keyword.into(), value, source: entry.source };
+        if !self.not_applicable.contains(&passed) {
+            self.not_applicable.push(passed);
         }
     }
 
@@ -308,7 +351,7 @@ impl Walk<'_> {
             let why = if ask { Why::AskSsh(message) } else { Why::Invalid(message) };
             self.report(keyword, (&path, line), why);
         }
-        Resolved { settings, unsupported: self.unsupported }
+        Resolved { settings, unsupported: self.unsupported, not_applicable: self.not_applicable }
     }
 
     /// Reports the keywords that are set to something only ssh can follow, or that we do not offer.

@@ -289,3 +289,31 @@ proptest::proptest! {
         let _ = SshConfig::from_ssh_g(&text, "a", &world.local);
     }
 }
+
+#[test]
+fn every_setting_is_shown_with_its_source_and_what_is_passed_over_too() {
+    let world = World::new();
+    let path = world.write(
+        USER,
+        "IgnoreUnknown UseKeychain\nUseKeychain yes\nCiphers +a,b\nSetEnv TOKEN=secret\nSendEnv LANG\nSendEnv LC_*\n\
+         Protocol 2\nConnectTimeout 1m\n",
+    );
+    let resolved = world.resolve("pi");
+    let rows = resolved.settings.shown();
+    let row = |keyword: &str| {
+        let row = rows.iter().find(|row| row.keyword == keyword).unwrap();
+        format!("{} {}", row.value, row.source)
+    };
+    assert_eq!(row("Ciphers"), format!("+a,b {}:3", path.display()));
+    assert_eq!(row("ConnectTimeout"), format!("60 {}:8", path.display()));
+    assert_eq!(row("HostName"), "pi default");
+    for row in &rows {
+        assert!(keywords().any(|(name, treatment)| name == row.keyword && treatment == Treatment::Honoured));
+    }
+    let passed: Vec<String> =
+        resolved.not_applicable.iter().map(|one| format!("{} {}", one.keyword, one.value)).collect();
+    assert_eq!(
+        passed,
+        ["UseKeychain (ignored)", "SetEnv (hidden)", "SendEnv LANG", "SendEnv LC_*", "Protocol 2"]
+    );
+}
