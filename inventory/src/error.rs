@@ -34,33 +34,37 @@ pub enum Error {
 
 /// Everything found wrong in one file, in the order of the file; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    list: Vec<Problem>,
+    more: usize,
+}
 
 impl Problems {
-    pub(crate) fn new(mut list: Vec<Problem>) -> Self {
+    /// Takes the problems that were kept, and the number of those that were not.
+    pub(crate) fn new(mut list: Vec<Problem>, more: usize) -> Self {
         list.sort_by_key(|problem| (problem.line, problem.column));
         list.dedup();
-        Self(list)
+        Self { list, more }
     }
 
-    /// The problems, in the order of the file.
+    /// The problems, in the order of the file; of a hopeless file the first few hundred that were met.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.list.iter()
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.0.iter().take(SHOWN).enumerate() {
+        for (at, problem) in self.list.iter().take(SHOWN).enumerate() {
             if at > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
-        if let Some(more) = self.0.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            write!(f, "\nand {more} more problems in this file")?;
+        match self.list.len().saturating_sub(SHOWN) + self.more {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more problems in this file"),
         }
-        Ok(())
     }
 }
 
