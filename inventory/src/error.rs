@@ -34,33 +34,37 @@ pub enum Error {
 
 /// Everything found wrong in one file, in the order of the file; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    list: Vec<Problem>,
+    more: usize,
+}
 
 impl Problems {
-    pub(crate) fn new(mut list: Vec<Problem>) -> Self {
+    /// Takes the problems that were kept, and the number of those that were not.
+    pub(crate) fn new(mut list: Vec<Problem>, more: usize) -> Self {
         list.sort_by_key(|problem| (problem.line, problem.column));
         list.dedup();
-        Self(list)
+        Self { list, more }
     }
 
-    /// The problems, in the order of the file.
+    /// The problems, in the order of the file; of a hopeless file the first few hundred that were met.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.list.iter()
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.0.iter().take(SHOWN).enumerate() {
+        for (at, problem) in self.list.iter().take(SHOWN).enumerate() {
             if at > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
-        if let Some(more) = self.0.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            write!(f, "\nand {more} more problems in this file")?;
+        match self.list.len().saturating_sub(SHOWN) + self.more {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more problems in this file"),
         }
-        Ok(())
     }
 }
 
@@ -111,16 +115,20 @@ const WINDOW: usize = 140;
 
 impl Excerpt {
     /// Cuts `line`, of which the bytes `start..end` are meant.
+    ///
+    /// The cost is that of the window, not of the line: a line may be as long as the file.
     pub(crate) fn new(line: &str, start: usize, end: usize) -> Self {
-        let chars = |upto: usize| line.char_indices().take_while(|(at, _)| *at < upto).count();
-        let (before, upto) = (chars(start), chars(end));
-        let skip = if before > WINDOW / 2 && line.chars().count() > WINDOW { before - WINDOW / 2 } else { 0 };
-        let shown: String = line.chars().skip(skip).take(WINDOW).map(printable).collect();
-        let lead = if skip > 0 { "…" } else { "" };
-        let tail = if line.chars().count() > skip + WINDOW { "…" } else { "" };
-        let before = before - skip + lead.chars().count();
-        let room = (shown.chars().count() + lead.chars().count()).saturating_sub(before).max(1);
-        let width = upto.saturating_sub(before + skip - lead.chars().count()).clamp(1, room);
+        let start = boundary(line, start);
+        let end = boundary(line, end.max(start));
+        let (head, meant) = (line.get(..start).unwrap_or(""), line.get(start..end).unwrap_or(""));
+        let window = head.char_indices().rev().nth(WINDOW / 2 - 1).map_or(0, |(at, _)| at);
+        let from = if line.len() > WINDOW { window } else { 0 };
+        let (lead, rest) = (if from > 0 { "…" } else { "" }, line.get(from..).unwrap_or(""));
+        let shown: String = rest.chars().take(WINDOW).map(printable).collect();
+        let tail = if rest.chars().nth(WINDOW).is_some() { "…" } else { "" };
+        let before = lead.chars().count() + line.get(from..start).unwrap_or("").chars().count();
+        let room = (lead.chars().count() + shown.chars().count()).saturating_sub(before).max(1);
+        let width = meant.chars().take(WINDOW).count().clamp(1, room);
         Self { text: format!("{lead}{shown}{tail}"), before, width }
     }
 
@@ -128,6 +136,12 @@ impl Excerpt {
     pub(crate) fn caret(&self) -> String {
         format!("{}{}", " ".repeat(self.before), "^".repeat(self.width))
     }
+}
+
+/// The last place at or before `at` where a character begins.
+fn boundary(line: &str, at: usize) -> usize {
+    let at = at.min(line.len());
+    (0..=at).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0)
 }
 
 fn printable(letter: char) -> char {

@@ -326,3 +326,68 @@ fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
     assert_eq!(error.to_string(), "cannot read /no/such/fleet.toml");
     assert!(std::error::Error::source(&error).is_some());
 }
+
+#[test]
+fn an_inventory_of_a_hundred_thousand_hosts_in_many_groups_is_read() {
+    use std::fmt::Write as _;
+    let mut text = String::from("[fleet]\nname = \"big\"\n");
+    for rack in 0..1000 {
+        writeln!(
+            text,
+            "[groups.rack{rack}]\nhosts = [\"r{rack}-n[00-99]\", \"@spares\"]\nport = {}",
+            rack + 1
+        )
+        .unwrap();
+    }
+    text.push_str("[groups.spares]\nhosts = [\"spare\"]\n[projects.p]\non = \"all & !spare\"\nwork_dir = \"/p\"\nconfig = \"c\"\n");
+    let fleet = Inventory::parse(&text, Path::new("fleet.toml")).unwrap();
+    assert_eq!(fleet.hosts().len(), 100_001);
+    assert_eq!(fleet.project_hosts(&fleet.projects[0]).len(), 100_000);
+    let ports = fleet.hosts().iter().map(|name| u64::from(fleet.host(name).unwrap().port.unwrap().value));
+    // The spare host is in every rack and in its own group: the last rack with a port wins.
+    assert_eq!(ports.sum::<u64>(), (1..=1000u64).sum::<u64>() * 100 + 1000);
+}
+
+#[test]
+fn of_a_hopeless_file_a_few_problems_are_shown_and_all_are_counted() {
+    let keys: String = (0..300).map(|n| format!("bad{n} = 1\n")).collect();
+    let text = format!("[fleet]\nname = \"x\"\n[defaults]\n{keys}");
+    let error = Inventory::parse(&text, Path::new("f")).unwrap_err().to_string();
+    assert_eq!(error.lines().filter(|line| line.starts_with("f:")).count(), 25);
+    assert!(error.ends_with("\nand 275 more problems in this file"), "{error}");
+}
+
+#[test]
+fn what_is_nested_too_deep_is_refused_and_not_followed() {
+    for text in [
+        "a=".to_owned() + &"[".repeat(100_000),
+        "a=".to_owned() + &"{a=".repeat(100_000),
+        "[a.".repeat(50_000),
+    ] {
+        assert!(Inventory::parse(&text, Path::new("f")).is_err());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_inventory_fail_badly(
+        text in "([a-z=\\[\\]{}\"'.,#0-9\n -]|\\PC|\\[fleet\\]\nname=\"x\"\n|\\[groups.g\\]\nhosts=\\[|\"@g\"|hosts|user=|on=|\\[projects.p\\]\n){0,60}"
+    ) {
+        if let Err(error) = Inventory::parse(&text, Path::new("f")) {
+            assert!(error.to_string().starts_with("f:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_taken_whole_or_refused(name in "[ -~\t\né\u{0}]{1,12}") {
+        let quoted = toml::Value::String(name.clone()).to_string();
+        let text = format!("[fleet]\nname = \"x\"\n[hosts.{quoted}]\nuser = \"a\"\n");
+        if quoted.starts_with('"') && !quoted.starts_with("\"\"\"")
+            && let Ok(fleet) = Inventory::parse(&text, Path::new("f"))
+        {
+            assert_eq!(fleet.hosts()[0], name.as_str());
+            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte)), "{name:?}");
+            assert!(!name.starts_with('-'));
+        }
+    }
+}

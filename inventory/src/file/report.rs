@@ -5,18 +5,22 @@ use std::path::Path;
 
 use crate::error::{Excerpt, Problem, Problems};
 
+/// Most problems of one file that are kept with their text; the rest is counted.
+const KEPT: usize = 200;
+
 /// Collects the problems of one file.
 pub(crate) struct Report<'s> {
     path: &'s Path,
     text: &'s str,
     line_starts: Vec<usize>,
     problems: Vec<Problem>,
+    more: usize,
 }
 
 impl<'s> Report<'s> {
     pub(crate) fn new(text: &'s str, path: &'s Path) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { path, text, line_starts, problems: Vec::new() }
+        Self { path, text, line_starts, problems: Vec::new(), more: 0 }
     }
 
     /// The folder that relative paths in the file start at.
@@ -36,6 +40,10 @@ impl<'s> Report<'s> {
 
     /// Records that the text at `span` is wrong and what may help.
     pub(crate) fn hinted(&mut self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
+        if self.problems.len() >= KEPT {
+            self.more += 1;
+            return;
+        }
         let line = self.line(span.start);
         let start = line.checked_sub(1).and_then(|index| self.line_starts.get(index)).copied().unwrap_or(0);
         let rest = self.text.get(start..).unwrap_or("");
@@ -59,6 +67,6 @@ impl<'s> Report<'s> {
 
     /// What was found, or nothing.
     pub(crate) fn finish(self) -> Result<(), Problems> {
-        if self.problems.is_empty() { Ok(()) } else { Err(Problems::new(self.problems)) }
+        if self.problems.is_empty() { Ok(()) } else { Err(Problems::new(self.problems, self.more)) }
     }
 }
