@@ -4,6 +4,8 @@
 //! how a release is made. Without it the agent is built here for this machine, so that a plain `cargo build`,
 //! `cargo test` or `cargo install` gives a controller that can deploy. Nothing is downloaded at run time.
 
+#![expect(clippy::disallowed_methods, reason = "a build script's world is cargo's environment and OUT_DIR")]
+
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -65,7 +67,11 @@ fn bundled(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     agents.sort();
     if agents.is_empty() {
-        return Err(format!("AGENT_RUNNER_BUNDLE names {}, which holds no agent-runner-<target> file", folder.display()).into());
+        return Err(format!(
+            "AGENT_RUNNER_BUNDLE names {}, which holds no agent-runner-<target> file",
+            folder.display()
+        )
+        .into());
     }
     Ok(agents)
 }
@@ -73,7 +79,9 @@ fn bundled(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 /// Builds the agent for the machine that the controller is built for: static where its musl target is installed.
 fn native(out: &Path) -> Result<(String, PathBuf)> {
     let workspace = PathBuf::from(required("CARGO_MANIFEST_DIR")?).join("..");
-    for source in ["agent/src", "agent/presets", "agent/Cargo.toml", "agent/build.rs", "Cargo.toml", "Cargo.lock"] {
+    for source in
+        ["agent/src", "agent/presets", "agent/Cargo.toml", "agent/build.rs", "Cargo.toml", "Cargo.lock"]
+    {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     let target = native_target()?;
@@ -88,7 +96,9 @@ fn native(out: &Path) -> Result<(String, PathBuf)> {
         .arg("--target-dir")
         .arg(&folder);
     // Clippy's wrapper and this package's own flags are not meant for the agent.
-    for variable in ["RUSTC_WORKSPACE_WRAPPER", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
+    for variable in
+        ["RUSTC_WORKSPACE_WRAPPER", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"]
+    {
         cargo.env_remove(variable);
     }
     let status = cargo.status().map_err(|error| format!("running cargo for the agent: {error}"))?;
@@ -104,7 +114,8 @@ fn native_target() -> Result<String> {
     let target = required("TARGET")?;
     let Some(machine) = target.strip_suffix("-unknown-linux-gnu") else { return Ok(target) };
     let musl = format!("{machine}-unknown-linux-musl");
-    let output = Command::new(required("RUSTC")?).args(["--print", "target-libdir", "--target", &musl]).output()?;
+    let output =
+        Command::new(required("RUSTC")?).args(["--print", "target-libdir", "--target", &musl]).output()?;
     let libraries = String::from_utf8_lossy(&output.stdout);
     let installed = output.status.success() && Path::new(libraries.trim()).is_dir();
     Ok(if installed { musl } else { target })

@@ -85,7 +85,8 @@ pub fn definition() -> clap::Command {
 }
 
 fn run(args: Vec<OsString>) -> Result<Exit, Error> {
-    let parsed = Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
@@ -95,7 +96,7 @@ fn run(args: Vec<OsString>) -> Result<Exit, Error> {
         }
     };
     if cli.version {
-        return commands::version::run(cli.global.json);
+        return commands::version::run(&cli.global);
     }
     let Some(command) = cli.command else {
         print::note(&Cli::command().render_help().to_string());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_runner::process::capture::{Capture, capture};
+use agent_runner::process::child::{Environment, Stdin};
 use agent_runner_inventory::ssh_config::{
     self, AlgorithmChange, Algorithms, Local, Overrides, Resolved, Setting, SettingSource, SshConfig,
     SshConfigError, StrictHostKeyChecking, Unsupported,
@@ -18,6 +19,8 @@ use crate::ssh::{
 
 /// The longest chain of jump hosts, their own jump hosts included.
 const HOPS_MAX: usize = 16;
+/// The most that `ssh -G` may say, in bytes.
+const SSH_G_OUTPUT: usize = 1 << 18;
 /// How long `ssh -G` may take; a `Match exec` of the operator's runs inside.
 const SSH_G_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -33,7 +36,7 @@ pub enum ConnectionError {
         /// The host.
         host: String,
         /// The setting.
-        setting: Unsupported,
+        setting: Box<Unsupported>,
         /// What was tried.
         why: String,
     },
@@ -88,7 +91,12 @@ impl Connections {
         self.with_jumps(inventory, host, HOPS_MAX)
     }
 
-    fn with_jumps(&self, inventory: &Inventory, host: &ResolvedHost, hops: usize) -> Result<Settings, ConnectionError> {
+    fn with_jumps(
+        &self,
+        inventory: &Inventory,
+        host: &ResolvedHost,
+        hops: usize,
+    ) -> Result<Settings, ConnectionError> {
         let name = host.name.as_str();
         let overrides = Overrides {
             user: self.given.user.clone().or_else(|| value(&host.user)),
@@ -171,13 +179,14 @@ impl Connections {
         let found = self.config.resolve(name, &self.local, overrides);
         let refuse = |setting: &Unsupported, why: String| ConnectionError::Unsupported {
             host: name.to_owned(),
-            setting: setting.clone(),
+            setting: Box::new(setting.clone()),
             why,
         };
         if let Some(setting) = found.invalid().next() {
             return Err(refuse(setting, why(setting)));
         }
-        let Some(setting) = found.unsupported.iter().find(|one| one.ssh_can_tell()).filter(|_| found.needs_ssh())
+        let Some(setting) =
+            found.unsupported.iter().find(|one| one.ssh_can_tell()).filter(|_| found.needs_ssh())
         else {
             return Ok(found);
         };
@@ -198,10 +207,16 @@ impl Connections {
             }
         }
         argv.extend(["--".into(), name.into()]);
-        let mut asked = Capture::new(argv);
-        asked.timeout = SSH_G_DEADLINE;
+        let asked = Capture {
+            argv,
+            cwd: "/".into(),
+            env: Environment::inherited(),
+            stdin: Stdin::Null,
+            timeout: SSH_G_DEADLINE,
+            output_limit: SSH_G_OUTPUT,
+        };
         let said = capture(asked).map_err(|error| format!("needs `ssh -G`, which does not run: {error}"))?;
-        if said.status.code() != 0 {
+        if !said.is_success() {
             let words = String::from_utf8_lossy(&said.stderr).trim().to_owned();
             return Err(format!("`ssh -G` says: {words}"));
         }
@@ -277,7 +292,9 @@ fn base(name: &str, found: &ssh_config::Settings) -> Settings {
 fn identity(set: &Setting<PathBuf>) -> IdentityFile {
     let origin = match set.source {
         SettingSource::Default => IdentityOrigin::DefaultName,
-        SettingSource::File { .. } | SettingSource::Override | SettingSource::SshG => IdentityOrigin::Configured,
+        SettingSource::File { .. } | SettingSource::Override | SettingSource::SshG => {
+            IdentityOrigin::Configured
+        }
     };
     IdentityFile { path: set.value.clone(), origin }
 }
@@ -295,7 +312,9 @@ fn filter(set: Option<&Setting<Algorithms>>) -> Option<String> {
 
 fn why(setting: &Unsupported) -> String {
     match &setting.why {
-        ssh_config::Why::AskSsh(text) | ssh_config::Why::Invalid(text) | ssh_config::Why::NotOffered(text) => text.clone(),
+        ssh_config::Why::AskSsh(text)
+        | ssh_config::Why::Invalid(text)
+        | ssh_config::Why::NotOffered(text) => text.clone(),
         ssh_config::Why::UnknownKeyword => "unknown keyword".to_owned(),
     }
 }

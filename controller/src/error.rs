@@ -40,9 +40,9 @@ impl HostBits {
         HostBits(self.0 | other.0)
     }
 
-    /// Returns `other` too, when `holds`.
-    pub fn and_if(self, holds: bool, other: HostBits) -> HostBits {
-        if holds { self.and(other) } else { self }
+    /// Returns the bits, when there is at least one such host.
+    pub fn with(self, hosts: usize) -> HostBits {
+        if hosts > 0 { self } else { HostBits::default() }
     }
 }
 

@@ -12,11 +12,8 @@ pub mod fanout;
 pub mod open_files;
 pub mod ssh;
 
-pub mod cancel;
 pub mod connection;
-pub mod fanout;
 pub mod last_run;
-pub mod open_files;
 pub mod targets;
 
 pub mod bundle;

@@ -16,13 +16,13 @@ pub fn path(path: &str) -> String {
     match path.strip_prefix("~/") {
         Some(rest) => format!("\"$HOME\"/{}", quote(rest)),
         None if path == "~" => "\"$HOME\"".to_owned(),
-        None => quote(path).into(),
+        None => quote(path),
     }
 }
 
 /// Returns the script that runs the agent's verb on the project in `work_dir`, with JSON as its result.
 pub fn agent(work_dir: &str, verb: &[&str]) -> String {
-    let words: Vec<String> = verb.iter().map(|word| quote(word).into()).collect();
+    let words: Vec<String> = verb.iter().map(|word| quote(word)).collect();
     let config = path(&format!("{}/agent-runner.toml", work_dir.trim_end_matches('/')));
     format!("{FIND_AGENT}exec \"$a\" --config {config} --json {}", words.join(" "))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use agent_runner_inventory::{HostName, Inventory, Project, ResolvedHost};
 
+use crate::connection::{ConnectionError, Connections};
 use crate::ssh::{Settings, Sudo};
 
 /// One host of a run.
@@ -23,6 +24,24 @@ impl Target {
         let becomes = self.host.r#become.as_ref().is_some_and(|set| set.value);
         becomes.then_some(Sudo::WithoutPassword)
     }
+}
+
+/// Returns the named hosts, each with how it is reached.
+///
+/// # Errors
+/// When a host's settings cannot be settled.
+pub fn resolve(
+    inventory: &Inventory,
+    names: Vec<HostName>,
+    connections: &Connections,
+) -> Result<Vec<Target>, ConnectionError> {
+    let mut targets = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(host) = inventory.host(name.as_str()) else { continue };
+        let settings = connections.settings(inventory, &host)?;
+        targets.push(Target { name, host, settings });
+    }
+    Ok(targets)
 }
 
 /// Which projects each host has.

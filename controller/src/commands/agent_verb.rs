@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use agent_runner::service::Status as Service;
-use agent_runner_inventory::HostName;
+use agent_runner_inventory::{HostName, Project};
 use clap::Args;
 use serde_json::json;
 
@@ -13,7 +13,8 @@ use crate::error::{Error, Exit, usage};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
-use crate::ssh::{Exec, ExitStatus, Output, Session, SshError};
+use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError};
+use crate::targets::Target;
 
 /// The hosts and projects a verb is for.
 #[derive(Debug, Clone, Args)]
@@ -45,7 +46,10 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
         .iter()
         .map(|target| {
             let on = projects.on(&target.name).iter();
-            (target.name.clone(), on.map(|project| (project.name.clone(), project.work_dir.clone())).collect())
+            (
+                target.name.clone(),
+                on.map(|project| (project.name.clone(), project.work_dir.clone())).collect(),
+            )
         })
         .collect();
     let (words, json) = (verb.to_vec(), ctx.global.json);
@@ -63,7 +67,8 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
                 match ask(&session, &work_dir, &verb).await {
                     Ok(Ok(service)) => {
                         let line = if json {
-                            json!({"schema": 1, "host": host, "project": project, "service": service}).to_string()
+                            json!({"schema": 1, "host": host, "project": project, "service": service})
+                                .to_string()
                         } else {
                             format!("{host}  {project}  {}", in_words(&service))
                         };
@@ -81,6 +86,23 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
     ctx.finish(&inventory, &recap)
 }
 
+/// Runs the agent's verb on a host's projects, one after another.
+///
+/// # Errors
+/// The first failure of the connection.
+pub async fn ask_all(
+    client: &Client,
+    target: &Target,
+    projects: &[&Project],
+    verb: &[&str],
+) -> Result<(), SshError> {
+    let session = client.session(&target.settings).await?;
+    for project in projects {
+        ask(&session, &project.work_dir, verb).await?.ok();
+    }
+    Ok(())
+}
+
 /// Returns the service's state after the verb, or what the verb printed when it failed.
 async fn ask(session: &Session, work_dir: &str, verb: &[&str]) -> Result<Result<Service, Output>, SshError> {
     let output = session.exec(Exec::command(remote::agent(work_dir, verb))).await?;
@@ -91,7 +113,9 @@ async fn ask(session: &Session, work_dir: &str, verb: &[&str]) -> Result<Result<
 fn in_words(service: &Service) -> String {
     let state = if service.active { "active" } else { "stopped" };
     match service.uptime_s {
-        Some(seconds) if service.active => format!("{state} since {} ({})", span(seconds), service.mode.as_str()),
+        Some(seconds) if service.active => {
+            format!("{state} since {} ({})", span(seconds), service.mode.as_str())
+        }
         Some(_) | None => format!("{state} ({})", service.mode.as_str()),
     }
 }
@@ -106,7 +130,8 @@ fn span(seconds: i64) -> String {
 
 fn refused(host: &str, project: &str, output: &Output) -> HostResult {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let result = HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));
+    let result =
+        HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));
     if output.status == ExitStatus::Code(remote::NOT_INSTALLED) {
         return HostResult::new(host, Status::Failed, "agent-runner is not installed there")
             .hinted(format!("agent-runner-fleet deploy --limit {host}"));

@@ -1,12 +1,13 @@
 //! What every verb gets: the shared options and the edge of the world (environment, user, machine).
 
+use std::collections::BTreeMap;
 use std::env;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 
 use agent_runner::apply::manifest::By;
-use agent_runner_inventory::{Error as InventoryError, Inventory};
+use agent_runner_inventory::Inventory;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -31,6 +32,13 @@ impl Ctx {
     #[expect(clippy::disallowed_methods, reason = "this is the edge where verbs read the environment")]
     pub fn env(&self, name: &str) -> Option<String> {
         env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// Returns the whole environment, without what is no UTF-8.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// Returns the operator's home folder.
@@ -111,10 +119,7 @@ impl Ctx {
     /// When there is none, or it is wrong: every problem with file, line and column.
     pub fn inventory(&self) -> Result<Inventory, Error> {
         let path = self.inventory_path()?;
-        Inventory::load(&path).map_err(|error| match error {
-            InventoryError::Invalid(problems) => config(problems.to_string()),
-            other => config(other.to_string()),
-        })
+        Inventory::load(&path).map_err(|error| config(error.to_string()))
     }
 
     /// Runs a verb's asynchronous part to its end.
@@ -143,7 +148,9 @@ impl Ctx {
         }
         let input = io::stdin();
         if !input.is_terminal() {
-            return Err(usage(format!("{question} There is no terminal to ask on")).hinted("answer with --yes"));
+            return Err(
+                usage(format!("{question} There is no terminal to ask on")).hinted("answer with --yes")
+            );
         }
         print::note(&format!("{question} [y/N]"));
         let mut answer = String::new();
@@ -156,7 +163,7 @@ impl Ctx {
 ///
 /// # Errors
 /// Any other failure to write.
-pub fn printed(result: io::Result<()>) -> Result<(), Error> {
+pub(super) fn printed(result: io::Result<()>) -> Result<(), Error> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(config("writing to stdout").caused_by(error))

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Ctx;
+use super::plan::PlanArgs;
 use super::context::printed;
 use crate::deploy::host::{Deployed, Depth, HostDeploy};
 use crate::deploy::manifest::{Maker, scope};
@@ -45,7 +46,8 @@ pub struct DeployArgs {
 
 impl DeployArgs {
     /// Returns the arguments of a plan.
-    pub fn plan(projects: Vec<String>, exit_code: bool) -> DeployArgs {
+    pub fn of_plan(plan: PlanArgs) -> DeployArgs {
+        let PlanArgs { projects, exit_code } = plan;
         DeployArgs { projects, check: true, exit_code, canary: None, max_fail: None }
     }
 }

@@ -38,6 +38,9 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<Exit, Error> {
         }
         Err(error) => return Err(config(format!("cannot write {}", path.display())).caused_by(error)),
     }
-    print::note(&format!("wrote {0}; next: put your hosts into it, then run agent-runner-fleet hosts", path.display()));
+    print::note(&format!(
+        "wrote {0}; next: put your hosts into it, then run agent-runner-fleet hosts",
+        path.display()
+    ));
     Ok(Exit::Ok)
 }

@@ -65,7 +65,8 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     }
     let watched = watched(&targets, &projects);
     if watched.is_empty() {
-        return Err(usage("none of the selected hosts has a project").hinted("give a project an `on` that names them"));
+        return Err(usage("none of the selected hosts has a project")
+            .hinted("give a project an `on` that names them"));
     }
     let mut view = View::new(ctx, args.detail());
     let fleet = ctx.block_on(async {
@@ -155,6 +156,16 @@ impl View {
             live.table(&fleet_lines::table(fleet));
         }
         ControlFlow::Continue(())
+    }
+
+    /// Shows a line of our own between the others.
+    pub fn line(&self, line: &str) {
+        match &self.form {
+            Form::Json => {}
+            // A closed stdout is noticed with the next line of the fleet.
+            Form::Lines => drop(print::text(&format!("{line}\n"))),
+            Form::Live(live, _) => live.line(line),
+        }
     }
 
     /// Shows the last state and leaves the terminal as it was.

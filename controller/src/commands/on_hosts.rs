@@ -1,6 +1,6 @@
 //! What verbs over hosts share: selecting them, working on each within the limits, and the recap.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use agent_runner_inventory::{HostName, Inventory, Selection};
 
 use super::Ctx;
 use super::context::printed;
+use crate::cancel::Cancel;
 use crate::connection::{self, Connections, Given};
 use crate::error::{Error, Exit, config, usage};
-use crate::cancel::Cancel;
 use crate::fanout::{self, FanoutOptions};
 use crate::last_run;
 use crate::open_files;
@@ -20,7 +20,7 @@ use crate::output::print;
 use crate::output::progress::Progress;
 use crate::output::recap::{self, HostResult, Recap, Status, Stopped};
 use crate::ssh::{Client, ClientOptions};
-use crate::targets::{Projects, Target};
+use crate::targets::{self, Projects, Target};
 
 /// Hosts at work at the same time, when nobody says. Each costs a connection (a descriptor and under 100 KiB) here and
 /// nothing there, so a laptop holds many more; what is scarce, the starts of connections, has limits of its own.
@@ -73,19 +73,11 @@ impl Ctx {
     /// When the selection is wrong or empty, or a host's settings are.
     pub fn targets(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<Target>, Error> {
         let names = self.names(inventory, patterns)?;
-        let variables: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-        let local = connection::local(self.home().as_deref(), &self.user(), &self.machine(), variables);
+        let local =
+            connection::local(self.home().as_deref(), &self.user(), &self.machine(), self.variables());
         let given = Given { user: self.global.user.clone(), connect_timeout: self.global.connect_timeout };
         let connections = Connections::load(local, given).map_err(|error| config(error.to_string()))?;
-        let mut targets = Vec::with_capacity(names.len());
-        for name in names {
-            let Some(host) = inventory.host(name.as_str()) else { continue };
-            let settings =
-                connections.settings(inventory, &host).map_err(|error| config(error.to_string()))?;
-            targets.push(Target { name, host, settings });
-        }
-        Ok(targets)
+        targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))
     }
 
     /// Shows the selected hosts, a name a line.
@@ -101,11 +93,16 @@ impl Ctx {
     /// Returns how many hosts may be at work at the same time: as many as wanted, or as the open files allow.
     pub fn forks(&self, inventory: &Inventory) -> NonZeroUsize {
         let given = self.global.forks.or_else(|| inventory.defaults.forks.as_ref().map(|set| set.value));
-        let wanted = usize::try_from(given.unwrap_or(FORKS)).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN);
+        let wanted = usize::try_from(given.unwrap_or(FORKS))
+            .ok()
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(NonZeroUsize::MIN);
         let Ok(limit) = open_files::raise() else { return wanted };
         let forks = open_files::forks_within(limit, wanted);
         if forks < wanted {
-            print::note(&format!("warning: {limit} open files allow {forks} hosts at a time, not {wanted} (ulimit -n)"));
+            print::note(&format!(
+                "warning: {limit} open files allow {forks} hosts at a time, not {wanted} (ulimit -n)"
+            ));
         }
         forks
     }
@@ -197,7 +194,10 @@ impl Ctx {
         if let Some(state) = dirs::state_dir() {
             let path = last_run::path(&state, &inventory.fleet.name);
             if let Err(error) = last_run::write(&path, recap) {
-                print::note(&format!("warning: {} cannot be written, so @failed keeps its old meaning: {error}", path.display()));
+                print::note(&format!(
+                    "warning: {} cannot be written, so @failed keeps its old meaning: {error}",
+                    path.display()
+                ));
             }
         }
         if !self.global.quiet {

@@ -39,8 +39,10 @@ pub fn run(ctx: &Ctx, args: PingArgs) -> Result<Exit, Error> {
                 let ms = started.elapsed().as_millis();
                 HostResult::new(host, Status::Ok, format!("{ms} ms, {server}"))
             }
-            Ok((output, _)) => HostResult::new(host, Status::Failed, format!("/bin/sh did not answer ({})", output.status))
-                .with_tail(&String::from_utf8_lossy(&output.stderr)),
+            Ok((output, _)) => {
+                HostResult::new(host, Status::Failed, format!("/bin/sh did not answer ({})", output.status))
+                    .with_tail(&String::from_utf8_lossy(&output.stderr))
+            }
             Err(error) => recap::of_ssh_error(&host, &error),
         }
     })?;

@@ -14,10 +14,10 @@ use crate::error::{Error, Exit};
 pub struct PlanArgs {
     /// Only these projects
     #[arg(value_name = "PROJECT")]
-    projects: Vec<String>,
+    pub(super) projects: Vec<String>,
     /// End with 32 when a host differs
     #[arg(long)]
-    exit_code: bool,
+    pub(super) exit_code: bool,
 }
 
 /// Runs the verb.
@@ -25,5 +25,5 @@ pub struct PlanArgs {
 /// # Errors
 /// As `deploy`.
 pub fn run(ctx: &Ctx, args: PlanArgs) -> Result<Exit, Error> {
-    deploy::run_to(ctx, &DeployArgs::plan(args.projects, args.exit_code), Depth::Check)
+    deploy::run_to(ctx, &DeployArgs::of_plan(args), Depth::Check)
 }

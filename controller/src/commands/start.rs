@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::agent_verb::{self, ProjectPatterns};
 use super::Ctx;
+use super::agent_verb::{self, ProjectPatterns};
 use crate::error::{Error, Exit};
 
 /// Start the projects

@@ -73,14 +73,16 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
         print::note("nothing recorded");
         return ctx.finish(&inventory, &seen);
     }
-    let new_targets: Vec<_> =
-        targets.into_iter().filter(|target| found.iter().any(|new| new.host == target.name.as_str())).collect();
+    let new_targets: Vec<_> = targets
+        .into_iter()
+        .filter(|target| found.iter().any(|new| new.host == target.name.as_str()))
+        .collect();
     let recorded = ctx.each_host(&inventory, "record", new_targets, move |client, mut target| {
-        let wanted = found.iter().find(|new| new.host == target.name.as_str()).map(|new| new.fingerprint.clone());
+        let wanted =
+            found.iter().find(|new| new.host == target.name.as_str()).map(|new| new.fingerprint.clone());
         async move {
-            target.settings.strictness = Strictness::AcceptNew;
             // Only what was shown may be recorded: another key in between is somebody else's.
-            target.settings.expected_fingerprint = wanted;
+            target.settings.strictness = wanted.map_or(Strictness::Strict, Strictness::AcceptOnly);
             let host = target.name.to_string();
             match client.connect(&target.settings).await {
                 Ok(_) => HostResult::new(host, Status::Changed, "recorded"),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::bundle;
+use crate::cli::Global;
 use crate::error::{Error, Exit};
 use crate::output::print;
 
@@ -10,9 +11,9 @@ use crate::output::print;
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(json: bool) -> Result<Exit, Error> {
+pub fn run(global: &Global) -> Result<Exit, Error> {
     let version = env!("CARGO_PKG_VERSION");
-    let printed = if json {
+    let printed = if global.json {
         print::json_line(&json!({
             "program": "agent-runner-fleet",
             "version": version,

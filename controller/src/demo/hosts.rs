@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use agent_runner::git::Git;
+use agent_runner::process::capture::{Capture, capture};
+use agent_runner::process::child::{Environment, Stdin};
 use tempfile::TempDir;
 
 use crate::ssh::server::{Server, ServerOptions, generate_key};
@@ -92,8 +94,11 @@ impl DemoHosts {
     }
 
     fn write(&self, name: &str, text: &str, mode: u32) -> io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(self.root.path().join(name))?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(self.root.path().join(name))?;
         io::Write::write_all(&mut file, text.as_bytes())
     }
 }
@@ -110,4 +115,35 @@ fn furnish(home: &Path) -> io::Result<PathBuf> {
     io::Write::write_all(&mut file, include_bytes!("agent.sh"))?;
     file.set_permissions(fs::Permissions::from_mode(0o755))?;
     Ok(agent)
+}
+
+/// Makes an empty repository with a first commit, whatever the operator's own git configuration says.
+fn init_repository(work_dir: &Path) -> io::Result<()> {
+    let identity = ["-c", "user.name=demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false"];
+    let first: [&[&str]; 2] = [
+        &["init", "--quiet"],
+        &["commit", "--quiet", "--allow-empty", "--no-verify", "--message", "demo: begin"],
+    ];
+    for words in first {
+        let argv = ["git"].iter().chain(&identity).chain(words);
+        let done = capture(Capture {
+            argv: argv.map(Into::into).collect(),
+            cwd: work_dir.to_owned(),
+            env: Environment::inherited()
+                .with("GIT_CONFIG_GLOBAL", "/dev/null")
+                .with("GIT_CONFIG_SYSTEM", "/dev/null"),
+            stdin: Stdin::Null,
+            timeout: Duration::from_secs(30),
+            output_limit: 4096,
+        })?;
+        if !done.is_success() {
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            return Err(io::Error::other(format!(
+                "git {} in {}: {said}",
+                words.join(" "),
+                work_dir.display()
+            )));
+        }
+    }
+    Ok(())
 }

@@ -63,7 +63,8 @@ pub struct Deployed {
 
 /// Deploys to one host; `step` is told what happens.
 pub async fn deploy(client: &Client, task: &HostDeploy, step: impl Fn(&str)) -> Deployed {
-    match Run { client, task, step }.run().await {
+    let run = Run { client, task, step };
+    match run.run().await {
         Ok(deployed) => deployed,
         Err(stopped) => Deployed { result: stopped.into_result(&task.host), changes: Vec::new() },
     }
@@ -119,7 +120,9 @@ impl<S: Fn(&str)> Run<'_, S> {
         let probed = probe::read(&String::from_utf8_lossy(&output.stdout))
             .map_err(|error| with_output(error.to_string(), &output))?;
         let agent = self.agent(&probed.facts)?;
-        if let Some(report) = probed.report.filter(|_| probed.facts.installed == Some(agent.release().folder())) {
+        if let Some(report) =
+            probed.report.filter(|_| probed.facts.installed == Some(agent.release().folder()))
+        {
             if report.outcome == Outcome::Unchanged {
                 return Ok(Deployed { result: self.result(Status::Ok, ""), changes: Vec::new() });
             }
@@ -169,16 +172,19 @@ impl<S: Fn(&str)> Run<'_, S> {
         let binary = format!("{}/versions/{folder}/agent-runner", places.share);
         let place = match self.task.scope {
             Scope::User | Scope::Detached => String::new(),
-            Scope::System => format!("install -D -m 755 \"{}/{relative}\" \"{binary}\" && ", self.home(session).await?),
+            Scope::System => {
+                format!("install -D -m 755 \"{}/{relative}\" \"{binary}\" && ", self.home(session).await?)
+            }
         };
         let script = format!("{place}exec \"{binary}\" --json --version");
         let output = self.exec(session, script, Vec::new(), Duration::from_secs(30)).await?;
         let version: Option<Version> = serde_json::from_slice(&output.stdout).ok();
         match version {
             Some(version) if version.protocol == PROTOCOL => Ok(()),
-            Some(version) => {
-                Err(Halt::failed(format!("the uploaded agent speaks protocol {}, not {PROTOCOL}", version.protocol)))
-            }
+            Some(version) => Err(Halt::failed(format!(
+                "the uploaded agent speaks protocol {}, not {PROTOCOL}",
+                version.protocol
+            ))),
             None => Err(with_output("the uploaded agent does not run there".into(), &output)),
         }
     }
@@ -228,7 +234,11 @@ impl<S: Fn(&str)> Run<'_, S> {
             match report.outcome {
                 Outcome::Confirmed => return Ok(()),
                 Outcome::Reverted => return Err(reverted(&report)),
-                Outcome::Refused | Outcome::Failed | Outcome::Unchanged | Outcome::Drift | Outcome::Switched => {
+                Outcome::Refused
+                | Outcome::Failed
+                | Outcome::Unchanged
+                | Outcome::Drift
+                | Outcome::Switched => {
                     return Err(refusal(&report, &output));
                 }
                 Outcome::Waiting if Instant::now() >= deadline => {
@@ -257,13 +267,17 @@ impl<S: Fn(&str)> Run<'_, S> {
         Halt::Host {
             status: Status::Reverted,
             message: format!("not confirmed: {why}"),
-            remedy: format!("the host puts its previous release back within {} s", self.task.manifest.confirm_s),
+            remedy: format!(
+                "the host puts its previous release back within {} s",
+                self.task.manifest.confirm_s
+            ),
             tail: String::new(),
         }
     }
 
     fn manifest(&self) -> Result<Vec<u8>, Halt> {
-        serde_json::to_vec(&self.task.manifest).map_err(|error| Halt::failed(format!("the manifest: {error}")))
+        serde_json::to_vec(&self.task.manifest)
+            .map_err(|error| Halt::failed(format!("the manifest: {error}")))
     }
 
     async fn exec(
@@ -311,7 +325,8 @@ fn longest_round_s(manifest: &Manifest) -> u64 {
     });
     let stop_times = configs.filter_map(|text| {
         let path = std::path::Path::new("/agent-runner.toml");
-        let loaded = agent_runner::config::Config::parse(text, path, Some(std::path::Path::new("/"))).ok()?;
+        let loaded =
+            agent_runner::config::types::Config::parse(text, path, Some(std::path::Path::new("/"))).ok()?;
         Some(loaded.config.stop_timeout_s())
     });
     stop_times.max().unwrap_or_default()
@@ -330,7 +345,12 @@ fn with_output(message: String, output: &Output) -> Halt {
     if tail.trim().is_empty() {
         tail = String::from_utf8_lossy(&output.stdout).into_owned();
     }
-    Halt::Host { status: Status::Failed, message: format!("{message} ({ended})"), remedy: String::new(), tail }
+    Halt::Host {
+        status: Status::Failed,
+        message: format!("{message} ({ended})"),
+        remedy: String::new(),
+        tail,
+    }
 }
 
 fn refusal(report: &Report, output: &Output) -> Halt {

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use agent_runner::apply::manifest::{
     By, Drain, File, MANIFEST_VERSION, Manifest, Project, Repo, Scope, Service,
 };
-use agent_runner::config::Config;
+use agent_runner::config::types::Config;
 use agent_runner_inventory as inventory;
 use agent_runner_inventory::{Inventory, LocalPath, ResolvedHost};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -80,7 +82,9 @@ pub enum ManifestError {
         line: usize,
     },
     /// The work_dir does not end in the project's name.
-    #[error("project {project}: work_dir {work_dir} must end in /{project}: units and log dirs are named after the folder")]
+    #[error(
+        "project {project}: work_dir {work_dir} must end in /{project}: units and log dirs are named after the folder"
+    )]
     WorkDir {
         /// The project.
         project: String,
@@ -105,7 +109,11 @@ impl Maker<'_> {
     ///
     /// # Errors
     /// When a local file is missing or wrong; the message names it.
-    pub fn manifest(&self, host: &ResolvedHost, projects: &[&inventory::Project]) -> Result<Manifest, ManifestError> {
+    pub fn manifest(
+        &self,
+        host: &ResolvedHost,
+        projects: &[&inventory::Project],
+    ) -> Result<Manifest, ManifestError> {
         let rollout = &self.inventory.rollout;
         Ok(Manifest {
             manifest: MANIFEST_VERSION,
@@ -136,7 +144,10 @@ impl Maker<'_> {
         Ok(Project {
             name: project.name.clone(),
             work_dir: project.work_dir.clone(),
-            repo: project.repo.as_ref().map(|repo| Repo { url: repo.url.clone(), branch: repo.branch.clone() }),
+            repo: project
+                .repo
+                .as_ref()
+                .map(|repo| Repo { url: repo.url.clone(), branch: repo.branch.clone() }),
             files,
             mirrored: project.prompts.iter().map(|_| "prompts".to_owned()).collect(),
             env: project.env_file.as_ref().map(|file| self.env(project, file)).transpose()?,
@@ -175,7 +186,8 @@ impl Maker<'_> {
         variables: &Variables,
     ) -> Result<Vec<File>, ManifestError> {
         let root = self.local(project, folder)?;
-        let unreadable = |source| ManifestError::Read { project: project.name.clone(), path: root.clone(), source };
+        let unreadable =
+            |source| ManifestError::Read { project: project.name.clone(), path: root.clone(), source };
         let mut paths = Vec::new();
         list(&root, &mut paths).map_err(unreadable)?;
         paths.sort();
@@ -250,8 +262,15 @@ impl Variables {
 fn render(text: &str, path: &Path, variables: &Variables) -> Result<String, ManifestError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
-    environment.render_str(text, variables).map_err(|error| {
+    // Prompts are full of braces: only `{{ }}` means anything in them.
+    let syntax = SyntaxConfig::builder()
+        .block_delimiters("\u{1}%", "%\u{1}")
+        .comment_delimiters("\u{1}#", "#\u{1}")
+        .keep_trailing_newline(true)
+        .build()
+        .expect("the delimiters differ from each other");
+    environment.set_syntax(syntax);
+    environment.render_str(text, Serde(variables)).map_err(|error| {
         let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
         let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
         ManifestError::Template { path: path.to_owned(), detail: format!("{line}{}{detail}", error.kind()) }
@@ -327,12 +346,15 @@ mod tests {
     #[test]
     fn environment_files_are_read_and_a_wrong_line_is_named_but_not_shown() {
         let env = parse_env("# c\n\nA=1\nB=\"two words\"\nC='x=y'\nD=\n").unwrap();
-        assert_eq!(env.into_iter().collect::<Vec<_>>(), [
-            ("A".into(), "1".into()),
-            ("B".into(), "two words".into()),
-            ("C".into(), "x=y".into()),
-            ("D".into(), String::new())
-        ] as [(String, String); 4]);
+        assert_eq!(
+            env.into_iter().collect::<Vec<_>>(),
+            [
+                ("A".into(), "1".into()),
+                ("B".into(), "two words".into()),
+                ("C".into(), "x=y".into()),
+                ("D".into(), String::new())
+            ] as [(String, String); 4]
+        );
         assert_eq!(parse_env("A=1\nsecret"), Err(2));
         assert_eq!(parse_env("export A=1"), Err(1));
     }

@@ -31,7 +31,9 @@ mod tests {
     #[test]
     fn tables_merge_and_values_replace() {
         let base = "# kept\n[agent]\ncommand = [\"a\"]\n[runtime]\nround_budget_s = 10 # old\n";
-        let merged = merge(base, "[runtime]\nround_budget_s = 20\nmax_rounds = 3\n[vcs]\ndirty_action = \"ignore\"\n").unwrap();
+        let merged =
+            merge(base, "[runtime]\nround_budget_s = 20\nmax_rounds = 3\n[vcs]\ndirty_action = \"ignore\"\n")
+                .unwrap();
         assert!(merged.starts_with("# kept\n[agent]\ncommand = [\"a\"]\n"), "{merged}");
         let value: toml::Table = toml::from_str(&merged).unwrap();
         assert_eq!(value["runtime"]["round_budget_s"].as_integer(), Some(20));

@@ -25,7 +25,9 @@ impl Places {
             Scope::User | Scope::Detached => {
                 Places { share: "$HOME/.local/share/agent-runner", program: "$HOME/.local/bin/agent-runner" }
             }
-            Scope::System => Places { share: "/usr/local/lib/agent-runner", program: "/usr/local/bin/agent-runner" },
+            Scope::System => {
+                Places { share: "/usr/local/lib/agent-runner", program: "/usr/local/bin/agent-runner" }
+            }
         }
     }
 }
@@ -202,7 +204,9 @@ mod tests {
 
     #[test]
     fn obstacles_name_their_remedy() {
-        let mut facts = read("kernel=Linux\nmachine=arm64\nuser=pi\nhome=/home/pi\nfree_kib=900\ngit=yes\n").unwrap().facts;
+        let mut facts = read("kernel=Linux\nmachine=arm64\nuser=pi\nhome=/home/pi\nfree_kib=900\ngit=yes\n")
+            .unwrap()
+            .facts;
         assert_eq!(facts.machine, "aarch64");
         assert!(obstacle(&facts, 4096, Scope::Detached).unwrap().0.contains("900 KiB free"));
         facts.free_kib = Some(1 << 20);

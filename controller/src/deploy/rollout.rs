@@ -29,12 +29,12 @@ impl Rollout {
         let mut rest: VecDeque<usize> = (0..hosts).collect();
         let mut split = VecDeque::new();
         let mut sizes = batches.iter();
-        let mut size = sizes.next().map_or(hosts, |batch| batch.of(hosts)).max(1);
+        let mut size = sizes.next().map_or(hosts.max(1), |batch| batch.size(hosts));
         while !rest.is_empty() {
             split.push_back(rest.drain(..size.min(rest.len())).collect());
-            size = sizes.next().map_or(size, |batch| batch.of(hosts)).max(1);
+            size = sizes.next().map_or(size, |batch| batch.size(hosts));
         }
-        Rollout { batches: split, outstanding: 0, failed: 0, allowed: max_fail.of(hosts) }
+        Rollout { batches: split, outstanding: 0, failed: 0, allowed: max_fail.floor_of(hosts) }
     }
 
     /// Returns the hosts to start now: the next batch, when the one before has ended and the threshold holds.
@@ -69,8 +69,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sizes(hosts: usize, batches: &[Batch]) -> Vec<usize> {
-        let mut rollout = Rollout::new(hosts, batches, Share::Count(hosts));
+    fn sizes(hosts: usize, batches: &[Share]) -> Vec<usize> {
+        let batches: Vec<Batch> = batches.iter().copied().map(Batch).collect();
+        let mut rollout = Rollout::new(hosts, &batches, Share::Percent(100));
         let mut sizes = Vec::new();
         loop {
             let batch = rollout.start();
@@ -84,8 +85,8 @@ mod tests {
 
     #[test]
     fn batches_grow_as_configured_and_the_last_repeats() {
-        assert_eq!(sizes(40, &[Share::Count(1), Share::Percent(10.0), Share::Percent(50.0)]), [1, 4, 20, 15]);
-        assert_eq!(sizes(3, &[Share::Percent(10.0)]), [1, 1, 1]);
+        assert_eq!(sizes(40, &[Share::Count(1), Share::Percent(10), Share::Percent(50)]), [1, 4, 20, 15]);
+        assert_eq!(sizes(3, &[Share::Percent(10)]), [1, 1, 1]);
         assert_eq!(sizes(5, &[]), [5]);
         assert_eq!(sizes(0, &[Share::Count(1)]), [0; 0]);
     }
@@ -93,11 +94,11 @@ mod tests {
     proptest! {
         #[test]
         fn after_the_threshold_no_host_is_started(
-            hosts in 0usize..60, batch in prop::collection::vec(1usize..20, 0..4), max_fail in 0usize..10,
+            hosts in 0usize..60, batch in prop::collection::vec(1u32..20, 0..4), max_fail in 0usize..10,
             fates in prop::collection::vec(any::<bool>(), 60),
         ) {
-            let batches: Vec<Batch> = batch.into_iter().map(Share::Count).collect();
-            let mut rollout = Rollout::new(hosts, &batches, Share::Count(max_fail));
+            let batches: Vec<Batch> = batch.into_iter().map(|count| Batch(Share::Count(count))).collect();
+            let mut rollout = Rollout::new(hosts, &batches, Share::Count(u32::try_from(max_fail).unwrap()));
             let mut started = Vec::new();
             let mut failed = 0;
             loop {

@@ -35,7 +35,8 @@ pub async fn run(
                 () = options.cancel.stopping() => break,
             }
         }
-        let items = batch.into_iter().filter_map(|number| Some((number, tasks.get(number)?.clone()))).collect();
+        let items =
+            batch.into_iter().filter_map(|number| Some((number, tasks.get(number)?.clone()))).collect();
         let (client, steps) = (client.clone(), progress.clone());
         let mut outcomes = fanout::run(items, options.clone(), move |(_, task): (usize, HostDeploy)| {
             let (client, steps) = (client.clone(), steps.clone());

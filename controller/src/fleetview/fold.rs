@@ -372,20 +372,27 @@ mod tests {
     #[test]
     fn a_replayed_event_is_told_once() {
         let mut fleet = fleet(&["a"]);
-        assert_eq!(names(&mut fleet, "a", 0, vec![event(10), event(20), event(10), event(20), event(30)]), [
-            "event 10", "event 20", "event 30"
-        ]);
+        assert_eq!(
+            names(&mut fleet, "a", 0, vec![event(10), event(20), event(10), event(20), event(30)]),
+            ["event 10", "event 20", "event 30"]
+        );
     }
 
     #[test]
     fn the_controller_stops_only_where_no_monitor_does_and_only_what_is_listed() {
         let stop = |detector| alert(detector, AutoAction::StopService);
         let mut one = fleet(&["a"]);
-        assert_eq!(names(&mut one, "a", 0, vec![hello(false), stop("oauth_fail")]), ["fired oauth_fail", "stop"]);
+        assert_eq!(
+            names(&mut one, "a", 0, vec![hello(false), stop("oauth_fail")]),
+            ["fired oauth_fail", "stop"]
+        );
         let mut two = fleet(&["a"]);
         assert_eq!(names(&mut two, "a", 0, vec![hello(true), stop("oauth_fail")]), ["fired oauth_fail"]);
         let mut three = fleet(&["a"]);
-        assert_eq!(names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]), ["fired disk_critical"]);
+        assert_eq!(
+            names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]),
+            ["fired disk_critical"]
+        );
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub async fn follow(client: Client, watched: Watched, inputs: Sender<Input>) {
             return;
         }
         // A share of chance keeps hosts that went down together from coming back together.
-        let share = f64::from(std::process::id().wrapping_mul(31).wrapping_add(spread(&watched.id)) % 256) / 1024.0;
+        let share =
+            f64::from(std::process::id().wrapping_mul(31).wrapping_add(spread(&watched.id)) % 256) / 1024.0;
         sleep(pause.mul_f64(1.0 + share)).await;
         pause = (pause * 2).min(PAUSES.1);
     }

@@ -52,10 +52,14 @@ pub fn text(told: &Told, detail: Detail) -> Option<String> {
 pub fn json(told: &Told, at: Timestamp) -> Value {
     let (stream, kind, rest) = match told {
         Told::Event { stream, cursor, event } => (stream, "event", json!({"cursor": cursor, "event": event})),
-        Told::Fired { stream, identity, alert } => (stream, "alert", json!({"identity": identity, "alert": alert})),
-        Told::Resolved { stream, identity, detector, firing_for_s } => {
-            (stream, "resolved", json!({"identity": identity, "detector": detector, "firing_for_s": firing_for_s}))
+        Told::Fired { stream, identity, alert } => {
+            (stream, "alert", json!({"identity": identity, "alert": alert}))
         }
+        Told::Resolved { stream, identity, detector, firing_for_s } => (
+            stream,
+            "resolved",
+            json!({"identity": identity, "detector": detector, "firing_for_s": firing_for_s}),
+        ),
         Told::State { stream, state } => (stream, "state", json!({"state": state})),
         Told::LinkUp { stream } => (stream, "link_up", json!({})),
         Told::LinkDown { stream, reason } => (stream, "link_down", json!({"reason": reason})),
@@ -123,7 +127,11 @@ fn row(stream: &StreamId, state: &StreamState) -> [String; 7] {
         said.round_num.map(|number| format!("{number}{running}"))
     });
     let last = said.and_then(|said| {
-        let how = if said.last_exit_code? == 0 { "ok".to_owned() } else { format!("exit {}", said.last_exit_code?) };
+        let how = if said.last_exit_code? == 0 {
+            "ok".to_owned()
+        } else {
+            format!("exit {}", said.last_exit_code?)
+        };
         Some(said.last_duration_s.map_or(how.clone(), |seconds| format!("{how} {seconds:.1} s")))
     });
     let disk = said.and_then(|said| said.disk_used_pct).map(|used| format!("{used:.0} %"));

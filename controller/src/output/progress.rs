@@ -76,7 +76,8 @@ impl Progress {
 
     /// Tells that no further host is started, and who is still at work.
     pub fn interrupted(&self) {
-        let line = format!("interrupted: starting no more hosts; still at work: {}", outstanding(&self.running()));
+        let line =
+            format!("interrupted: starting no more hosts; still at work: {}", outstanding(&self.running()));
         match self.show {
             Show::Live => self.bar.println(line),
             Show::Lines | Show::Nothing => print::note(&line),

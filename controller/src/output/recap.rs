@@ -152,11 +152,13 @@ impl Recap {
 
     /// Returns the exit code's bits.
     pub fn bits(&self) -> HostBits {
-        HostBits::default()
-            .and_if(self.count(Status::Failed) + self.count(Status::Reverted) > 0, HostBits::FAILED)
-            .and_if(self.count(Status::Unreachable) > 0, HostBits::UNREACHABLE)
-            .and_if(self.count(Status::Reverted) > 0, HostBits::REVERTED)
-            .and_if(self.stopped == Stopped::ByFailures, HostBits::STOPPED)
+        let reverted = self.count(Status::Reverted);
+        let stopped = usize::from(self.stopped == Stopped::ByFailures);
+        HostBits::FAILED
+            .with(self.count(Status::Failed) + reverted)
+            .and(HostBits::UNREACHABLE.with(self.count(Status::Unreachable)))
+            .and(HostBits::REVERTED.with(reverted))
+            .and(HostBits::STOPPED.with(stopped))
     }
 
     /// Returns the recap as text: the counts, then each bad host with its cause, its last lines and its remedy, then

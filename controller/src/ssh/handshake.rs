@@ -141,7 +141,7 @@ impl Trust {
             known,
             store: Arc::clone(store),
             files,
-            strictness: settings.strictness,
+            strictness: settings.strictness.clone(),
         })
     }
 
@@ -159,7 +159,8 @@ impl Trust {
             }
         };
         let mut verdict = host_keys::verdict(&self.known, &self.host, key);
-        if verdict == Verdict::Unknown && self.strictness == Strictness::AcceptNew {
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        if verdict == Verdict::Unknown && self.strictness.accepts(&fingerprint) {
             let (store, files) = (Arc::clone(&self.store), self.files.clone());
             let (host, key) = (self.host.clone(), key.clone());
             verdict = blocking(move || store.record(&files, &host, &key)).await?;
