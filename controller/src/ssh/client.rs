@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
@@ -250,6 +251,17 @@ fn last_jump(settings: &Settings) -> Option<Settings> {
 impl Shared {
     pub(super) fn may_ask_passwords(&self) -> bool {
         self.options.ask_password && self.options.prompter.is_some()
+    }
+
+    /// Returns the key in an encrypted file. Asks once per run.
+    pub(super) async fn unlock(&self, path: &Path) -> Result<Arc<PrivateKey>, String> {
+        self.identities.unlock(path, self.options.prompter.as_ref()).await
+    }
+
+    /// Asks what a host asks.
+    pub(super) async fn answer(&self, settings: &Settings, text: String) -> Option<SecretString> {
+        let prompt = Prompt::Question { host: settings.name.clone(), text };
+        ask(self.options.prompter.as_ref()?, prompt).await
     }
 
     /// Returns the password of this run. Asks once, whoever comes first.

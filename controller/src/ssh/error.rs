@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::auth::{Offer, OfferResult};
 use super::exec::Output;
+use super::offer::{Offer, OfferResult};
 
 /// A host and why nothing could be done there, or why what was done failed.
 #[derive(Debug, Clone)]

@@ -274,22 +274,16 @@ fn explain(
 }
 
 /// Whether the other end just went away.
-pub(super) fn is_closed(error: &russh::Error) -> bool {
-    match error {
-        russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError | russh::Error::RecvError => {
-            true
-        }
-        russh::Error::IO(io) => {
-            use io::ErrorKind as Kind;
-            [Kind::ConnectionReset, Kind::BrokenPipe, Kind::UnexpectedEof, Kind::ConnectionAborted]
-                .contains(&io.kind())
-        }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the library's enum grows; only these mean a closed connection"
-        )]
-        _ => false,
+fn is_closed(error: &russh::Error) -> bool {
+    use io::ErrorKind as Kind;
+    if let russh::Error::IO(io) = error {
+        let gone = [Kind::ConnectionReset, Kind::BrokenPipe, Kind::UnexpectedEof, Kind::ConnectionAborted];
+        return gone.contains(&io.kind());
     }
+    matches!(
+        error,
+        russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError | russh::Error::RecvError
+    )
 }
 
 /// Runs file work off the runtime's threads.

@@ -149,7 +149,12 @@ fn public_half(path: &Path, text: &str) -> Option<PublicKey> {
     if let Ok(locked) = PrivateKey::from_openssh(text) {
         return Some(locked.public_key().clone());
     }
-    PublicKey::from_openssh(&read_text(&with_suffix(path, ".pub")).ok()?).ok()
+    public_file(path)
+}
+
+/// Returns the public key in `<path>.pub`, if there is one.
+pub(super) fn public_file(path: &Path) -> Option<PublicKey> {
+    PublicKey::from_openssh(read_text(&with_suffix(path, ".pub")).ok()?.trim()).ok()
 }
 
 fn read_certificate(path: &Path) -> Result<Option<Certificate>, String> {

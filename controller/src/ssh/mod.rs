@@ -20,7 +20,10 @@ mod wire;
 
 mod agent;
 mod auth;
+mod candidates;
 mod identity;
+mod offer;
+mod signing;
 
 mod channel;
 mod client;
@@ -35,7 +38,6 @@ pub mod server;
 #[cfg(test)]
 mod odd_servers;
 
-pub use self::auth::{Offer, OfferKind, OfferResult};
 pub use self::client::{Client, ClientOptions, Prompt, Prompter};
 pub use self::error::{Failed, SshError, Unreachable};
 pub use self::exec::{Exec, ExitStatus, Output};
@@ -44,6 +46,7 @@ pub use self::host_key_files::HostKeyFiles;
 pub use self::host_keys::{HostName, Verdict, verdict};
 pub use self::known_hosts::{Entry, KnownHosts, Marker};
 pub use self::limiter::Limits;
+pub use self::offer::{Offer, OfferKind, OfferResult};
 pub use self::quote::{login_shell_line, quote, quote_all};
 pub use self::session::Session;
 pub use self::settings::{
