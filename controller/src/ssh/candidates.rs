@@ -183,7 +183,7 @@ async fn read_certificates(shared: &Shared, settings: &Settings) -> Vec<ReadCert
     paths.extend(beside.filter(|path| !settings.certificates.contains(path)));
     let identities = Arc::clone(&shared.identities);
     let read = move || paths.into_iter().map(|path| (path.clone(), identities.certificate(&path))).collect();
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    off_the_runtime(shared, settings, read).await
 }
 
 /// The key files, and the public keys beside those that give none themselves.
@@ -203,6 +203,19 @@ async fn read_identities(
         });
         read.collect()
     };
+    off_the_runtime(shared, settings, read).await
+}
+
+/// Reads files on a thread of their own the first time; after that everything comes from memory,
+/// and a thread per host would cost more than the login.
+async fn off_the_runtime<T: Send + 'static>(
+    shared: &Shared,
+    settings: &Settings,
+    read: impl FnOnce() -> Vec<T> + Send + 'static,
+) -> Vec<T> {
+    if shared.identities.has_read(settings) {
+        return read();
+    }
     tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 

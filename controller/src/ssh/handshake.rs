@@ -134,8 +134,13 @@ impl Trust {
     async fn load(settings: &Settings, store: &Arc<HostKeyFiles>) -> Result<Self, Unreachable> {
         let files: Vec<_> =
             settings.user_known_hosts.iter().chain(&settings.global_known_hosts).cloned().collect();
-        let (reader, paths) = (Arc::clone(store), files.clone());
-        let known = blocking(move || reader.load(&paths)).await?;
+        let known = match store.loaded(&files) {
+            Some(known) => known,
+            None => {
+                let (reader, paths) = (Arc::clone(store), files.clone());
+                blocking(move || reader.load(&paths)).await?
+            }
+        };
         Ok(Self {
             host: HostName::new(&settings.address, settings.port, settings.host_key_alias.as_deref()),
             known,

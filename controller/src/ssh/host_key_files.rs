@@ -25,6 +25,11 @@ pub struct HostKeyFiles {
 }
 
 impl HostKeyFiles {
+    /// Returns the entries of `files` if they have been read.
+    pub(super) fn loaded(&self, files: &[PathBuf]) -> Option<Arc<KnownHosts>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(files).map(Arc::clone)
+    }
+
     /// Returns the entries of `files`. A file that is not there is empty; one that cannot be read is an error.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use super::client::{Prompt, Prompter, ask};
-use super::settings::{IdentityFile, IdentityOrigin};
+use super::settings::{IdentityFile, IdentityOrigin, Settings};
 
 /// A key file that can be offered, or why it cannot.
 #[derive(Debug, Clone)]
@@ -49,6 +49,16 @@ const MAX_BYTES: u64 = 1 << 20;
 const PASSPHRASE_TRIES: usize = 3;
 
 impl Identities {
+    /// Whether all files these settings name have been read.
+    pub(super) fn has_read(&self, settings: &Settings) -> bool {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        settings.identities.iter().all(|file| {
+            loaded.contains_key(&file.path)
+                && certificates.contains_key(&with_suffix(&file.path, "-cert.pub"))
+        }) && settings.certificates.iter().all(|path| certificates.contains_key(path))
+    }
+
     /// Returns what is in a key file. Read once per run.
     pub(super) fn load(&self, file: &IdentityFile) -> Identity {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
