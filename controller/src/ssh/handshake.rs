@@ -132,8 +132,7 @@ fn config(settings: &Settings, trust: &Trust) -> Result<client::Config, Unreacha
 
 impl Trust {
     async fn load(settings: &Settings, store: &Arc<HostKeyFiles>) -> Result<Self, Unreachable> {
-        let files: Vec<_> =
-            settings.user_known_hosts.iter().chain(&settings.global_known_hosts).cloned().collect();
+        let files = settings.known_hosts_files();
         let known = match store.loaded(&files) {
             Some(known) => known,
             None => {
@@ -167,7 +166,8 @@ impl Trust {
         if verdict == Verdict::Unknown && self.strictness == Strictness::AcceptNew {
             let (store, files) = (Arc::clone(&self.store), self.files.clone());
             let (host, key) = (self.host.clone(), key.clone());
-            verdict = blocking(move || store.record(&files, &host, &key)).await?;
+            let verdicts = blocking(move || store.record(&files, &host, &[key])).await?;
+            verdict = verdicts.into_iter().next().unwrap_or(Verdict::Unknown);
         }
         self.refusal(verdict, key)
     }
@@ -178,7 +178,7 @@ impl Trust {
         let algorithm = key.algorithm().to_string();
         Err(match verdict {
             Verdict::Known => return Ok(()),
-            Verdict::Unknown => Unreachable::HostKeyUnknown { name, algorithm, fingerprint },
+            Verdict::Unknown => Unreachable::HostKeyUnknown { name, key: Box::new(key.clone()) },
             Verdict::Mismatch { recorded, at } => Unreachable::HostKeyMismatch {
                 name,
                 offered: format!("{algorithm} {fingerprint}"),
@@ -292,7 +292,7 @@ fn is_closed(error: &russh::Error) -> bool {
 }
 
 /// Runs file work off the runtime's threads.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Unreachable> + Send + 'static,
 ) -> Result<T, Unreachable> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

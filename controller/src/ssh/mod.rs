@@ -28,6 +28,7 @@ mod signing;
 mod channel;
 mod client;
 mod exec;
+mod scan;
 mod session;
 mod stream;
 mod upload;
@@ -48,6 +49,7 @@ pub use self::known_hosts::{Entry, KnownHosts, Marker};
 pub use self::limiter::Limits;
 pub use self::offer::{Offer, OfferKind, OfferResult};
 pub use self::quote::{login_shell_line, quote, quote_all};
+pub use self::scan::OfferedKey;
 pub use self::session::Session;
 pub use self::settings::{
     AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Settings, Strictness,
