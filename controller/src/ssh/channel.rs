@@ -148,6 +148,10 @@ struct Progress {
 }
 
 impl Progress {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's enum grows; nothing else matters to a command"
+    )]
     fn note(&mut self, message: ChannelMsg) -> Result<Option<(Source, Vec<u8>)>, Failed> {
         match message {
             ChannelMsg::Data { data } => return Ok(Some((Source::Stdout, data.to_vec()))),
@@ -159,10 +163,6 @@ impl Progress {
             ChannelMsg::Failure => {
                 return Err(Failed::Refused { reason: "it does not permit commands".to_owned() });
             }
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "the library's enum grows; nothing else matters to a command"
-            )]
             _ => {}
         }
         Ok(None)

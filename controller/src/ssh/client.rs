@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 use super::auth;
 use super::error::{SshError, Unreachable};
-use super::handshake::{handshake, lock};
+use super::handshake::{blocking, handshake, lock};
 use super::host_key_files::HostKeyFiles;
 use super::identity::Identities;
 use super::jump;
+use super::known_hosts::KnownHosts;
 use super::limiter::{Limiter, Limits, backoff, jitter};
 use super::session::{Session, WeakSession};
 use super::settings::{Settings, Strictness};
@@ -115,12 +117,16 @@ impl Client {
     /// If no usable connection comes about; a connection closed before authentication is tried
     /// again up to three times, with growing pauses.
     pub async fn connect(&self, settings: &Settings) -> Result<Session, SshError> {
-        let mut settings = settings.clone();
-        if self.shared.options.accept_new {
-            settings.strictness = Strictness::AcceptNew;
+        if !self.shared.options.accept_new {
+            return self.establish(settings).await;
         }
+        self.establish(&Settings { strictness: Strictness::AcceptNew, ..settings.clone() }).await
+    }
+
+    /// Makes a new connection by exactly these settings.
+    pub(super) async fn establish(&self, settings: &Settings) -> Result<Session, SshError> {
         let failed = |cause| SshError::no_connection(&settings.name, cause);
-        let jump = match last_jump(&settings) {
+        let jump = match last_jump(settings) {
             Some(jump) => Some(
                 Box::pin(self.shared_session(&jump, Keep::ForTheRun))
                     .await
@@ -134,7 +140,7 @@ impl Client {
         };
         let mut retry = 0;
         loop {
-            let cause = match self.attempt(&settings, jump.as_ref()).await {
+            let cause = match self.attempt(settings, jump.as_ref()).await {
                 Ok(session) => return Ok(session),
                 Err(cause) => cause,
             };
@@ -147,6 +153,17 @@ impl Client {
             sleep(pause).await;
             retry += 1;
         }
+    }
+
+    /// Returns what is recorded about hosts in the files these settings name.
+    pub(super) async fn known_hosts(&self, settings: &Settings) -> Result<Arc<KnownHosts>, SshError> {
+        let (store, files) = (Arc::clone(self.host_key_files()), settings.known_hosts_files());
+        let known = blocking(move || store.load(&files)).await;
+        known.map_err(|cause| SshError::no_connection(&settings.name, cause))
+    }
+
+    pub(super) fn host_key_files(&self) -> &Arc<HostKeyFiles> {
+        &self.shared.host_keys
     }
 
     /// Returns the connection to a host, making it if there is none that lives.
@@ -250,6 +267,17 @@ fn last_jump(settings: &Settings) -> Option<Settings> {
 impl Shared {
     pub(super) fn may_ask_passwords(&self) -> bool {
         self.options.ask_password && self.options.prompter.is_some()
+    }
+
+    /// Returns the key in an encrypted file. Asks once per run.
+    pub(super) async fn unlock(&self, path: &Path) -> Result<Arc<PrivateKey>, String> {
+        self.identities.unlock(path, self.options.prompter.as_ref()).await
+    }
+
+    /// Asks what a host asks.
+    pub(super) async fn answer(&self, settings: &Settings, text: String) -> Option<SecretString> {
+        let prompt = Prompt::Question { host: settings.name.clone(), text };
+        ask(self.options.prompter.as_ref()?, prompt).await
     }
 
     /// Returns the password of this run. Asks once, whoever comes first.

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::auth::{Offer, OfferResult};
+use russh::keys::{HashAlg, PublicKey};
+
 use super::exec::Output;
+use super::offer::{Offer, OfferResult};
 
 /// A host and why nothing could be done there, or why what was done failed.
 #[derive(Debug, Clone)]
@@ -90,14 +92,12 @@ pub enum Unreachable {
         detail: String,
     },
     /// No key is recorded for the host.
-    #[error("host key of {name} is not known ({algorithm} {fingerprint})")]
+    #[error("host key of {name} is not known ({} {})", .key.algorithm(), .key.fingerprint(HashAlg::Sha256))]
     HostKeyUnknown {
         /// The name under which it would be recorded.
         name: String,
-        /// The kind of the offered key.
-        algorithm: String,
-        /// Its SHA256 fingerprint.
-        fingerprint: String,
+        /// The offered key.
+        key: Box<PublicKey>,
     },
     /// Another key is recorded for the host.
     #[error("host key of {name} does not match the recorded one: offered {offered}, recorded {recorded}")]

@@ -132,10 +132,14 @@ fn config(settings: &Settings, trust: &Trust) -> Result<client::Config, Unreacha
 
 impl Trust {
     async fn load(settings: &Settings, store: &Arc<HostKeyFiles>) -> Result<Self, Unreachable> {
-        let files: Vec<_> =
-            settings.user_known_hosts.iter().chain(&settings.global_known_hosts).cloned().collect();
-        let (reader, paths) = (Arc::clone(store), files.clone());
-        let known = blocking(move || reader.load(&paths)).await?;
+        let files = settings.known_hosts_files();
+        let known = match store.loaded(&files) {
+            Some(known) => known,
+            None => {
+                let (reader, paths) = (Arc::clone(store), files.clone());
+                blocking(move || reader.load(&paths)).await?
+            }
+        };
         Ok(Self {
             host: HostName::new(&settings.address, settings.port, settings.host_key_alias.as_deref()),
             known,
@@ -163,7 +167,8 @@ impl Trust {
         if verdict == Verdict::Unknown && self.strictness.accepts(&fingerprint) {
             let (store, files) = (Arc::clone(&self.store), self.files.clone());
             let (host, key) = (self.host.clone(), key.clone());
-            verdict = blocking(move || store.record(&files, &host, &key)).await?;
+            let verdicts = blocking(move || store.record(&files, &host, &[key])).await?;
+            verdict = verdicts.into_iter().next().unwrap_or(Verdict::Unknown);
         }
         self.refusal(verdict, key)
     }
@@ -174,7 +179,7 @@ impl Trust {
         let algorithm = key.algorithm().to_string();
         Err(match verdict {
             Verdict::Known => return Ok(()),
-            Verdict::Unknown => Unreachable::HostKeyUnknown { name, algorithm, fingerprint },
+            Verdict::Unknown => Unreachable::HostKeyUnknown { name, key: Box::new(key.clone()) },
             Verdict::Mismatch { recorded, at } => Unreachable::HostKeyMismatch {
                 name,
                 offered: format!("{algorithm} {fingerprint}"),
@@ -275,26 +280,20 @@ fn explain(
 }
 
 /// Whether the other end just went away.
-pub(super) fn is_closed(error: &russh::Error) -> bool {
-    match error {
-        russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError | russh::Error::RecvError => {
-            true
-        }
-        russh::Error::IO(io) => {
-            use io::ErrorKind as Kind;
-            [Kind::ConnectionReset, Kind::BrokenPipe, Kind::UnexpectedEof, Kind::ConnectionAborted]
-                .contains(&io.kind())
-        }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the library's enum grows; only these mean a closed connection"
-        )]
-        _ => false,
+fn is_closed(error: &russh::Error) -> bool {
+    use io::ErrorKind as Kind;
+    if let russh::Error::IO(io) = error {
+        let gone = [Kind::ConnectionReset, Kind::BrokenPipe, Kind::UnexpectedEof, Kind::ConnectionAborted];
+        return gone.contains(&io.kind());
     }
+    matches!(
+        error,
+        russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError | russh::Error::RecvError
+    )
 }
 
 /// Runs file work off the runtime's threads.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Unreachable> + Send + 'static,
 ) -> Result<T, Unreachable> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

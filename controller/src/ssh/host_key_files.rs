@@ -25,6 +25,11 @@ pub struct HostKeyFiles {
 }
 
 impl HostKeyFiles {
+    /// Returns the entries of `files` if they have been read.
+    pub(super) fn loaded(&self, files: &[PathBuf]) -> Option<Arc<KnownHosts>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(files).map(Arc::clone)
+    }
+
     /// Returns the entries of `files`. A file that is not there is empty; one that cannot be read is an error.
     ///
     /// # Errors
@@ -43,8 +48,8 @@ impl HostKeyFiles {
         Ok(known)
     }
 
-    /// Records `key` for `host` in the first of `files`, unless meanwhile another process has
-    /// recorded something about that host; returns what the records then say.
+    /// Records `keys` for `host` in the first of `files`, unless meanwhile another process has
+    /// recorded something about that host; returns what the records then say about each.
     ///
     /// # Errors
     /// If a file cannot be read or written.
@@ -52,8 +57,8 @@ impl HostKeyFiles {
         &self,
         files: &[PathBuf],
         host: &HostName,
-        key: &PublicKey,
-    ) -> Result<Verdict, Unreachable> {
+        keys: &[PublicKey],
+    ) -> Result<Vec<Verdict>, Unreachable> {
         let Some(first) = files.first() else {
             let source = io::Error::other("no file is configured");
             return Err(Unreachable::HostKeyFile { path: PathBuf::new(), action: "record a key in", source });
@@ -64,15 +69,22 @@ impl HostKeyFiles {
         let mut file = open_for_append(first).map_err(failed)?;
         if file.metadata().map_err(failed)?.file_type().is_char_device() {
             // /dev/null: the user wants nothing recorded.
-            return Ok(Verdict::Known);
+            return Ok(vec![Verdict::Known; keys.len()]);
         }
         file.lock().map_err(failed)?;
-        let now = verdict(&read_all(files)?, host, key);
-        if now == Verdict::Unknown {
-            append(&mut file, host, key).map_err(failed)?;
+        // Judged before any is written: one key of a host must not make its others look wrong.
+        let before = read_all(files)?;
+        let mut verdicts = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut now = verdict(&before, host, key);
+            if now == Verdict::Unknown {
+                append(&mut file, host, key).map_err(failed)?;
+                now = Verdict::Known;
+            }
+            verdicts.push(now);
         }
         cache.clear();
-        Ok(if now == Verdict::Unknown { Verdict::Known } else { now })
+        Ok(verdicts)
     }
 }
 
@@ -151,9 +163,12 @@ mod tests {
         let store = HostKeyFiles::default();
         let (a, b) = (key(), key());
         assert_eq!(verdict(&store.load(&files).unwrap(), &host("pi"), &a), Verdict::Unknown);
-        assert_eq!(store.record(&files, &host("pi"), &a).unwrap(), Verdict::Known);
+        assert_eq!(store.record(&files, &host("pi"), std::slice::from_ref(&a)).unwrap(), [Verdict::Known]);
         assert_eq!(verdict(&store.load(&files).unwrap(), &host("pi"), &a), Verdict::Known);
-        assert!(matches!(store.record(&files, &host("pi"), &b).unwrap(), Verdict::Mismatch { .. }));
+        assert!(matches!(
+            store.record(&files, &host("pi"), std::slice::from_ref(&b)).unwrap()[..],
+            [Verdict::Mismatch { .. }]
+        ));
         let mode = std::fs::metadata(&files[0]).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -165,7 +180,7 @@ mod tests {
         File::create(&file).unwrap().write_all(b"# no line end").unwrap();
         let files = [file];
         let store = HostKeyFiles::default();
-        store.record(&files, &host("pi"), &key()).unwrap();
+        store.record(&files, &host("pi"), &[key()]).unwrap();
         let text = std::fs::read_to_string(&files[0]).unwrap();
         assert!(text.starts_with("# no line end\npi ssh-ed25519 "), "{text}");
         assert_eq!(text.lines().count(), 2);
@@ -182,7 +197,7 @@ mod tests {
                     // A store of its own, as another process has.
                     let store = HostKeyFiles::default();
                     for index in 0..25 {
-                        store.record(files, &host(&format!("h{thread}-{index}")), &key()).unwrap();
+                        store.record(files, &host(&format!("h{thread}-{index}")), &[key()]).unwrap();
                     }
                 });
             }

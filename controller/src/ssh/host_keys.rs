@@ -71,7 +71,7 @@ pub fn verdict(known: &KnownHosts, host: &HostName, key: &PublicKey) -> Verdict 
         return Verdict::Revoked { at: (entry.file.clone(), entry.line) };
     }
     let recorded: Vec<&Entry> = host_keys(known, &host.recorded).collect();
-    if recorded.iter().any(|entry| same(entry)) {
+    if recorded.iter().any(&same) {
         return Verdict::Known;
     }
     if let Some(first) = recorded.first() {
@@ -166,9 +166,10 @@ fn authorities<'a>(known: &'a KnownHosts, host: &'a HostName) -> impl Iterator<I
 
 /// An RSA key is one type, whatever hash signs with it.
 fn is_of_type(key: &PublicKey, wanted: &Algorithm) -> bool {
-    match wanted {
-        Algorithm::Rsa { .. } => key.algorithm().is_rsa(),
-        other => key.algorithm() == *other,
+    if matches!(wanted, Algorithm::Rsa { .. }) {
+        key.algorithm().is_rsa()
+    } else {
+        key.algorithm() == *wanted
     }
 }
 

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use super::client::{Prompt, Prompter, ask};
-use super::settings::{IdentityFile, IdentityOrigin};
+use super::settings::{IdentityFile, IdentityOrigin, Settings};
 
 /// A key file that can be offered, or why it cannot.
 #[derive(Debug, Clone)]
@@ -49,6 +49,16 @@ const MAX_BYTES: u64 = 1 << 20;
 const PASSPHRASE_TRIES: usize = 3;
 
 impl Identities {
+    /// Whether all files these settings name have been read.
+    pub(super) fn has_read(&self, settings: &Settings) -> bool {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        settings.identities.iter().all(|file| {
+            loaded.contains_key(&file.path)
+                && certificates.contains_key(&with_suffix(&file.path, "-cert.pub"))
+        }) && settings.certificates.iter().all(|path| certificates.contains_key(path))
+    }
+
     /// Returns what is in a key file. Read once per run.
     pub(super) fn load(&self, file: &IdentityFile) -> Identity {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +159,12 @@ fn public_half(path: &Path, text: &str) -> Option<PublicKey> {
     if let Ok(locked) = PrivateKey::from_openssh(text) {
         return Some(locked.public_key().clone());
     }
-    PublicKey::from_openssh(&read_text(&with_suffix(path, ".pub")).ok()?).ok()
+    public_file(path)
+}
+
+/// Returns the public key in `<path>.pub`, if there is one.
+pub(super) fn public_file(path: &Path) -> Option<PublicKey> {
+    PublicKey::from_openssh(read_text(&with_suffix(path, ".pub")).ok()?.trim()).ok()
 }
 
 fn read_certificate(path: &Path) -> Result<Option<Certificate>, String> {

@@ -20,11 +20,15 @@ mod wire;
 
 mod agent;
 mod auth;
+mod candidates;
 mod identity;
+mod offer;
+mod signing;
 
 mod channel;
 mod client;
 mod exec;
+mod scan;
 mod session;
 mod stream;
 mod upload;
@@ -35,7 +39,6 @@ pub mod server;
 #[cfg(test)]
 mod odd_servers;
 
-pub use self::auth::{Offer, OfferKind, OfferResult};
 pub use self::client::{Client, ClientOptions, Prompt, Prompter};
 pub use self::error::{Failed, SshError, Unreachable};
 pub use self::exec::{Exec, ExitStatus, Output};
@@ -44,7 +47,9 @@ pub use self::host_key_files::HostKeyFiles;
 pub use self::host_keys::{HostName, Verdict, verdict};
 pub use self::known_hosts::{Entry, KnownHosts, Marker};
 pub use self::limiter::Limits;
+pub use self::offer::{Offer, OfferKind, OfferResult};
 pub use self::quote::{login_shell_line, quote, quote_all};
+pub use self::scan::OfferedKey;
 pub use self::session::Session;
 pub use self::settings::{
     AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Settings, Strictness,

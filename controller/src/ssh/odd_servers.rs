@@ -1,28 +1,62 @@
 //! Servers that do what OpenSSH does not, to see that we do not mind. Tests only.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::key::safe_rng;
 use russh::keys::{Algorithm, PrivateKey};
-use russh::server::{Auth, Config, Handler, Msg, Session as ServerSession};
-use russh::{Channel, ChannelId};
+use russh::server::{Auth, Config, Handler, Msg, Response, Session as ServerSession};
+use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::client::{Client, ClientOptions};
+use super::client::{Client, ClientOptions, Prompt, Prompter};
+use super::error::SshError;
 use super::exec::{Exec, ExitStatus, Output};
 use super::session::Session;
 use super::settings::{IdentityAgent, Settings};
 
-/// Lets everybody in and answers each command by name.
-struct Odd;
+/// Answers each command by name.
+struct Odd {
+    login: Login,
+}
+
+/// Who is let in.
+#[derive(Clone, Copy)]
+enum Login {
+    Anybody,
+    ByPassword,
+    ByAnswers,
+}
 
 impl Handler for Odd {
     type Error = russh::Error;
 
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
-        Ok(Auth::Accept)
+        Ok(match self.login {
+            Login::Anybody => Auth::Accept,
+            Login::ByPassword => only(MethodKind::Password),
+            Login::ByAnswers => only(MethodKind::KeyboardInteractive),
+        })
+    }
+
+    async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, Self::Error> {
+        Ok(if password == "pass word" { Auth::Accept } else { only(MethodKind::Password) })
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        let Some(response) = response else {
+            let prompts = vec![(Cow::from("Password: "), false)];
+            return Ok(Auth::Partial { name: "".into(), instructions: "".into(), prompts: prompts.into() });
+        };
+        let answers: Vec<Vec<u8>> = response.map(|answer| answer.to_vec()).collect();
+        Ok(if answers == [b"pass word"] { Auth::Accept } else { only(MethodKind::KeyboardInteractive) })
     }
 
     async fn channel_open_session(
@@ -56,28 +90,45 @@ impl Handler for Odd {
     }
 }
 
-async fn session(dir: &tempfile::TempDir) -> Session {
+fn only(method: MethodKind) -> Auth {
+    let mut methods = MethodSet::empty();
+    methods.push(method);
+    Auth::Reject { proceed_with_methods: Some(methods), partial_success: false }
+}
+
+async fn connect(login: Login, password: Option<&'static str>) -> Result<Session, SshError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+    let dir = tempfile::TempDir::new().unwrap();
     let known = dir.path().join("known_hosts");
     std::fs::OpenOptions::new().create(true).append(true).open(&known).unwrap();
-    let config = Arc::new(Config { keys: vec![key], ..Config::default() });
+    let config = Arc::new(Config {
+        keys: vec![key],
+        auth_rejection_time: Duration::from_millis(1),
+        ..Config::default()
+    });
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let _ = russh::server::run_stream(config, stream, Odd).await.unwrap().await;
+        let _ = russh::server::run_stream(config, stream, Odd { login }).await.unwrap().await;
     });
     let mut settings = Settings::new("127.0.0.1", "me");
     settings.port = port;
     settings.identity_agent = IdentityAgent::None;
     settings.user_known_hosts = vec![known];
-    let client = Client::new(ClientOptions { accept_new: true, ..ClientOptions::default() });
-    client.connect(&settings).await.unwrap()
+    let prompter: Option<Prompter> = password.map(|password| -> Prompter {
+        Arc::new(move |prompt| {
+            assert_eq!(prompt, Prompt::Password { user: "me".to_owned() });
+            Some(password.into())
+        })
+    });
+    let options =
+        ClientOptions { accept_new: true, ask_password: true, prompter, ..ClientOptions::default() };
+    Client::new(options).connect(&settings).await
 }
 
 async fn run(command: &str) -> Result<Output, String> {
-    let dir = tempfile::TempDir::new().unwrap();
-    let session = session(&dir).await;
+    let session = connect(Login::Anybody, None).await.unwrap();
     let run = session.exec(Exec::command(command));
     timeout(Duration::from_secs(60), run).await.unwrap().map_err(|e| e.to_string())
 }
@@ -98,4 +149,16 @@ async fn data_after_the_status_is_not_lost() {
 async fn a_refused_command_says_so() {
     let error = run("refuse").await.unwrap_err();
     assert!(error.contains("the host refused to run a command"), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_is_given_where_nothing_else_is_wanted() {
+    for login in [Login::ByPassword, Login::ByAnswers] {
+        connect(login, Some("pass word")).await.unwrap();
+        let error = connect(login, Some("wrong")).await.unwrap_err().to_string();
+        assert!(error.contains("refused; the host accepts"), "{error}");
+        assert!(!error.contains("wrong"), "a password is never shown: {error}");
+        let error = connect(login, None).await.unwrap_err().to_string();
+        assert!(error.contains("nothing to offer"), "{error}");
+    }
 }

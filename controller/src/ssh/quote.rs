@@ -67,13 +67,28 @@ mod tests {
     use std::process::Command;
 
     use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
 
     use super::*;
 
-    fn run_in(shell: &str, line: &str) -> Vec<u8> {
-        let output = Command::new(shell).arg("-c").arg(line).output().unwrap();
-        assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
+    /// Every shell somebody may log in with, as far as it is installed here.
+    fn login_shells() -> Vec<&'static str> {
+        let shells =
+            ["/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh", "/bin/ksh", "/bin/tcsh", "/usr/bin/fish"];
+        shells.into_iter().filter(|shell| std::path::Path::new(shell).exists()).collect()
+    }
+
+    fn check(line: &str, expected: &[u8]) -> Result<(), TestCaseError> {
+        let home = tempfile::tempdir().unwrap();
+        for shell in login_shells() {
+            let mut command = Command::new(shell);
+            let output =
+                command.arg("-c").arg(line).env("HOME", home.path()).env_remove("TERM").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            prop_assert!(output.status.success(), "{shell}: {line:?}: {said}");
+            prop_assert_eq!(&output.stdout, expected, "{}: {:?}: {}", shell, line, said);
+        }
+        Ok(())
     }
 
     #[test]
@@ -116,7 +131,7 @@ mod tests {
                 expected.extend_from_slice(argument.as_bytes());
                 expected.push(0o36);
             }
-            prop_assert_eq!(run_in("/bin/sh", &line), expected);
+            check(&line, &expected)?;
         }
 
         #[test]
@@ -124,7 +139,7 @@ mod tests {
             text in r"(\$\(|`|\$\{IFS\}|'|\x22|\\|\n|;|&|\||\*|~|#|!|-| ){0,30}"
         ) {
             let line = login_shell_line(&format!("printf %s {}", quote_all(&["x".to_owned() + &text]))).unwrap();
-            prop_assert_eq!(run_in("/bin/sh", &line), format!("x{text}").into_bytes());
+            check(&line, format!("x{text}").as_bytes())?;
         }
     }
 }

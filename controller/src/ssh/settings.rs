@@ -78,6 +78,11 @@ impl Settings {
         }
     }
 
+    /// Returns all known_hosts files, the one written to first.
+    pub fn known_hosts_files(&self) -> Vec<PathBuf> {
+        self.user_known_hosts.iter().chain(&self.global_known_hosts).cloned().collect()
+    }
+
     /// Returns `address:port`, with brackets around an IPv6 address.
     pub fn endpoint(&self) -> String {
         if self.address.contains(':') {

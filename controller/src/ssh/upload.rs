@@ -142,15 +142,16 @@ pub(super) async fn run(session: &Session, upload: Upload) -> Result<(), Failed>
                 && let Some(ready) = ready.take()
             {
                 // The other side is the sender below, which lives as long as this.
-                let _ = ready.send(report.as_slice() == WITH_GZIP);
+                let takes = if report.as_slice() == WITH_GZIP { Takes::Packed } else { Takes::Plain };
+                let _ = ready.send(takes);
             }
         };
         let running = channel::run(open, (line, Feed::Queue(queue)), sink);
         let sending = async {
             // Moved in, so that its end is the end of the host's input: cut short, the checksum is wrong there.
             let feed = feed;
-            let Ok(gzip) = wanted.await else { return Ok(()) };
-            send(&upload.payload, gzip, (&feed, &progress)).await
+            let Ok(takes) = wanted.await else { return Ok(()) };
+            send(&upload.payload, takes, (&feed, &progress)).await
         };
         let both = async { tokio::join!(running, sending) };
         tokio::pin!(both);
@@ -182,14 +183,21 @@ pub(super) async fn run(session: &Session, upload: Upload) -> Result<(), Failed>
     }
 }
 
+/// What the host wants to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Packed,
+    Plain,
+}
+
 async fn send(
     payload: &Payload,
-    gzip: bool,
+    takes: Takes,
     (feed, progress): (&mpsc::Sender<Vec<u8>>, &Progress),
 ) -> Result<(), Failed> {
     let (bytes, packed) = match payload {
         Payload::Bytes(bytes) => (bytes, false),
-        Payload::Gzip(bytes) => (bytes, !gzip),
+        Payload::Gzip(bytes) => (bytes, takes == Takes::Plain),
         Payload::File(path) => return send_file(path, (feed, progress)).await,
     };
     if !packed {

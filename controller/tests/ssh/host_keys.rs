@@ -1,6 +1,6 @@
 use std::fs;
 
-use agent_runner_fleet::ssh::{Client, ClientOptions, Exec, Settings, SshError};
+use agent_runner_fleet::ssh::{Client, ClientOptions, Exec, Settings, SshError, Verdict};
 
 use super::support::{Options, Sshd, client, connect, keygen, sshd};
 
@@ -148,4 +148,23 @@ async fn an_unreadable_file_is_an_error_not_an_empty_one() {
     settings.global_known_hosts.push(server.dir.path().to_owned());
     let error = refusal(&settings).await;
     assert!(error.to_string().contains("cannot read"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_can_be_asked_for_its_keys_and_then_trusted() {
+    let options = Options { host_key_types: &["ed25519", "rsa"], ..Options::default() };
+    let Some(server) = sshd(&options) else { return };
+    let settings = server.stranger();
+    let client = client();
+    let offered = client.scan(&settings).await.unwrap();
+    let types: Vec<_> = offered.iter().map(|key| key.algorithm.as_str()).collect();
+    assert_eq!(types, ["ssh-ed25519", "ssh-rsa"]);
+    assert!(
+        offered.iter().all(|key| key.verdict == Verdict::Unknown && key.fingerprint.starts_with("SHA256:"))
+    );
+    assert!(offered[0].randomart.contains("+"), "{}", offered[0].randomart);
+    assert_eq!(client.trust(&settings, &offered).await.unwrap(), [Verdict::Known, Verdict::Known]);
+    let offered = client.scan(&settings).await.unwrap();
+    assert!(offered.iter().all(|key| key.verdict == Verdict::Known), "{offered:?}");
+    client.connect(&settings).await.unwrap();
 }
