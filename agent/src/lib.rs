@@ -6,9 +6,13 @@
 pub mod event;
 
 pub mod config;
+pub mod git;
 pub mod host;
+pub mod masking;
 pub mod process;
 pub mod store;
+
+pub mod serve;
 
 pub mod apply;
 pub mod service;

@@ -19,3 +19,4 @@ pub mod orphans;
 pub mod stop;
 
 pub mod capture;
+pub mod isolate;
