@@ -9,7 +9,9 @@ use nix::unistd::{AccessFlags, access};
 
 use super::manifest::Project;
 use super::places::Places;
-use super::{release, repo, validate};
+use super::{release, validate};
+use crate::git::{Git, Limits};
+use crate::process::child::Environment;
 use crate::service::{Account, Acting};
 
 /// The largest file of a project that is read, in bytes.
@@ -111,10 +113,16 @@ fn place(work_dir: &Path, owner: &Account) -> Place {
 }
 
 fn exclude(project: &Project, work_dir: &Path) -> Option<Exclude> {
-    let path = repo::exclude_file(work_dir).ok()?;
+    // As root, git would refuse another account's work tree without this.
+    let env = Environment::inherited()
+        .with("GIT_CONFIG_COUNT", "1")
+        .with("GIT_CONFIG_KEY_0", "safe.directory")
+        .with("GIT_CONFIG_VALUE_0", "*");
+    let git = Git::with_environment(work_dir, Limits::default(), env);
+    let path = git.exclude_file().ok()?;
     let content = lossy(&read(&path).ok()?.unwrap_or_default());
     let paths: Vec<&str> = project.files.iter().map(|file| file.path.as_str()).collect();
-    Some(Exclude { path, content, tracked: repo::tracked(work_dir, &paths).ok()? })
+    Some(Exclude { path, content, tracked: git.tracked(&paths).ok()? })
 }
 
 fn with_real_parent(path: &Path) -> PathBuf {
