@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
 use sha2::{Digest, Sha256};
 
 use super::desired::{Desired, Wanted};
@@ -196,7 +197,7 @@ fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {
 
 fn entry(path: &Path) -> Entry {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => parent_of_missing(path),
+        Err(error) if is_absence(&error) => parent_of_missing(path),
         Err(error) => Entry::Blocked(error.to_string()),
         Ok(meta) if meta.is_symlink() => Entry::Blocked("it is a link".to_owned()),
         Ok(meta) if meta.is_dir() => Entry::Blocked("it is a folder".to_owned()),
@@ -215,11 +216,23 @@ fn parent_of_missing(path: &Path) -> Entry {
         match fs::metadata(above) {
             Ok(meta) if meta.is_dir() => return Entry::Missing,
             Ok(_) => return Entry::Blocked(format!("{} is no folder", above.display())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_absence(&error) => {}
             Err(error) => return Entry::Blocked(error.to_string()),
         }
     }
     Entry::Missing
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Returns the nearest existing folder above our own places that cannot be written, when there is one.
+pub(super) fn read_only(places: &Places) -> Option<PathBuf> {
+    [places.state(), &places.versions()].into_iter().find_map(|path| {
+        let existing = path.ancestors().find(|above| above.exists())?;
+        access(existing, AccessFlags::W_OK | AccessFlags::X_OK).is_err().then(|| existing.to_owned())
+    })
 }
 
 fn service_facts(wanted: &Wanted) -> ServiceFacts {

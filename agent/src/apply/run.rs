@@ -180,11 +180,19 @@ impl View {
             let message = "units of the system need root".to_owned();
             problems.push(Problem { project: None, message, remedy: "become root: `--become`".to_owned() });
         }
+        let owner = world.owner(scope);
+        let places = world.places(scope);
+        if let Some(folder) = facts::read_only(&places) {
+            let message = format!("{} cannot be written", folder.display());
+            let remedy = format!(
+                "ls -ld {} shows whose it is; a read-only file system has to be remounted",
+                folder.display()
+            );
+            problems.push(Problem { project: None, message, remedy });
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
-        let owner = world.owner(scope);
-        let places = world.places(scope);
         let ground: Vec<Ground> =
             manifest.projects.iter().map(|project| ground::survey(project, owner, &places)).collect();
         let program = service_program(world, &places, manifest);
