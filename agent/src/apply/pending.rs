@@ -35,6 +35,8 @@ pub(super) struct Pending {
     pub(super) switched_at: String,
     pub(super) confirm_s: u64,
     pub(super) deadline: Deadline,
+    /// Whether anything in use may have been touched; before that there is nothing to put back.
+    pub(super) begun: bool,
     pub(super) undo: Vec<Undo>,
     pub(super) services: Vec<PendingService>,
     /// What the Loops shall execute afterwards.
@@ -181,6 +183,7 @@ impl Pending {
             switched_at: String::new(),
             confirm_s: manifest.confirm_s,
             deadline: Deadline::in_seconds(manifest.confirm_s),
+            begun: false,
             undo,
             services: plan.services.iter().map(PendingService::of).collect(),
             wanted_sha256: facts.binary.wanted.as_ref().map(|wanted| wanted.sha256.clone()),

@@ -44,6 +44,22 @@ pub fn overdue(world: &World) -> Result<Option<String>, GuardError> {
 pub(super) fn put_back(world: &World, pending: &Pending, reason: &str) -> Vec<String> {
     let places = world.places(pending.scope);
     let owner = world.owner(pending.scope);
+    let failures = if pending.begun { undo(world, pending) } else { Vec::new() };
+    stage::sweep(pending, owner);
+    for folder in &pending.releases {
+        // What stays of it was never marked as applied, or holds the backups of a failed revert.
+        if failures.is_empty() {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+    let result = if failures.is_empty() { audit::Result::Reverted } else { audit::Result::Failed };
+    finish(&places, pending, result, reason);
+    failures
+}
+
+/// Undoes what was switched, files before services, and returns what could not be.
+fn undo(world: &World, pending: &Pending) -> Vec<String> {
+    let owner = world.owner(pending.scope);
     let mut failures = Vec::new();
     for service in &pending.services {
         services::disable(service, owner);
@@ -64,14 +80,6 @@ pub(super) fn put_back(world: &World, pending: &Pending, reason: &str) -> Vec<St
             failures.push(format!("the service of {}: {error}{cause}", service.name));
         }
     }
-    for folder in &pending.releases {
-        // What stays of it was never marked as applied, or holds the backups of a failed revert.
-        if failures.is_empty() {
-            let _ = fs::remove_dir_all(folder);
-        }
-    }
-    let result = if failures.is_empty() { audit::Result::Reverted } else { audit::Result::Failed };
-    finish(&places, pending, result, reason);
     failures
 }
 

@@ -351,7 +351,6 @@ fn keep(places: &Places, pending: &Pending) {
 
 fn reverted(world: &World, pending: &Pending, reason: &str) -> Report {
     let failures = revert::put_back(world, pending, reason);
-    stage::sweep(pending, world.owner(pending.scope));
     if !failures.is_empty() {
         return failed(failures, "put these back by hand; the release's folder holds the old files");
     }

@@ -88,7 +88,12 @@ pub(super) fn put_back(undo: &Undo, owner: &Account) -> io::Result<()> {
             with_rights(*rights, owner, || {
                 remove_if_there(staged)?;
                 match &content {
-                    Some(content) => atomic::replace_with_mode(path, content, *mode),
+                    // What never changed needs no room on a full disk.
+                    Some(content) if fs::read(path).is_ok_and(|current| current == *content) => Ok(()),
+                    Some(content) => {
+                        make_folder_of(path)?;
+                        atomic::replace_with_mode(path, content, *mode)
+                    }
                     None => remove_if_there(path),
                 }
             })

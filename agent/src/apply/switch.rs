@@ -140,6 +140,9 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
         stage::stage(write, owner).map_err(|error| file("staging", &write.path, error))?;
     }
     step(input.world, "staged")?;
+    pending.begun = true;
+    pending::write(places, pending).map_err(|error| file("writing", &places.pending(), error))?;
+    step(input.world, "begun")?;
     for write in &input.plan.writes {
         stage::switch(write, owner).map_err(|error| file("switching", &write.path, error))?;
         step(input.world, "file")?;

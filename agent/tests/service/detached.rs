@@ -57,7 +57,8 @@ fn stop_lets_the_round_end_and_says_that_it_drains() {
     assert!(draining.active && is_running(agent), "{draining:?}");
     host.write("end", "");
     wait_for("the end of the drain", || (!host.verb(&["status"]).active).then_some(()));
-    assert!(!is_running(started.pid.unwrap()) && !is_running(agent));
+    wait_for("the end of serve", || (!is_running(started.pid.unwrap())).then_some(()));
+    assert!(!is_running(agent));
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn another_run_is_kept_out_and_the_same_run_enters_again() {
 fn a_step_that_fails_puts_everything_back() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
-    for step in ["prepared", "recorded", "armed", "staged", "file", "switched", "services"] {
+    for step in ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "services"] {
         let other = host.manifest("Something else entirely, and long enough to count.\n", |_| {});
         let output = host.apply_with(&other, &[], Some(&format!("fail:{step}")));
         let report: Report = serde_json::from_slice(&output.stdout).unwrap();
@@ -348,7 +348,7 @@ fn a_step_that_fails_puts_everything_back() {
 fn a_kill_at_any_step_leaves_the_old_release_or_a_switch_that_reverts() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
-    for step in ["prepared", "recorded", "armed", "staged", "file", "switched", "services"] {
+    for step in ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "services"] {
         let text = "Something else entirely, and long enough to count.\n";
         let other = host.manifest(text, |manifest| manifest.confirm_s = 1);
         let output = host.apply_with(&other, &[], Some(&format!("kill:{step}")));
