@@ -12,6 +12,7 @@ mod pidfd;
 pub mod child;
 pub mod exit_status;
 pub mod feed;
+pub mod inherited;
 
 pub mod orphans;
 pub mod stop;
