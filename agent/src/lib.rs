@@ -8,8 +8,11 @@ pub mod event;
 pub mod config;
 pub mod git;
 pub mod host;
+pub mod masking;
 pub mod process;
 pub mod store;
+
+pub mod round;
 
 pub mod apply;
 pub mod witness;
