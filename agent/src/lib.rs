@@ -8,6 +8,7 @@ pub mod event;
 pub mod config;
 pub mod masking;
 pub mod process;
+pub mod provider;
 pub mod store;
 
 pub mod apply;
