@@ -6,6 +6,8 @@
 pub mod event;
 
 pub mod config;
+pub mod git;
+pub mod host;
 pub mod masking;
 pub mod process;
 pub mod provider;

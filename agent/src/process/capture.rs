@@ -70,14 +70,15 @@ pub fn capture(capture: Capture) -> io::Result<Captured> {
     let mut program = start(&capture)?;
     let mut outputs = Outputs::of(&mut program, capture.output_limit)?;
     let mut timed_out = false;
-    let status = loop {
-        if let Some(status) = program.try_wait()? {
-            break status;
+    loop {
+        if program.has_ended(Instant::now())? {
+            break;
         }
         if Instant::now() >= deadline {
             timed_out = true;
             let options = StopOptions { first: StopSignal::Term, grace: GRACE, reach: Reach::Group };
-            break stop::stop_agent(&mut program, options);
+            stop::stop_agent(&mut program, options);
+            break;
         }
         let mut interests = vec![(program.pidfd(), Interest::Read)];
         interests.extend(program.stdin_pending().map(|fd| (fd, Interest::Write)));
@@ -85,8 +86,10 @@ pub fn capture(capture: Capture) -> io::Result<Captured> {
         wait::wait_for(&interests, Some(deadline))?;
         program.push_stdin();
         outputs.read();
-    };
-    outputs.drain(Instant::now() + DRAIN, program.pid())?;
+    }
+    // The program is reaped last: until then its group's number is its own.
+    outputs.drain(Instant::now() + DRAIN, &mut program)?;
+    let status = program.wait_until(Instant::now() + stop::REAP)?.unwrap_or(ExitStatus::Unreaped);
     let Outputs { stdout, stderr } = outputs;
     let truncated = stdout.dropped || stderr.dropped;
     Ok(Captured { status, stdout: stdout.bytes, stderr: stderr.bytes, timed_out, truncated })
@@ -132,12 +135,14 @@ impl Outputs {
 
     /// Reads to the end of both pipes. Whoever still holds them at the deadline is killed with the program's group, and
     /// what else holds them is left behind: nothing waits for ever on a pipe a grandchild holds.
-    fn drain(&mut self, deadline: Instant, group: i32) -> io::Result<()> {
+    fn drain(&mut self, deadline: Instant, program: &mut Child) -> io::Result<()> {
         self.read();
         while self.open().next().is_some() {
             let fds: Vec<_> = self.open().collect();
-            if wait::wait_any(&fds, Some(deadline))?.is_empty() {
-                stop::kill_group(group);
+            if Instant::now() >= deadline || wait::wait_any(&fds, Some(deadline))?.is_empty() {
+                let at_once =
+                    StopOptions { first: StopSignal::Term, grace: Duration::ZERO, reach: Reach::Group };
+                stop::stop_agent(program, at_once);
                 self.read();
                 return Ok(());
             }
@@ -239,6 +244,12 @@ mod tests {
         let done = capture(sh("echo early; sleep 600 &")).unwrap();
         assert_eq!(done.stdout, b"early\n");
         assert!(done.is_success());
+    }
+
+    #[test]
+    fn a_grandchild_that_floods_the_pipe_is_not_waited_for() {
+        let done = capture(Capture { output_limit: 10, ..sh("yes &") }).unwrap();
+        assert!(done.is_success() && done.truncated);
     }
 
     #[test]

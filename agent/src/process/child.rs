@@ -160,6 +160,22 @@ impl Child {
         Ok(self.status)
     }
 
+    /// Returns whether the child has been reaped, so that its pid may mean another process by now.
+    pub fn is_reaped(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Waits for the end without reaping: until then the pid and the group's number stay the child's.
+    ///
+    /// # Errors
+    /// What `poll` returns.
+    pub fn has_ended(&self, deadline: Instant) -> io::Result<bool> {
+        if self.is_reaped() {
+            return Ok(true);
+        }
+        Ok(!wait::wait_any(&[self.pidfd.as_fd()], Some(deadline))?.is_empty())
+    }
+
     /// Waits for the end and reaps; `None` when the deadline passed first.
     ///
     /// # Errors

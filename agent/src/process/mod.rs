@@ -17,3 +17,4 @@ pub mod orphans;
 pub mod stop;
 
 pub mod capture;
+pub mod isolate;

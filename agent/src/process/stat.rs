@@ -54,8 +54,13 @@ impl Stat {
 
     /// Returns whether it has ended and only waits to be reaped.
     pub fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        is_dead(self.state)
     }
+}
+
+/// Returns whether a state letter means that the process has ended.
+pub(super) fn is_dead(state: char) -> bool {
+    matches!(state, 'Z' | 'X' | 'x')
 }
 
 /// Returns every process there is now.

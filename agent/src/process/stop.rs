@@ -3,7 +3,7 @@
 //! 1. Record every descendant with its group, while the tree can still be walked.
 //! 2. The first signal to the child's group, then CONT: a stopped process must be able to die.
 //! 3. Wait for the child, up to the grace.
-//! 4. KILL the group, also when the leader is gone.
+//! 4. KILL the group, also when the leader has ended: not yet reaped, it keeps the group's number from being reused.
 //! 5. KILL what was recorded outside the group, each checked against its start time, so that no recycled pid is hit.
 //! 6. Reap the child, for at most [`REAP`].
 //!
@@ -20,7 +20,7 @@ use super::pidfd;
 use super::signals::StopSignal;
 use super::tree::{self, Descendant};
 
-/// How long a killed child may take to be reaped; longer means it hangs in the kernel.
+/// How long a killed process may take to be gone; longer means it hangs in the kernel.
 pub const REAP: Duration = Duration::from_secs(10);
 
 /// How a child is asked to end.
@@ -46,37 +46,25 @@ pub enum Reach {
 /// Ends a child and every process below it, and reaps the child. Returns within the grace plus [`REAP`].
 pub fn stop_agent(child: &mut Child, options: StopOptions) -> ExitStatus {
     let recorded = tree::descendants(child.pid());
-    let group = Pid::from_raw(child.pid());
-    for signal in [options.first.signal(), Signal::SIGCONT] {
-        // A child that has just ended is what we want.
-        let _ = match options.reach {
-            Reach::Group => killpg(group, signal),
-            Reach::Leader => kill(group, signal),
-        };
-    }
-    let ended = child.wait_until(Instant::now() + options.grace);
-    kill_group(child.pid());
+    signal_child(child, options.first.signal(), options.reach);
+    signal_child(child, Signal::SIGCONT, options.reach);
+    // A failed poll shortens the grace, nothing else.
+    let _ = child.has_ended(Instant::now() + options.grace);
+    signal_child(child, Signal::SIGKILL, Reach::Group);
     kill_recorded(&recorded, child.pid());
-    match ended {
-        Ok(Some(status)) => status,
-        Ok(None) | Err(_) => {
-            child.wait_until(Instant::now() + REAP).ok().flatten().unwrap_or(ExitStatus::Unreaped)
-        }
-    }
+    child.wait_until(Instant::now() + REAP).ok().flatten().unwrap_or(ExitStatus::Unreaped)
 }
 
 /// Sends SIGINT to a child's group and nothing more: it may end by itself.
 pub fn interrupt_group(child: &Child) {
-    // A group that is gone needs no interruption.
-    let _ = killpg(Pid::from_raw(child.pid()), Signal::SIGINT);
+    signal_child(child, Signal::SIGINT, Reach::Group);
 }
 
-/// Kills a process group that one of our children led. The kernel does not give the number away while a member lives.
-pub(super) fn kill_group(pgid: i32) {
-    if pgid > 1 && pgid != getpgrp().as_raw() {
-        // Nobody left in it is what we want.
-        let _ = killpg(Pid::from_raw(pgid), Signal::SIGKILL);
-    }
+/// Asks what a child leaves in its group to end, and reaps the child, which has ended by itself.
+pub fn reap_leader(child: &mut Child) -> ExitStatus {
+    signal_child(child, Signal::SIGTERM, Reach::Group);
+    signal_child(child, Signal::SIGCONT, Reach::Group);
+    child.wait_until(Instant::now() + REAP).ok().flatten().unwrap_or(ExitStatus::Unreaped)
 }
 
 /// Kills every recorded process that still is the one that was recorded. One that kept its recorded group, which is
@@ -85,8 +73,9 @@ pub fn kill_recorded(recorded: &[Descendant], child_group: i32) {
     let own = getpgrp().as_raw();
     for stray in recorded {
         let Some(current) = stray.current() else { continue };
-        if current.pgid == stray.pgid && stray.pgid != own && stray.pgid != child_group {
-            kill_group(stray.pgid);
+        if current.pgid == stray.pgid && stray.pgid > 1 && stray.pgid != own && stray.pgid != child_group {
+            // A group that has just ended is what we want.
+            let _ = killpg(Pid::from_raw(stray.pgid), Signal::SIGKILL);
         }
         signal_exactly(stray, Signal::SIGKILL);
     }
@@ -96,8 +85,22 @@ pub fn kill_recorded(recorded: &[Descendant], child_group: i32) {
 pub(super) fn signal_exactly(process: &Descendant, signal: Signal) {
     // The descriptor pins the process: the check after opening it cannot go stale.
     let Ok(fd) = pidfd::open(process.pid) else { return };
-    if process.is_alive() {
+    if process.current().is_some() {
         // It may end right now, which is what we want.
         let _ = pidfd::signal(&fd, signal);
     }
+}
+
+/// Signals a child that is not reaped yet, or its group. Does nothing once it is reaped: the number may mean somebody
+/// else.
+fn signal_child(child: &Child, signal: Signal, reach: Reach) {
+    if child.is_reaped() {
+        return;
+    }
+    let pid = Pid::from_raw(child.pid());
+    // A child that has just ended is what we want.
+    let _ = match reach {
+        Reach::Group => killpg(pid, signal),
+        Reach::Leader => kill(pid, signal),
+    };
 }

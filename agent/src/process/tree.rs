@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 
+use nix::unistd::Pid;
+
 use super::stat::{self, Stat};
 
 /// The longest process name put into an event, in characters.
@@ -19,7 +21,7 @@ pub struct Descendant {
     pub name: String,
     /// Start, in clock ticks since boot: with the pid, which process this is.
     pub start_ticks: u64,
-    /// The kernel's state letter; never `Z`.
+    /// The kernel's state letter.
     pub state: char,
     /// Resident memory in pages.
     pub rss_pages: u64,
@@ -31,9 +33,21 @@ impl Descendant {
         self.current().is_some_and(|stat| !stat.is_dead())
     }
 
+    /// Returns whether it had ended at the time of looking.
+    fn is_dead(&self) -> bool {
+        stat::is_dead(self.state)
+    }
+
     /// Returns what the kernel says of it now; `None` when it is gone or the pid was recycled.
     pub fn current(&self) -> Option<Stat> {
         Stat::read(self.pid).filter(|stat| stat.start_ticks == self.start_ticks)
+    }
+}
+
+impl Descendant {
+    /// Returns whether both are the same process, whatever group and state it is in.
+    pub fn is_same(&self, other: &Descendant) -> bool {
+        self.pid == other.pid && self.start_ticks == other.start_ticks
     }
 }
 
@@ -53,7 +67,15 @@ impl From<Stat> for Descendant {
 /// Returns every live process below `pid`, without a limit; those that only wait to be reaped are left out, but
 /// not what is below them.
 pub fn descendants(pid: i32) -> Vec<Descendant> {
-    below(pid, stat::all())
+    let mut found = below(pid, stat::all());
+    found.retain(|process| !process.is_dead());
+    found
+}
+
+/// Returns everything below this process, the dead included: the first thread of a process may have ended while others
+/// run on.
+pub(super) fn below_own() -> Vec<Descendant> {
+    below(Pid::this().as_raw(), stat::all())
 }
 
 /// Returns a process's command line, NULs as blanks and bad UTF-8 replaced; empty when it is gone or a kernel thread.
@@ -89,9 +111,7 @@ fn below(pid: i32, processes: Vec<Stat>) -> Vec<Descendant> {
         // Taken out of the map, so that a torn snapshot cannot send us in circles.
         for stat in children.remove(&parent).unwrap_or_default() {
             parents.push(stat.pid);
-            if !stat.is_dead() {
-                found.push(Descendant::from(stat));
-            }
+            found.push(Descendant::from(stat));
         }
     }
     found
@@ -108,7 +128,8 @@ mod tests {
 
     fn check(processes: &[(i32, i32, char)], expected: &[i32]) {
         let stats = processes.iter().map(|&(pid, ppid, state)| process(pid, ppid, state)).collect();
-        let mut pids: Vec<i32> = below(10, stats).iter().map(|found| found.pid).collect();
+        let live = below(10, stats).into_iter().filter(|found| !found.is_dead());
+        let mut pids: Vec<i32> = live.map(|found| found.pid).collect();
         pids.sort_unstable();
         assert_eq!(pids, expected);
     }
