@@ -10,6 +10,7 @@ pub mod git;
 pub mod host;
 pub mod masking;
 pub mod process;
+pub mod provider;
 pub mod store;
 
 pub mod round;
