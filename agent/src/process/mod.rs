@@ -7,13 +7,14 @@ pub mod tree;
 pub mod signals;
 pub mod wait;
 
-mod pidfd;
+pub mod pidfd;
 
 pub mod gone;
 
 pub mod child;
 pub mod exit_status;
 pub mod feed;
+pub mod inherited;
 
 pub mod orphans;
 pub mod stop;

@@ -47,8 +47,7 @@ pub fn environment(agent: &Agent, told: &Told<'_>) -> Environment {
     for (name, value) in &agent.env {
         env = env.with(name, value);
     }
-    env.with("PWD", told.work_dir)
-        .without("AGENT_RUNNER_FAILPOINT")
+    env.with("PWD", told.work_dir).without("AGENT_RUNNER_FAILPOINT")
 }
 
 #[cfg(test)]
@@ -61,7 +60,10 @@ pub(super) mod tests {
             command: vec!["/opt/bin/claude".into(), "--x".into()],
             prompt_arg_template: vec!["-p".into(), "say: {prompt} {prompt}".into()],
             name: None,
-            env: BTreeMap::from([("PWD".into(), "/evil".into()), ("AGENT_RUNNER_PHASE".into(), "mine".into())]),
+            env: BTreeMap::from([
+                ("PWD".into(), "/evil".into()),
+                ("AGENT_RUNNER_PHASE".into(), "mine".into()),
+            ]),
             prompt_delivery: Delivery::Argv,
             exec_prefix: vec!["wrap".into(), "{work_dir}:{work_dir}".into()],
             terminal_marker: String::new(),
@@ -78,21 +80,18 @@ pub(super) mod tests {
         let argv = agent();
         let expected = ["wrap", "/w:/w", "/opt/bin/claude", "--x", "-p", "say: hi{work_dir} hi{work_dir}"];
         check(&argv, None, &expected);
-        let stdin = Agent {
-            prompt_delivery: Delivery::Stdin,
-            prompt_arg_template: vec!["-p".into()],
-            ..argv
-        };
+        let stdin =
+            Agent { prompt_delivery: Delivery::Stdin, prompt_arg_template: vec!["-p".into()], ..argv };
         let resume = Resume { flag: "--session-id".into(), session_id: "u".into() };
         check(&stdin, Some(&resume), &["wrap", "/w:/w", "/opt/bin/claude", "--x", "--session-id", "u", "-p"]);
     }
 
     #[test]
     fn the_operators_variables_win_and_pwd_wins_over_all() {
-        let told =
-            Told { log_dir: Path::new("/l"), round_num: 3, phase: None, work_dir: Path::new("/w") };
+        let told = Told { log_dir: Path::new("/l"), round_num: 3, phase: None, work_dir: Path::new("/w") };
         let env = environment(&agent(), &told);
-        let last = |name: &str| env.set.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let last =
+            |name: &str| env.set.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         assert_eq!(last("PWD").unwrap(), "/w");
         assert_eq!(last("AGENT_RUNNER_PHASE").unwrap(), "mine");
         assert_eq!(last("AGENT_RUNNER_ROUND_NUM").unwrap(), "3");

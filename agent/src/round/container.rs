@@ -11,7 +11,16 @@ use crate::process::child::{Environment, Stdin};
 
 /// Global flags of the runtimes that take a value.
 const FLAGS_WITH_VALUE: [&str; 10] = [
-    "-H", "--host", "--context", "-c", "--config", "-l", "--log-level", "--tlscacert", "--tlscert", "--tlskey",
+    "-H",
+    "--host",
+    "--context",
+    "-c",
+    "--config",
+    "-l",
+    "--log-level",
+    "--tlscacert",
+    "--tlscert",
+    "--tlskey",
 ];
 
 /// How long stopping a container may take.
@@ -188,7 +197,9 @@ mod tests {
         for line in ["docker run -i x", "docker run -it x", "docker run -dti x", "x --interactive"] {
             assert!(is_interactive(&words(line)), "{line}");
         }
-        for line in ["docker run --init x", "docker run -t image", "docker run -v /i:/i", "x --interactive=false"] {
+        for line in
+            ["docker run --init x", "docker run -t image", "docker run -v /i:/i", "x --interactive=false"]
+        {
             assert!(!is_interactive(&words(line)), "{line}");
         }
     }

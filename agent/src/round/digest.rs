@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::types::{Config, Delivery, Profile};
+use crate::store::backward::records;
+use crate::store::layout::Layout;
+
+/// Lines searched for the digest of the previous round.
+const LINES_MAX: usize = 50_000;
 
 /// Returns the configuration's word for a delivery.
 pub fn delivery_name(delivery: Delivery) -> &'static str {
@@ -23,9 +28,19 @@ pub fn digest(config: &Config, profile: &Profile) -> String {
     of(config, profile, &Value::Array(files))
 }
 
+/// Returns the digest of the round that was started last, when one of the newest lines of the log tells it.
+pub fn newest(layout: &Layout) -> Option<String> {
+    let start = records(layout.events_files()).take(LINES_MAX).find(|record| record.kind == "round_start")?;
+    start.str("config_digest").map(str::to_owned)
+}
+
 fn of(config: &Config, profile: &Profile, files: &Value) -> String {
-    let checks: Vec<Value> =
-        config.goal.iter().flat_map(|goal| &goal.checks).map(|check| json!([check.name, check.cmd])).collect();
+    let checks: Vec<Value> = config
+        .goal
+        .iter()
+        .flat_map(|goal| &goal.checks)
+        .map(|check| json!([check.name, check.cmd]))
+        .collect();
     // serde_json's maps are sorted, and so is the environment: the same configuration is always the same text.
     let canonical = json!({
         "prompt_files": files,

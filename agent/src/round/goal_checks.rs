@@ -62,7 +62,9 @@ fn judged(name: &str, done: &Captured) -> Event {
 
 /// Returns the last word that is a finite number.
 fn last_number(text: &str) -> Option<f64> {
-    text.split_whitespace().rev().find_map(|word| word.parse::<f64>().ok().filter(|number| number.is_finite()))
+    text.split_whitespace()
+        .rev()
+        .find_map(|word| word.parse::<f64>().ok().filter(|number| number.is_finite()))
 }
 
 #[cfg(test)]

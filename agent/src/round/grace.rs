@@ -68,13 +68,11 @@ mod tests {
     #[test]
     fn a_helper_named_by_a_pattern_does_not_count() {
         let ignore = [compile("snapshot-bash-", Case::Exact).unwrap()];
-        let verdict = judge(vec![child(2, "bash .claude/snapshot-bash-1"), child(3, "make --token=x")], &ignore);
+        let verdict =
+            judge(vec![child(2, "bash .claude/snapshot-bash-1"), child(3, "make --token=x")], &ignore);
         let names = |list: Vec<NamedProcess>| serde_json::to_string(&list).unwrap();
         assert_eq!(names(verdict.blocking_names()), r#"[{"name":"sh","pid":3}]"#);
-        assert_eq!(
-            names(verdict.ignored_names()),
-            r#"[{"name":"sh","pid":2,"matched":"snapshot-bash-"}]"#
-        );
+        assert_eq!(names(verdict.ignored_names()), r#"[{"name":"sh","pid":2,"matched":"snapshot-bash-"}]"#);
     }
 
     #[test]

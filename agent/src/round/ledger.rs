@@ -46,7 +46,8 @@ fn with_entry(before: &str, entry: &Entry<'_>) -> String {
         entry.timestamp, entry.observation, entry.question, entry.confidence
     );
     let mut text = mask(&newest);
-    for block in before.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.is_empty()) {
+    for block in before.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.is_empty())
+    {
         let block = mask(block);
         if text.len() + block.len() + 3 > SIZE_MAX {
             break;

@@ -31,8 +31,8 @@ pub struct Surroundings {
     pub temp_dir: PathBuf,
     /// Whether the startup battery is left out.
     pub battery: Battery,
-    /// Folders with the operator's own presets.
-    pub preset_dirs: Vec<PathBuf>,
+    /// The folder of the operator's own configuration, `~/.config`.
+    pub config_home: Option<PathBuf>,
     /// What the Loop hands down.
     pub handed: Handed,
 }
@@ -122,8 +122,7 @@ mod tests {
 
     #[test]
     fn what_another_loop_handed_down_is_not_ours() {
-        let handed =
-            Handed { log_dir: Some("/a".into()), round_num: Some(9), ..Handed::default() };
+        let handed = Handed { log_dir: Some("/a".into()), round_num: Some(9), ..Handed::default() };
         assert_eq!(handed.for_log_dir(Path::new("/a")), handed);
         assert_eq!(handed.for_log_dir(Path::new("/b")), Handed::default());
     }

@@ -24,6 +24,8 @@ pub enum EndedBy {
     WallClock,
     /// We did, for staying after its result.
     Grace,
+    /// We did, because the operator cancelled the round and it did not end by itself.
+    Cancel,
 }
 
 /// What the `round` process says of its round.
@@ -41,9 +43,14 @@ impl AgentEnd {
     /// Returns whether we ended it, for the wall clock or the grace.
     pub fn timed_out(&self) -> bool {
         match self.cause {
-            EndedBy::Itself => false,
+            EndedBy::Itself | EndedBy::Cancel => false,
             EndedBy::WallClock | EndedBy::Grace => true,
         }
+    }
+
+    /// Returns whether we ended it, for whatever reason.
+    pub fn was_stopped(&self) -> bool {
+        self.cause != EndedBy::Itself
     }
 
     /// Returns whether it exited with 0 in time.
@@ -67,9 +74,9 @@ impl AgentEnd {
         match (self.cause, self.signal(), self.exit_code) {
             (EndedBy::Grace, _, _) => "grace_kill".to_owned(),
             (EndedBy::WallClock, _, _) => "timeout".to_owned(),
-            (EndedBy::Itself, Some(name), _) => format!("signal:{name}"),
-            (EndedBy::Itself, None, 0) => "clean".to_owned(),
-            (EndedBy::Itself, None, _) => "error".to_owned(),
+            (EndedBy::Itself | EndedBy::Cancel, Some(name), _) => format!("signal:{name}"),
+            (EndedBy::Itself | EndedBy::Cancel, None, 0) => "clean".to_owned(),
+            (EndedBy::Itself | EndedBy::Cancel, None, _) => "error".to_owned(),
         }
     }
 

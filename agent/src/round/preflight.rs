@@ -51,7 +51,11 @@ pub enum Class {
 
 /// Returns what the process ends with: a permanent failure outweighs the others.
 pub fn exit_for(failures: &[Failure]) -> Exit {
-    if failures.iter().any(|failure| failure.class == Class::Permanent) { Exit::Config } else { Exit::Environment }
+    if failures.iter().any(|failure| failure.class == Class::Permanent) {
+        Exit::Config
+    } else {
+        Exit::Environment
+    }
 }
 
 /// Runs the battery and returns what failed. `path` is the supervisor's search path of commands; `git` learns where
@@ -103,7 +107,11 @@ fn log_dir_writable(config: &Config, found: &mut Findings) {
         .and_then(|_| fs::remove_file(layout.write_probe()));
     if let Err(error) = probed {
         let reason = format!("{} is not writable: {error}", layout.root().display());
-        found.environmental("log_dir_writable", reason, "free disk space, or fix its permissions or runtime.log_dir");
+        found.environmental(
+            "log_dir_writable",
+            reason,
+            "free disk space, or fix its permissions or runtime.log_dir",
+        );
     }
 }
 
@@ -135,7 +143,11 @@ fn prompts(config: &Config, phase: Option<&str>, files: &[PathBuf], found: &mut 
     let Some(first) = files.first() else {
         // A phase may run without a prompt; the base must have one, which loading has made sure of.
         if phase.is_none() {
-            found.permanent(("prompt_file_exists", None), "no prompt is configured".into(), "set prompt.file");
+            found.permanent(
+                ("prompt_file_exists", None),
+                "no prompt is configured".into(),
+                "set prompt.file",
+            );
         }
         return;
     };
@@ -163,7 +175,12 @@ fn phase_window_overlap(config: &Config, found: &mut Findings) {
     }
 }
 
-fn agent(config: &Config, (phase, agent): (Option<&str>, &Agent), path: Option<&OsStr>, found: &mut Findings) {
+fn agent(
+    config: &Config,
+    (phase, agent): (Option<&str>, &Agent),
+    path: Option<&OsStr>,
+    found: &mut Findings,
+) {
     let argv: Vec<String> = agent.exec_prefix.iter().chain(&agent.command).cloned().collect();
     let word = argv.first().map_or("", String::as_str);
     let own_path = agent.env.get("PATH").map(OsStr::new).or(path);
@@ -181,7 +198,11 @@ fn agent(config: &Config, (phase, agent): (Option<&str>, &Agent), path: Option<&
     }
     if config.runtime.log_dir.starts_with(&config.runtime.work_dir) {
         let reason = "log_dir lies inside work_dir, within the container's reach".to_owned();
-        found.permanent(("control_plane_outside_container", phase), reason, "move runtime.log_dir out of work_dir");
+        found.permanent(
+            ("control_plane_outside_container", phase),
+            reason,
+            "move runtime.log_dir out of work_dir",
+        );
     }
 }
 
@@ -193,11 +214,13 @@ fn resolves(word: &str, work_dir: &Path, path: Option<&OsStr>) -> bool {
     }
     // What execvp falls back to.
     let path = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
-    let mut folders = path.as_bytes().split(|&byte| byte == b':').map(|entry| Path::new(OsStr::from_bytes(entry)));
+    let mut folders =
+        path.as_bytes().split(|&byte| byte == b':').map(|entry| Path::new(OsStr::from_bytes(entry)));
     !word.is_empty() && folders.any(|folder| is_executable(&work_dir.join(folder).join(word)))
 }
 
 fn is_executable(path: &Path) -> bool {
-    let is_program = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let is_program =
+        fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     is_program && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
 }

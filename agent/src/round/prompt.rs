@@ -47,7 +47,9 @@ pub fn read(files: &[PathBuf]) -> Result<Pieces, PromptError> {
 /// Joins the texts; the first loses its front matter, if so configured.
 pub fn assemble(texts: &[String], prompt: &Prompt) -> String {
     let mut texts = texts.iter().map(String::as_str);
-    let first = texts.next().map(|text| if prompt.strip_yaml_frontmatter { without_front_matter(text) } else { text });
+    let first = texts
+        .next()
+        .map(|text| if prompt.strip_yaml_frontmatter { without_front_matter(text) } else { text });
     first.into_iter().chain(texts).collect::<Vec<_>>().join(&prompt.concat_separator)
 }
 
@@ -83,7 +85,8 @@ pub fn first(files: &[PathBuf]) -> Option<&Path> {
 /// Drops a leading block between two lines of exactly three dashes, and the white space behind it. Without the second
 /// line nothing is dropped.
 fn without_front_matter(text: &str) -> &str {
-    let is_fence = |line: &str| line.strip_suffix('\n').map_or(line, |line| line.trim_end_matches('\r')) == "---";
+    let is_fence =
+        |line: &str| line.strip_suffix('\n').map_or(line, |line| line.trim_end_matches('\r')) == "---";
     let mut behind = 0;
     for (index, line) in text.split_inclusive('\n').enumerate() {
         behind += line.len();
@@ -147,7 +150,9 @@ mod tests {
     fn what_cannot_be_a_prompt_is_refused() {
         let long = "x".repeat(500);
         assert_eq!(refusal(&long), None);
-        for bad in [String::new(), "x".repeat(499), format!("-{long}"), format!("\n{long}"), format!(" {long}")] {
+        for bad in
+            [String::new(), "x".repeat(499), format!("-{long}"), format!("\n{long}"), format!(" {long}")]
+        {
             assert!(refusal(&bad).is_some(), "{bad:.5}");
         }
         // Bytes count, not characters.

@@ -24,9 +24,13 @@ mod tests {
     fn only_moving_lines_counts() {
         assert!(is_rearranged(b"a\nb\nc\n", b"c\na\nb\n"));
         assert!(is_rearranged(b"a\nb", b"b\na\n"));
-        for (before, after) in
-            [("a\nb\n", "a\nb\n"), ("a\nb\n", "a\nb\nc\n"), ("a\nb\n", "b\n"), ("a\na\nb\n", "b\nb\na\n"), ("", "x")]
-        {
+        for (before, after) in [
+            ("a\nb\n", "a\nb\n"),
+            ("a\nb\n", "a\nb\nc\n"),
+            ("a\nb\n", "b\n"),
+            ("a\na\nb\n", "b\nb\na\n"),
+            ("", "x"),
+        ] {
             assert!(!is_rearranged(before.as_bytes(), after.as_bytes()), "{before:?} {after:?}");
         }
     }

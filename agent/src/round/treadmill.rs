@@ -28,7 +28,8 @@ struct RoundFacts {
 /// Returns the assessment to make before round `current`, if one is due. `newest_first` are the records of the newest
 /// two event files; it is read only as far as needed.
 pub fn assess(newest_first: impl Iterator<Item = Record>, current: i64) -> Option<Event> {
-    let mut rounds = Rounds { records: newest_first.take(LINES_MAX), current, pending: Vec::new(), ahead: None };
+    let mut rounds =
+        Rounds { records: newest_first.take(LINES_MAX), current, pending: Vec::new(), ahead: None };
     let newest = rounds.next().filter(RoundFacts::is_stuck)?;
     if newest.is_assessed {
         return None;
@@ -126,7 +127,8 @@ fn assessment(rounds: usize, facts: &RoundFacts) -> Event {
             "The last {rounds} rounds changed the work tree, but no goal check changed its result. Unmet: {}.",
             unmet.join(", ")
         ),
-        question: "Is the current approach still moving towards the goal, or is something else in the way?".into(),
+        question: "Is the current approach still moving towards the goal, or is something else in the way?"
+            .into(),
         confidence: "medium".into(),
     }
 }
@@ -140,7 +142,9 @@ mod tests {
     }
 
     fn round(number: i64, activity: &str, value: i64) -> String {
-        let check = format!(r#"{{"event": "goal_check", "name": "t", "satisfied": false, "value": {value}, "timed_out": false, "skipped": false}}"#);
+        let check = format!(
+            r#"{{"event": "goal_check", "name": "t", "satisfied": false, "value": {value}, "timed_out": false, "skipped": false}}"#
+        );
         let start = format!(r#"{{"event": "round_start", "round_num": {number}}}"#);
         let busy = format!(r#"{{"event": "{activity}", "round_num": {number}}}"#);
         let end = format!(r#"{{"event": "round_end", "round_num": {number}}}"#);
@@ -180,7 +184,8 @@ mod tests {
                  {{\"event\": \"round_substrate_after\", \"round_num\": {number}, \"git_head\": \"{after}\"}}"
             )
         };
-        let rounds = |satisfied, after| (1..=3).map(|number| with(number, satisfied, after)).collect::<Vec<_>>();
+        let rounds =
+            |satisfied, after| (1..=3).map(|number| with(number, satisfied, after)).collect::<Vec<_>>();
         assert!(check(&rounds(false, "b"), 4));
         assert!(!check(&rounds(true, "b"), 4), "the goal is reached");
         assert!(!check(&rounds(false, "a"), 4), "nothing was done");
@@ -189,7 +194,8 @@ mod tests {
     #[test]
     fn skipped_checks_say_nothing() {
         let line = r#"{"event": "goal_check", "name": "t", "skipped": true}"#;
-        let round = |number: i64| format!("{{\"event\": \"dirty_detected\", \"round_num\": {number}}}\n{line}");
+        let round =
+            |number: i64| format!("{{\"event\": \"dirty_detected\", \"round_num\": {number}}}\n{line}");
         assert!(!check(&[round(1), round(2), round(3)], 4));
     }
 }

@@ -13,6 +13,7 @@ use crate::config::types::{Config, PhasePolicy, Schedule, TransientErrorAction};
 use crate::config::wall::PLAIN_GRACE_S;
 use crate::host::Thresholds;
 use crate::process::signals::StopSignal;
+use crate::store::layout::Layout;
 
 /// Everything `step` needs to know beside state and input.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Policy {
     pub floor: FloorPolicy,
     /// The soft brake, when it may be pulled.
     pub brake: Option<BrakePolicy>,
+    /// Where the logs are, for the events that name one.
+    pub logs: Layout,
     /// The operator's stop file, for the event that names it.
     pub stop_file: Option<PathBuf>,
 }
@@ -141,6 +144,7 @@ impl Policy {
             fresh_eyes_every_n: config.runtime.fresh_eyes_every_n,
             floor: FloorPolicy::new(&health.pressure, Thresholds::from(health), Terminate::Never),
             brake: around.limits.brake_armed().then_some(brake),
+            logs: Layout::new(&config.runtime.log_dir),
             stop_file: config.runtime.stop_file.clone(),
         }
     }

@@ -7,7 +7,7 @@ pub mod env_file;
 pub mod systemctl;
 pub mod unit;
 
-mod mode;
+pub mod mode;
 mod status;
 
 pub mod detached;

@@ -21,6 +21,7 @@ use crate::serve::state::{
     Wish,
 };
 use crate::serve::throttle::{Throttle, Throttles};
+use crate::store::layout::Layout;
 use crate::store::record::Record;
 
 /// Monday noon.
@@ -76,6 +77,7 @@ pub(super) fn policy() -> Policy {
             growth_mb_per_min: 512.0,
         },
         brake: Some(BrakePolicy { step_pct: 0, samples: 3 }),
+        logs: Layout::new("/logs"),
         stop_file: Some("/work/STOP".into()),
     }
 }

@@ -127,7 +127,7 @@ fn wedged(cx: &mut Step<'_>, round: Running) -> State {
     cx.emit(Event::RoundSupervisorWedged {
         pid: i64::from(round.pid),
         timeout_s: i64::try_from(round.plan.ceiling.as_secs()).unwrap_or(i64::MAX),
-        log_path: format!("round-{}.log", round.plan.round_num),
+        log_path: cx.policy.logs.round_log(round.plan.round_num).display().to_string(),
     });
     ask_to_end(cx, round)
 }
