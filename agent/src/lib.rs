@@ -10,8 +10,10 @@ pub mod git;
 pub mod host;
 pub mod masking;
 pub mod process;
+pub mod provider;
 pub mod store;
 
+pub mod round;
 pub mod serve;
 
 pub mod apply;
