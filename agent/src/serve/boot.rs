@@ -16,7 +16,7 @@ use super::history::History;
 use super::input::Input;
 use super::limits;
 use super::notify::{Notify, Variables};
-use super::policy::{Manners, Policy, Rounds, Surroundings, Windows};
+use super::policy::{Policy, Rounds, Surroundings, Windows};
 use super::state::{Delaying, Loop, State};
 use crate::config::overlap::overlaps;
 use crate::config::types::Config;
@@ -30,6 +30,7 @@ use crate::process::identity::Identity;
 use crate::process::inherited;
 use crate::process::orphans;
 use crate::process::signals::{SignalInput, Signals};
+use crate::provider::Presets;
 use crate::store::doorbell::Doorbell;
 use crate::store::event_log::EventLog;
 use crate::store::follow::Follower;
@@ -249,17 +250,15 @@ fn tell_limits(events: &EventLog, facts: &limits::Facts) {
 }
 
 fn policy(options: &Options, config: &Config, facts: &limits::Facts) -> Policy {
-    Policy::new(
-        config,
-        &Surroundings {
-            max_rounds: options.max_rounds,
-            rounds: options.rounds,
-            windows: options.windows,
-            manners: &|_agent| Manners::default(),
-            is_container: &|_command| false,
-            // The configuration was refused already when this host does not know a zone.
-            zone: &|name| name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system),
-            limits: facts,
-        },
-    )
+    let folders = Presets::folders(options.config_home.as_deref(), Some(&config.runtime.work_dir));
+    let around = Surroundings {
+        max_rounds: options.max_rounds,
+        rounds: options.rounds,
+        windows: options.windows,
+        presets: &Presets::load(&folders).without(&config.disabled_plugins),
+        // The configuration was refused already when this host does not know a zone.
+        zone: |name| name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system),
+        limits: facts,
+    };
+    Policy::new(config, &around)
 }

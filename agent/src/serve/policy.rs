@@ -10,9 +10,10 @@ use super::floor::{FloorPolicy, Terminate};
 use super::limits;
 use super::schedule::Calendar;
 use crate::config::types::{Config, PhasePolicy, Schedule, TransientErrorAction};
-use crate::config::wall::PLAIN_GRACE_S;
 use crate::host::Thresholds;
 use crate::process::signals::StopSignal;
+use crate::provider::Presets;
+use crate::round::container;
 use crate::store::layout::Layout;
 
 /// Everything `step` needs to know beside state and input.
@@ -96,16 +97,8 @@ pub struct Phase {
     pub calendar: Calendar,
 }
 
-/// What the presets say of one agent, as far as the Loop needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Manners {
-    /// The signal that makes it stop in good order, when it does.
-    pub cooperative_signal: Option<StopSignal>,
-    /// The option that names a session, when it has one.
-    pub resume_flag: Option<String>,
-}
-
 /// What is known beside the configuration.
+#[derive(Debug)]
 pub struct Surroundings<'a> {
     /// `--max-rounds`, which beats the configuration.
     pub max_rounds: Option<u64>,
@@ -113,12 +106,10 @@ pub struct Surroundings<'a> {
     pub rounds: Rounds,
     /// `--ignore-schedule`.
     pub windows: Windows,
-    /// What the presets say of an agent.
-    pub manners: &'a dyn Fn(&str) -> Manners,
-    /// Whether a command runs its agent in a container, out of reach of our control group.
-    pub is_container: &'a dyn Fn(&[String]) -> bool,
-    /// The rules of a time zone.
-    pub zone: &'a dyn Fn(Option<&str>) -> TimeZone,
+    /// How agents stop and resume.
+    pub presets: &'a Presets,
+    /// Finds the rules of a time zone; `None` is the host's.
+    pub zone: fn(Option<&str>) -> TimeZone,
     /// What bounds the Loop's memory.
     pub limits: &'a limits::Facts,
 }
@@ -177,26 +168,24 @@ fn turns(config: &Config, windows: Windows) -> Turns {
 fn phase(config: &Config, around: &Surroundings<'_>, name: Option<&String>) -> Phase {
     let profile = config.profile(name.map(String::as_str));
     let identity = profile.agent.identity().to_owned();
-    let manners = (around.manners)(&identity);
-    let cooperative = manners.cooperative_signal;
-    let contained =
-        profile.agent.exec_prefix.iter().chain(&profile.agent.command).cloned().collect::<Vec<_>>();
+    let command: Vec<String> =
+        profile.agent.exec_prefix.iter().chain(&profile.agent.command).cloned().collect();
     let pressure = &config.monitor.host_health.pressure;
     let terminate = if !pressure.in_round_terminate {
         Terminate::Never
-    } else if around.limits.defer() && !(around.is_container)(&contained) {
+    } else if around.limits.defer() && container::detect(&command).is_none() {
         Terminate::LeaveToCgroup
     } else {
         Terminate::Round
     };
     Phase {
         name: name.cloned(),
-        agent: identity,
         ceiling: Duration::from_secs(config.outer_ceiling_s(name.map(String::as_str))),
-        grace_s: if cooperative.is_some() { profile.agent.sigterm_grace_s } else { PLAIN_GRACE_S },
-        stop_signal: cooperative.unwrap_or(StopSignal::Term),
-        resume_flag: manners.resume_flag,
+        grace_s: around.presets.grace_s(&identity, profile.agent.sigterm_grace_s),
+        stop_signal: around.presets.stop_signal(&identity),
+        resume_flag: around.presets.resume_flag(&identity).map(str::to_owned),
         terminate,
+        agent: identity,
         calendar: calendar(around, profile.schedule),
     }
 }
