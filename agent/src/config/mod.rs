@@ -17,6 +17,7 @@ mod read;
 mod section;
 mod value;
 
+pub mod migrate;
 pub mod overlap;
 pub mod pattern;
 pub mod wall;
