@@ -145,7 +145,7 @@ impl Trust {
             known,
             store: Arc::clone(store),
             files,
-            strictness: settings.strictness.clone(),
+            strictness: settings.strictness,
         })
     }
 
@@ -163,8 +163,7 @@ impl Trust {
             }
         };
         let mut verdict = host_keys::verdict(&self.known, &self.host, key);
-        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-        if verdict == Verdict::Unknown && self.strictness.accepts(&fingerprint) {
+        if verdict == Verdict::Unknown && self.strictness == Strictness::AcceptNew {
             let (store, files) = (Arc::clone(&self.store), self.files.clone());
             let (host, key) = (self.host.clone(), key.clone());
             let verdicts = blocking(move || store.record(&files, &host, &[key])).await?;

@@ -137,25 +137,12 @@ pub enum IdentityAgent {
 /// What to do with a host whose key is not recorded.
 ///
 /// A key that contradicts the record is refused whatever this says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Strictness {
     /// Refuse it.
     Strict,
     /// Record it and go on.
     AcceptNew,
-    /// Record it and go on if it has this SHA256 fingerprint: somebody has looked at it.
-    AcceptOnly(String),
-}
-
-impl Strictness {
-    /// Whether a key that is not recorded may be, given its SHA256 fingerprint.
-    pub(super) fn accepts(&self, fingerprint: &str) -> bool {
-        match self {
-            Self::Strict => false,
-            Self::AcceptNew => true,
-            Self::AcceptOnly(seen) => seen == fingerprint,
-        }
-    }
 }
 
 /// Restrictions on algorithms, in the syntax of OpenSSH: a list replaces ours, `+list` appends,
