@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::Ctx;
-use super::plan::PlanArgs;
 use super::context::printed;
+use super::plan::PlanArgs;
 use crate::deploy::host::{Deployed, Depth, HostDeploy};
 use crate::deploy::manifest::{Maker, scope};
 use crate::deploy::run::run as roll_out;

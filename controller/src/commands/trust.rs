@@ -1,5 +1,6 @@
 //! `agent-runner-fleet trust`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
@@ -9,25 +10,22 @@ use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
-use crate::ssh::{SshError, Strictness, Unreachable};
+use crate::ssh::{OfferedKey, Verdict};
 
 /// Show the host keys of new hosts and record them
 ///
-/// Asks once for all of them. A host whose key differs from the recorded one is never recorded here: that needs a look
-/// first.
+/// Asks once for all of them. A key that differs from the recorded one is never recorded here: that needs a look first.
 #[derive(Debug, Args)]
 pub struct TrustArgs {
     #[command(flatten)]
     on: Patterns,
+    /// Draw each key's picture too, as ssh-keygen -lv does
+    #[arg(long)]
+    randomart: bool,
 }
 
-/// A host whose key is not recorded, with the fingerprint it showed.
-#[derive(Debug, Clone)]
-struct New {
-    host: String,
-    shown: String,
-    fingerprint: String,
-}
+/// The keys that are not recorded yet, by host.
+type New = BTreeMap<String, Vec<OfferedKey>>;
 
 /// Runs the verb.
 ///
@@ -39,54 +37,51 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let found = Arc::new(Mutex::new(Vec::new()));
-    let all = found.clone();
-    let seen = ctx.each_host(&inventory, "scan", targets.clone(), move |client, mut target| {
-        let found = all.clone();
+    let new = Arc::new(Mutex::new(New::new()));
+    let all = new.clone();
+    let seen = ctx.each_host(&inventory, "scan", targets.clone(), move |client, target| {
+        let new = all.clone();
         async move {
-            target.settings.strictness = Strictness::Strict;
             let host = target.name.to_string();
-            match client.connect(&target.settings).await {
-                Ok(_) => HostResult::new(host, Status::Ok, "known already"),
-                Err(error) => match new(&host, &error) {
-                    Some(new) => {
-                        let message = new.shown.clone();
-                        found.lock().unwrap_or_else(PoisonError::into_inner).push(new);
-                        HostResult::new(host, Status::Ok, message)
+            match client.scan(&target.settings).await {
+                Ok(keys) => {
+                    let (result, unknown) = judge(&host, keys);
+                    if !unknown.is_empty() {
+                        new.lock().unwrap_or_else(PoisonError::into_inner).insert(host, unknown);
                     }
-                    // A refused login comes after the host's key was found good.
-                    None if is_login(&error) => HostResult::new(host, Status::Ok, "known already"),
-                    None => recap::of_ssh_error(&host, &error),
-                },
+                    result
+                }
+                Err(error) => recap::of_ssh_error(&host, &error),
             }
         }
     })?;
-    let mut found: Vec<New> = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-    found.sort_by(|one, other| one.host.cmp(&other.host));
-    if found.is_empty() {
+    let new = std::mem::take(&mut *new.lock().unwrap_or_else(PoisonError::into_inner));
+    if new.is_empty() {
         return ctx.finish(&inventory, &seen);
     }
-    for new in &found {
-        printed(print::text(&format!("{}  {}\n", new.host, new.shown)))?;
+    for (host, keys) in &new {
+        for key in keys {
+            let picture =
+                if args.randomart { format!("{}\n", key.randomart.trim_end()) } else { String::new() };
+            printed(print::text(&format!("{host}  {}  {}\n{picture}", key.algorithm, key.fingerprint)))?;
+        }
     }
-    if !ctx.confirm(&format!("Record the keys of these {} hosts?", found.len()))? {
+    if !ctx.confirm(&format!("Record the keys of these {} hosts?", new.len()))? {
         print::note("nothing recorded");
         return ctx.finish(&inventory, &seen);
     }
-    let new_targets: Vec<_> = targets
-        .into_iter()
-        .filter(|target| found.iter().any(|new| new.host == target.name.as_str()))
-        .collect();
-    let recorded = ctx.each_host(&inventory, "record", new_targets, move |client, mut target| {
-        let wanted =
-            found.iter().find(|new| new.host == target.name.as_str()).map(|new| new.fingerprint.clone());
+    let chosen = targets.into_iter().filter(|target| new.contains_key(target.name.as_str())).collect();
+    let new = Arc::new(new);
+    let recorded = ctx.each_host(&inventory, "record", chosen, move |client, target| {
+        let new = new.clone();
         async move {
-            // Only what was shown may be recorded: another key in between is somebody else's.
-            target.settings.strictness = wanted.map_or(Strictness::Strict, Strictness::AcceptOnly);
             let host = target.name.to_string();
-            match client.connect(&target.settings).await {
-                Ok(_) => HostResult::new(host, Status::Changed, "recorded"),
-                Err(error) if is_login(&error) => HostResult::new(host, Status::Changed, "recorded"),
+            let keys = new.get(&host).map_or(&[][..], Vec::as_slice);
+            match client.trust(&target.settings, keys).await {
+                Ok(verdicts) if verdicts.iter().all(|verdict| *verdict == Verdict::Known) => {
+                    HostResult::new(host, Status::Changed, format!("{} keys recorded", keys.len()))
+                }
+                Ok(_) => HostResult::new(host, Status::Failed, "another key was recorded meanwhile"),
                 Err(error) => recap::of_ssh_error(&host, &error),
             }
         }
@@ -94,13 +89,19 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     ctx.finish(&inventory, &recorded)
 }
 
-fn new(host: &str, error: &SshError) -> Option<New> {
-    let SshError::Unreachable { cause, .. } = error else { return None };
-    let Unreachable::HostKeyUnknown { algorithm, fingerprint, .. } = &**cause else { return None };
-    let shown = format!("{algorithm} {fingerprint}");
-    Some(New { host: host.to_owned(), shown, fingerprint: fingerprint.clone() })
-}
-
-fn is_login(error: &SshError) -> bool {
-    matches!(error, SshError::Unreachable { cause, .. } if matches!(&**cause, Unreachable::AuthRefused { .. }))
+/// Returns a host's result, and of its keys those that are not recorded.
+fn judge(host: &str, keys: Vec<OfferedKey>) -> (HostResult, Vec<OfferedKey>) {
+    let contradicts = |key: &&OfferedKey| match key.verdict {
+        Verdict::Known | Verdict::Unknown => false,
+        Verdict::Mismatch { .. } | Verdict::Revoked { .. } => true,
+    };
+    if let Some(key) = keys.iter().find(contradicts) {
+        let message = format!("{} {} is not the recorded key, or is revoked", key.algorithm, key.fingerprint);
+        let hint = "find out why first; if the host was reinstalled, remove its old key: ssh-keygen -R HOST";
+        return (HostResult::new(host, Status::Failed, message).hinted(hint), Vec::new());
+    }
+    let (unknown, known): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|key| key.verdict == Verdict::Unknown);
+    let message = format!("{} known, {} new", known.len(), unknown.len());
+    (HostResult::new(host, Status::Ok, message), unknown)
 }
