@@ -71,6 +71,8 @@ impl Ctx {
             Show::Live
         } else if self.global.json {
             Show::Nothing
+        } else if self.global.verbose > 0 {
+            Show::Steps
         } else {
             Show::Lines
         }

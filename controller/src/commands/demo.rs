@@ -105,7 +105,7 @@ async fn deploy(
 ) -> Result<(), Error> {
     say("\nagent-runner-fleet deploy: first one host, then the others.")?;
     let tasks = tasks(ctx, inventory, targets, projects, Depth::Apply)?;
-    let show = if ctx.show() == Show::Live { Show::Live } else { Show::Lines };
+    let show = if ctx.show() == Show::Live { Show::Live } else { Show::Steps };
     let progress = Arc::new(Progress::new(show, "deploy", tasks.len()));
     let options = FanoutOptions {
         forks: ctx.forks(inventory),

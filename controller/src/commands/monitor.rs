@@ -125,7 +125,7 @@ impl View {
         let form = match ctx.show() {
             _ if ctx.global.json => Form::Json,
             Show::Live => Form::Live(Live::default(), Redraw::default()),
-            Show::Lines | Show::Nothing => Form::Lines,
+            Show::Lines | Show::Steps | Show::Nothing => Form::Lines,
         };
         View { form, detail, zone: TimeZone::system() }
     }

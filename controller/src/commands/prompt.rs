@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::ssh::{Prompt, Prompter};
 
 /// Returns who answers questions: a person at the terminal, or nobody.
-pub fn prompter() -> Option<Prompter> {
+pub(super) fn prompter() -> Option<Prompter> {
     io::stdin().is_terminal().then(|| Arc::new(|prompt| ask(&prompt)) as Prompter)
 }
 

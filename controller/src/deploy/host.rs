@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use agent_runner::apply::manifest::{Drain, Manifest, Scope};
-use agent_runner::apply::report::{Change, Outcome, Problem, Report};
+use agent_runner::apply::report::{Change, Outcome, Problem, Report, What};
 use agent_runner::version::{PROTOCOL, Version};
 use tokio::time::{Instant, sleep};
 
@@ -312,11 +312,33 @@ impl<S: Fn(&str)> Run<'_, S> {
     }
 }
 
-/// Says in one line what changed: the names, most telling first.
+/// The most file names that a line names.
+const NAMED: usize = 3;
+
+/// Says in one line what changed: the agent, the files by their short names, the services.
 fn summary(changes: &[Change]) -> String {
-    let mut names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-    names.dedup();
-    names.join(", ")
+    let mut said: Vec<String> = Vec::new();
+    let mut files: Vec<&str> = Vec::new();
+    for change in changes {
+        let short = change.name.rsplit('/').next().unwrap_or(&change.name);
+        match change.what {
+            What::Binary => said.push(format!("agent {}", env!("CARGO_PKG_VERSION"))),
+            What::File => files.push(short),
+            What::Env => said.push("environment".to_owned()),
+            What::Repo => said.push(format!("clone of {short}")),
+            What::Unit => said.push(short.to_owned()),
+            What::Service => said.push(format!("{} {short}", change.action.as_str())),
+        }
+    }
+    files.dedup();
+    let more = files.len().saturating_sub(NAMED);
+    files.truncate(NAMED);
+    if more > 0 {
+        said.insert(0, format!("{} and {more} more files", files.join(", ")));
+    } else if !files.is_empty() {
+        said.insert(0, files.join(", "));
+    }
+    said.join(", ")
 }
 
 fn longest_round_s(manifest: &Manifest) -> u64 {

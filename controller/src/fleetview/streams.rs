@@ -69,7 +69,7 @@ async fn read(
         verb.extend(["--cursor".into(), format!("{file}:{offset}")]);
     }
     let verb: Vec<&str> = verb.iter().map(String::as_str).collect();
-    let exec = Exec::command(remote::agent(&watched.work_dir, &verb)).deadline(None);
+    let exec = Exec::command(remote::agent(&watched.work_dir, &verb)).deadline(None).hold_stdin();
     let mut stream = match session.stream(exec).await {
         Ok(stream) => stream,
         Err(error) => return (words(&error.to_string()), Reach::Reached),

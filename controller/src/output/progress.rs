@@ -20,6 +20,8 @@ pub enum Show {
     Live,
     /// One line per host.
     Lines,
+    /// One line per host and per step of it.
+    Steps,
     /// Nothing: `--quiet`, or `--json` where the results are lines themselves.
     Nothing,
 }
@@ -37,7 +39,7 @@ impl Progress {
     pub fn new(show: Show, verb: &str, hosts: usize) -> Progress {
         let bar = match show {
             Show::Live => ProgressBar::new(hosts as u64),
-            Show::Lines | Show::Nothing => ProgressBar::hidden(),
+            Show::Lines | Show::Steps | Show::Nothing => ProgressBar::hidden(),
         };
         if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:20}] {pos}/{len} {wide_msg}") {
             bar.set_style(style.progress_chars("=> "));
@@ -54,7 +56,7 @@ impl Progress {
         running.insert(host.to_owned(), (since, what.to_owned()));
         self.bar.set_message(outstanding(&running));
         drop(running);
-        if self.show == Show::Lines {
+        if self.show == Show::Steps {
             print::note(&format!("{host}: {what}"));
         }
     }
@@ -69,7 +71,7 @@ impl Progress {
         let line = format!("{}: {}{}", result.host, result.status.as_str(), detail(result));
         match self.show {
             Show::Live if result.status != Status::Ok => self.bar.println(line),
-            Show::Lines => print::note(&line),
+            Show::Lines | Show::Steps => print::note(&line),
             Show::Live | Show::Nothing => {}
         }
     }
@@ -80,7 +82,7 @@ impl Progress {
             format!("interrupted: starting no more hosts; still at work: {}", outstanding(&self.running()));
         match self.show {
             Show::Live => self.bar.println(line),
-            Show::Lines | Show::Nothing => print::note(&line),
+            Show::Lines | Show::Steps | Show::Nothing => print::note(&line),
         }
     }
 

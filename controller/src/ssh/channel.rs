@@ -11,14 +11,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::error::Failed;
-use super::exec::ExitStatus;
+use super::exec::{ExitStatus, StdinEnd};
 use super::session::OpenChannel;
 use super::stream::Source;
 
 /// What goes into a command.
 pub(super) enum Feed {
     /// These bytes, then the end.
-    Bytes(Vec<u8>),
+    Bytes(Vec<u8>, StdinEnd),
     /// What comes out of this queue, then the end.
     Queue(mpsc::Receiver<Vec<u8>>),
 }
@@ -122,11 +122,14 @@ async fn abandon(reader: &mut ChannelReadHalf, writer: &ChannelWriteHalf<Msg>) {
 /// Sends stdin. A command that does not read it just leaves us waiting here, not in the reader.
 async fn fill(writer: &ChannelWriteHalf<Msg>, feed: Feed) {
     match feed {
-        Feed::Bytes(bytes) => {
+        Feed::Bytes(bytes, end) => {
             for chunk in bytes.chunks(CHUNK) {
                 if writer.data_bytes(chunk.to_vec()).await.is_err() {
                     return;
                 }
+            }
+            if end == StdinEnd::WithChannel {
+                return std::future::pending().await;
             }
         }
         Feed::Queue(mut queue) => {

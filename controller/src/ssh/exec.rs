@@ -18,10 +18,21 @@ pub struct Exec {
     pub script: String,
     /// What it reads.
     pub stdin: Vec<u8>,
+    /// What comes after that.
+    pub stdin_end: StdinEnd,
     /// How long it may take, from the wish to the last byte.
     pub deadline: Option<Duration>,
     /// Bytes kept of stdout, and as many of stderr; the rest is read and dropped.
     pub output_limit: usize,
+}
+
+/// When a command's stdin ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StdinEnd {
+    /// As soon as everything was sent.
+    AtOnce,
+    /// With the channel: a command that watches its stdin learns that way that nobody listens any more.
+    WithChannel,
 }
 
 /// How a command ended.
@@ -58,6 +69,7 @@ impl Exec {
         Self {
             script: script.into(),
             stdin: Vec::new(),
+            stdin_end: StdinEnd::AtOnce,
             deadline: Some(Duration::from_secs(60)),
             output_limit: OUTPUT_LIMIT,
         }
@@ -79,6 +91,13 @@ impl Exec {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Keeps stdin open until the channel closes.
+    #[must_use]
+    pub fn hold_stdin(mut self) -> Self {
+        self.stdin_end = StdinEnd::WithChannel;
         self
     }
 
@@ -133,8 +152,10 @@ pub(super) async fn run(session: &Session, exec: Exec) -> Result<Output, Failed>
     let limit = exec.output_limit;
     let running = async {
         let open = session.open_channel().await?;
-        channel::run(open, (line, Feed::Bytes(exec.stdin)), |source, bytes| output.keep(source, bytes, limit))
-            .await
+        channel::run(open, (line, Feed::Bytes(exec.stdin, exec.stdin_end)), |source, bytes| {
+            output.keep(source, bytes, limit)
+        })
+        .await
     };
     let end = match exec.deadline {
         None => running.await,

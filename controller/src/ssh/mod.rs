@@ -41,7 +41,7 @@ mod odd_servers;
 
 pub use self::client::{Client, ClientOptions, Prompt, Prompter};
 pub use self::error::{Failed, SshError, Unreachable};
-pub use self::exec::{Exec, ExitStatus, Output};
+pub use self::exec::{Exec, ExitStatus, Output, StdinEnd};
 pub use self::handshake::Negotiated;
 pub use self::host_key_files::HostKeyFiles;
 pub use self::host_keys::{HostName, Verdict, verdict};

@@ -113,7 +113,7 @@ pub(super) async fn start(session: &Session, exec: Exec) -> Result<Stream, Faile
             }
             std::future::ready(())
         };
-        let end = pump(open, (line, Feed::Bytes(exec.stdin)), sink, lost_or_late).await;
+        let end = pump(open, (line, Feed::Bytes(exec.stdin, exec.stdin_end)), sink, lost_or_late).await;
         for splitter in splitters {
             splitter.end(|line| ending.push(line));
         }
