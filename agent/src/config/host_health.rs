@@ -34,7 +34,7 @@ pub(super) const HOST_HEALTH: Table = Table {
                     "Percent of inodes per hour that warns.",
                 ),
             ]],
-            ..table("monitor.host_health.disk", Presence::Optional, "The file system of the log dir.")
+            ..Table::new("monitor.host_health.disk", Presence::Optional, "The file system of the log dir.")
         },
         Table {
             keys: &[&[
@@ -57,7 +57,7 @@ pub(super) const HOST_HEALTH: Table = Table {
                     "Swapped-out MB between two samples that are noise.",
                 ),
             ]],
-            ..table(
+            ..Table::new(
                 "monitor.host_health.memory",
                 Presence::Optional,
                 "The gate before a round, for hosts without pressure stall information.",
@@ -97,7 +97,11 @@ pub(super) const HOST_HEALTH: Table = Table {
                     "Growth of the round's memory that warns.",
                 ),
             ]],
-            ..table("monitor.host_health.pressure", Presence::Optional, "Memory pressure while a round runs.")
+            ..Table::new(
+                "monitor.host_health.pressure",
+                Presence::Optional,
+                "Memory pressure while a round runs.",
+            )
         },
         Table {
             keys: &[&[
@@ -115,7 +119,7 @@ pub(super) const HOST_HEALTH: Table = Table {
                     "Samples of pressure, and of calm, that count.",
                 ),
             ]],
-            ..table(
+            ..Table::new(
                 "monitor.host_health.brake",
                 Presence::Optional,
                 "The soft brake; needs a delegated memory controller.",
@@ -133,5 +137,5 @@ pub(super) const HOST_HEALTH: Table = Table {
         ("mem_critical_consecutive_samples", MOVED),
         ("in_round_mem_terminate", MOVED),
     ],
-    ..table("monitor.host_health", Presence::Optional, "Thresholds of the host, in four tables.")
+    ..Table::new("monitor.host_health", Presence::Optional, "Thresholds of the host, in four tables.")
 };

@@ -87,7 +87,7 @@ const PHASE: Table = Table {
         Table {
             keys: &[&[BUDGET]],
             removed: &[DROPPED_HOOKS],
-            ..table(
+            ..Table::new(
                 "phases.<name>.runtime",
                 Presence::Override,
                 "The same key in the newer place; only one of the two may be set.",
@@ -95,12 +95,12 @@ const PHASE: Table = Table {
         },
         Table {
             keys: &[&[Key::new("files", K::Paths, D::Unset, "This phase's own prompt files.")]],
-            ..table("phases.<name>.prompt", Presence::Override, "The phase's own prompt.")
+            ..Table::new("phases.<name>.prompt", Presence::Override, "The phase's own prompt.")
         },
         Table {
             keys: &[AGENT_KEYS],
             removed: &[("exec_prefix", "belongs to the base table [agent] only")],
-            ..table(
+            ..Table::new(
                 "phases.<name>.agent",
                 Presence::Override,
                 "Any key of `[agent]` but `exec_prefix`, laid over the base key by key (`env` is replaced, not merged), then checked as a whole.",
@@ -108,7 +108,7 @@ const PHASE: Table = Table {
         },
         Table {
             keys: &[SCHEDULE_KEYS],
-            ..table(
+            ..Table::new(
                 "phases.<name>.schedule",
                 Presence::Override,
                 "Replaces `[schedule]` for this phase; only the time zone is inherited.",
@@ -116,7 +116,7 @@ const PHASE: Table = Table {
         },
     ],
     removed: &[DROPPED_HOOKS],
-    ..table(
+    ..Table::new(
         "phases.<name>",
         Presence::PerPhase,
         "What differs from the base in one phase; the name must be in `phases.list`.",
@@ -137,7 +137,7 @@ pub static ROOT: Table = Table {
     tables: &[
         Table {
             keys: &[AGENT_KEYS, EXEC_PREFIX],
-            ..table("agent", Presence::Required, "How to start the agent CLI.")
+            ..Table::new("agent", Presence::Required, "How to start the agent CLI.")
         },
         Table {
             keys: &[&[
@@ -215,7 +215,7 @@ pub static ROOT: Table = Table {
                 ),
                 DROPPED_HOOKS,
             ],
-            ..table("runtime", Presence::Required, "Folders, ceilings and what ends the Loop.")
+            ..Table::new("runtime", Presence::Required, "Folders, ceilings and what ends the Loop.")
         },
         Table {
             keys: &[&[
@@ -246,7 +246,7 @@ pub static ROOT: Table = Table {
                     "Whether the first file loses its YAML front matter.",
                 ),
             ]],
-            ..table("prompt", Presence::Optional, "Where the prompt comes from.")
+            ..Table::new("prompt", Presence::Optional, "Where the prompt comes from.")
         },
         Table {
             keys: &[&[
@@ -264,7 +264,7 @@ pub static ROOT: Table = Table {
                     "Seconds within which a stash of the same round is reused.",
                 ),
             ]],
-            ..table("vcs", Presence::Optional, "What happens to a dirty work tree after a round.")
+            ..Table::new("vcs", Presence::Optional, "What happens to a dirty work tree after a round.")
         },
         Table {
             keys: &[&[
@@ -318,7 +318,7 @@ pub static ROOT: Table = Table {
                 ),
             ]],
             tables: &[HOST_HEALTH],
-            ..table("monitor", Presence::Optional, "The Witness and its thresholds.")
+            ..Table::new("monitor", Presence::Optional, "The Witness and its thresholds.")
         },
         Table {
             keys: &[&[
@@ -336,7 +336,7 @@ pub static ROOT: Table = Table {
                 ),
             ]],
             tables: &[PHASE],
-            ..table("phases", Presence::Optional, "A rotation of phases.")
+            ..Table::new("phases", Presence::Optional, "A rotation of phases.")
         },
         Table {
             keys: &[&[Key::new(
@@ -350,9 +350,12 @@ pub static ROOT: Table = Table {
                 ("pin", "is gone: there are no plugins to pin"),
                 ("spawn_override_allow", "is gone: no plugin can change how the agent is started"),
             ],
-            ..table("plugins", Presence::Optional, "Reading of the agents' output.")
+            ..Table::new("plugins", Presence::Optional, "Reading of the agents' output.")
         },
-        Table { keys: &[SCHEDULE_KEYS], ..table("schedule", Presence::Optional, "When rounds may start.") },
+        Table {
+            keys: &[SCHEDULE_KEYS],
+            ..Table::new("schedule", Presence::Optional, "When rounds may start.")
+        },
         Table {
             keys: &[&[Key::new(
                 "ledger",
@@ -367,9 +370,9 @@ pub static ROOT: Table = Table {
                     Key::new("cwd", K::Path, D::Means("work_dir"), "Where it runs."),
                     Key::new("timeout_s", K::Int(1, 30), D::Int(10), "Seconds it may take."),
                 ]],
-                ..table("goal.checks", Presence::Rows, "One check; its exit code 0 means satisfied.")
+                ..Table::new("goal.checks", Presence::Rows, "One check; its exit code 0 means satisfied.")
             }],
-            ..table("goal", Presence::Feature, "Goal checks after every round; advisory.")
+            ..Table::new("goal", Presence::Feature, "Goal checks after every round; advisory.")
         },
         Table {
             keys: &[&[
@@ -386,7 +389,7 @@ pub static ROOT: Table = Table {
                     "Months of metrics files kept.",
                 ),
             ]],
-            ..table(
+            ..Table::new(
                 "retention",
                 Presence::Optional,
                 "How long logs are kept, next to `runtime.round_log_retention`.",
@@ -403,12 +406,12 @@ pub static ROOT: Table = Table {
                 Key::new("every_n", K::Int(1, ANY), D::Int(5), "Runs after every n-th round."),
                 Key::new("timeout_s", K::Int(1, 3600), D::Int(120), "Seconds it may take."),
             ]],
-            ..table(
+            ..Table::new(
                 "critic",
                 Presence::Feature,
                 "A program that reviews what the rounds did; advisory, it can never stop or fail a round.",
             )
         },
     ],
-    ..table("", Presence::Required, "")
+    ..Table::new("", Presence::Required, "")
 };
