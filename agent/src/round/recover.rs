@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When some do not end, even after KILL: no agent may start beside them.
-pub fn end_strays_of(left: &Read<Holder>, log_dir: &Path) -> Result<(), RoundError> {
+pub(super) fn end_strays_of(left: &Read<Holder>, log_dir: &Path) -> Result<(), RoundError> {
     let holder = match left {
         Read::Missing => return Ok(()),
         Read::Unusable(_) => None,
@@ -49,7 +49,7 @@ pub fn end_strays_of(left: &Read<Holder>, log_dir: &Path) -> Result<(), RoundErr
 }
 
 /// Records the stash that a dead round made but did not live to name, and puts the operator's files back.
-pub fn adopt_stash(scene: &Scene, left: &Read<Holder>) {
+pub(super) fn adopt_stash(scene: &Scene, left: &Read<Holder>) {
     let Read::Usable(holder) = left else { return };
     let (Some(round_num), Some(started)) = (holder.round_num, time::parse(&holder.started_at)) else {
         return;
