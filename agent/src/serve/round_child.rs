@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::handover;
@@ -134,9 +135,12 @@ pub fn point_current(layout: &Layout, round_num: i64) -> io::Result<()> {
     fs::rename(&temporary, link)
 }
 
-/// Returns the program file to run: while it is being replaced, the one we are.
+/// Returns the program file to run: always the one we are, so that a new one that cannot run is noticed at the
+/// hand-over and not by five crashed rounds. By its name while that still means the same file.
 fn program(named: &Path) -> PathBuf {
-    if named.is_file() { named.to_owned() } else { PathBuf::from("/proc/self/exe") }
+    let own = PathBuf::from("/proc/self/exe");
+    let file = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    if file(named).is_some_and(|found| Some(found) == file(&own)) { named.to_owned() } else { own }
 }
 
 fn environment(layout: &Layout, plan: &RoundPlan) -> Environment {
@@ -201,6 +205,14 @@ mod tests {
             assert_eq!(target, Path::new(&format!("round-{round}.log")));
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_replaced_program_is_not_run_before_the_hand_over() {
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(program(&own), own);
+        assert_eq!(program(Path::new("/bin/sh")), Path::new("/proc/self/exe"));
+        assert_eq!(program(Path::new("/no/such/program")), Path::new("/proc/self/exe"));
     }
 
     #[test]
