@@ -45,7 +45,7 @@ fn a_check_shows_every_difference_and_writes_nothing() {
         (What::Service, Action::Start),
     ];
     assert_eq!(whats, expected, "{report:?}");
-    assert!(report.changes[1].diff.contains(&format!("+{PROMPT}")), "{report:?}");
+    assert!(report.changes[1].diff.contains("+Please go on"), "{report:?}");
     let text = serde_json::to_string(&report).unwrap();
     assert!(text.contains("(secret, sha256 ") && !text.contains("hunter"), "{text}");
 }

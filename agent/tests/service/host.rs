@@ -205,9 +205,15 @@ pub(super) fn config(script: &str, runtime: &str) -> String {
     )
 }
 
-/// A prompt that is long enough.
-pub(super) const PROMPT: &str =
-    "Please go on with the work described in this repository, one step at a time.\n";
+/// A prompt that is long enough for the startup battery.
+pub(super) const PROMPT: &str = concat!(
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+);
 
 /// Waits until something is there.
 pub(super) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -180,12 +180,8 @@ fn an_unconfirmed_switch_reverts_by_itself() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
     let serve = host.verb(&["status"]).pid;
-    let switched = host.apply(
-        &host.manifest("Something else entirely, and long enough to count.\n", |manifest| {
-            manifest.confirm_s = 1
-        }),
-        &[],
-    );
+    let switched = host
+        .apply(&host.manifest(&format!("{PROMPT}Something else.\n"), |manifest| manifest.confirm_s = 1), &[]);
     assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
     wait_for("the revert", || (host.read("research/prompts/main.md") == PROMPT).then_some(()));
     wait_for("the guard's end", || leftovers(&host).is_empty().then_some(()));
@@ -316,7 +312,7 @@ fn another_run_is_kept_out_and_the_same_run_enters_again() {
     let switched = host.apply(&manifest, &[]);
     let again = host.apply(&manifest, &[]);
     assert_eq!((again.outcome, &again.pending), (Outcome::Switched, &switched.pending), "{again:?}");
-    let other = host.manifest("Another controller's prompt, which is long enough.\n", |manifest| {
+    let other = host.manifest(&format!("{PROMPT}From another controller.\n"), |manifest| {
         manifest.by.run = "run-2".into()
     });
     let output = host.apply_with(&other, &[], None);
@@ -332,7 +328,7 @@ fn a_step_that_fails_puts_everything_back() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
     for step in ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "services"] {
-        let other = host.manifest("Something else entirely, and long enough to count.\n", |_| {});
+        let other = host.manifest(&format!("{PROMPT}Something else.\n"), |_| {});
         let output = host.apply_with(&other, &[], Some(&format!("fail:{step}")));
         let report: Report = serde_json::from_slice(&output.stdout).unwrap();
         let expected =
@@ -349,8 +345,8 @@ fn a_kill_at_any_step_leaves_the_old_release_or_a_switch_that_reverts() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
     for step in ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "services"] {
-        let text = "Something else entirely, and long enough to count.\n";
-        let other = host.manifest(text, |manifest| manifest.confirm_s = 1);
+        let text = format!("{PROMPT}Something else.\n");
+        let other = host.manifest(&text, |manifest| manifest.confirm_s = 1);
         let output = host.apply_with(&other, &[], Some(&format!("kill:{step}")));
         assert!(output.stdout.is_empty(), "{step}: {output:?}");
         if matches!(step, "prepared" | "recorded") {
@@ -361,7 +357,7 @@ fn a_kill_at_any_step_leaves_the_old_release_or_a_switch_that_reverts() {
                 (host.read("research/prompts/main.md") == PROMPT && leftovers(&host).is_empty()).then_some(())
             });
         }
-        let retried = deploy(&host, &host.manifest(&format!("{step} {text}"), |_| {}));
+        let retried = deploy(&host, &host.manifest(&format!("{text}{step}\n"), |_| {}));
         assert!(!retried.changes.is_empty());
         deploy(&host, &host.manifest(PROMPT, |_| {}));
         assert_eq!(leftovers(&host), Vec::<PathBuf>::new(), "{step}");
