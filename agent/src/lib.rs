@@ -8,9 +8,12 @@ pub mod event;
 pub mod config;
 pub mod git;
 pub mod host;
+pub mod masking;
 pub mod process;
+pub mod provider;
 pub mod store;
 
+pub mod round;
 pub mod serve;
 
 pub mod apply;

@@ -3,6 +3,7 @@
 use super::build::Notes;
 use super::section::Section;
 use super::types::{Agent, Delivery};
+use crate::provider::Presets;
 
 /// Builds an agent and checks the rules that span its keys.
 pub(super) fn agent(section: &Section, notes: &mut Notes) -> Agent {
@@ -26,7 +27,24 @@ pub(super) fn agent(section: &Section, notes: &mut Notes) -> Agent {
     if agent.command.first().is_some_and(|program| agent.identity().is_empty() || program.contains('\0')) {
         notes.refuse(section.place("command"), "`agent.command`: the first word must name a program");
     }
+    check_resume_flag(&agent, section, notes);
     agent
+}
+
+/// Serve mints the session's id: one in the configuration would continue the same session for ever.
+fn check_resume_flag(agent: &Agent, section: &Section, notes: &mut Notes) {
+    let presets = Presets::embedded();
+    let Some(flag) = presets.resume_flag(agent.identity()) else { return };
+    let takes =
+        |word: &String| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+    for (key, words) in [("command", &agent.command), ("prompt_arg_template", &agent.prompt_arg_template)] {
+        if words.iter().any(takes) {
+            let message = format!(
+                "`agent.{key}` may not contain {flag}: the Loop sets it, a new session for each phase"
+            );
+            notes.refuse(section.place(key), message);
+        }
+    }
 }
 
 fn check_template(agent: &Agent, section: &Section, notes: &mut Notes) {

@@ -13,6 +13,7 @@ use super::types::{
     Brake, Config, ContextMode, Critic, DirtyAction, Disk, Goal, GoalCheck, HostHealth, Memory, Monitor,
     Pressure, Prompt, Retention, Runtime, TransientErrorAction, Vcs,
 };
+use crate::provider::Presets;
 
 /// What was found while building.
 #[derive(Debug, Default)]
@@ -65,6 +66,7 @@ pub(super) fn config(
         retention: retention(&root.section("retention")),
         critic: root.given("critic").map(critic),
     };
+    warn_of_unknown_plugins(&config.disabled_plugins, notes);
     if let Some(section) = root.given("goal") {
         config.goal = goal(section, &site, notes);
         check_ledger(&config, section, notes);
@@ -92,6 +94,13 @@ fn warn_of_old_spellings(section: &Section, notes: &mut Notes) {
         }
     }
     section.tables.values().for_each(|below| warn_of_old_spellings(below, notes));
+}
+
+fn warn_of_unknown_plugins(disabled: &[String], notes: &mut Notes) {
+    let presets = Presets::embedded();
+    for name in disabled.iter().filter(|name| presets.get(name).is_none()) {
+        notes.warnings.push(format!("`plugins.disable`: the program has no preset called `{name}`"));
+    }
 }
 
 /// Returns a key's path, absolute.

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::masking::mask;
+
 /// Something wrong at a place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -43,7 +45,12 @@ pub fn render(path: &Path, text: &str, problem: &Problem) -> String {
         format!("{}:{number}:{}: {}\n", path.display(), indent.chars().count() + 1, problem.message);
     let blank: String = indent.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     // Writing to a String cannot fail.
-    let _ = write!(out, "{gutter} |\n{number} | {line}\n{gutter} | {blank}{}", "^".repeat(marked.min(80)));
+    let _ = write!(
+        out,
+        "{gutter} |\n{number} | {}\n{gutter} | {blank}{}",
+        mask(line),
+        "^".repeat(marked.min(80))
+    );
     if let Some(note) = &problem.note {
         let _ = write!(out, " {note}");
     }
@@ -82,6 +89,15 @@ mod tests {
         check("é = x", 5..6, "a.toml:1:5: is wrong\n  |\n1 | é = x\n  |     ^ here");
         check("", 0..0, "a.toml:1:1: is wrong\n  |\n1 | \n  | ^ here");
         check("a = '''\nb\n'''", 4..13, "a.toml:1:5: is wrong\n  |\n1 | a = '''\n  |     ^^^ here");
+    }
+
+    #[test]
+    fn a_secret_in_the_line_is_not_shown() {
+        check(
+            "env = { API_TOKEN = \"abc\" }",
+            0..3,
+            "a.toml:1:1: is wrong\n  |\n1 | env = { API_TOKEN = [masked] }\n  | ^^^ here",
+        );
     }
 
     #[test]

@@ -358,3 +358,20 @@ fn a_file_is_loaded_from_disk_and_a_missing_one_is_told_apart() {
     crate::store::atomic::replace(&path, zoned.as_bytes()).unwrap();
     assert!(Config::load(&path, None).unwrap_err().to_string().contains("no time zone"));
 }
+
+#[test]
+fn a_session_flag_belongs_to_the_loop() {
+    let pi = BASE.replace("\"/usr/bin/mini\", \"--yes\"", "\"pi\", \"--session-id=x\"");
+    refuses_text(&pi, "`agent.command` may not contain --session-id");
+    let template = BASE.replace("\"-p\"", "\"--session-id\", \"x\"");
+    parse(&template).unwrap();
+    let phase = format!("{template}[phases]\nlist = [\"a\"]\n[phases.a.agent]\ncommand = [\"pi\"]\n");
+    refuses_text(&phase, "`agent.prompt_arg_template` may not contain --session-id");
+}
+
+#[test]
+fn an_unknown_preset_is_only_warned_about() {
+    let loaded = parse(&with("plugins", "disable = [\"claude\", \"clod\"]")).unwrap();
+    assert_eq!(loaded.config.disabled_plugins, ["claude", "clod"]);
+    assert!(loaded.warnings[0].contains("`clod`") && loaded.warnings.len() == 1);
+}

@@ -44,6 +44,31 @@ impl Git {
         relative.to_str().map(str::to_owned)
     }
 
+    /// Returns which of `paths` (relative to the top) have another content in commit `to` than in `from`; those that
+    /// `to` lacks are left out.
+    ///
+    /// # Errors
+    /// When there is no such commit, or git cannot be run, fails or takes too long.
+    pub fn changed_between(&self, from: &str, to: &str, paths: &[String]) -> Result<Vec<String>, GitError> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = ["diff", "--no-renames", "--name-only", "-z", "--diff-filter=d", from, to];
+        let answer = self.run(Call::new(asked, self.limits().query).and(literal(paths)))?;
+        let names = answer.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    }
+
+    /// Writes the files of a snapshot into the work tree; the index stays as it is.
+    ///
+    /// # Errors
+    /// When git cannot be run, fails or takes too long.
+    pub fn restore(&self, reference: &str, paths: &[String]) -> Result<(), GitError> {
+        let source = format!("--source={reference}");
+        let call = Call::new(["restore", "--worktree", &source], self.limits().query).and(literal(paths));
+        self.run(call).map(|_| ())
+    }
+
     fn write_snapshot(&self, round_num: i64, scope: &Scope, index: &Path) -> Result<String, GitError> {
         let limit = self.limits().stash;
         let scratch = |call: Call| call.with("GIT_INDEX_FILE", index);
@@ -88,4 +113,8 @@ impl Git {
         let call = Call::new(["update-ref", "--stdin"], self.limits().query).reading(commands.into_bytes());
         self.run(call).map(|_| ())
     }
+}
+
+fn literal(paths: &[String]) -> impl Iterator<Item = String> {
+    ["--".to_owned()].into_iter().chain(paths.iter().map(|path| format!(":(top,literal){path}")))
 }

@@ -35,6 +35,17 @@ impl Git {
         let answer = self.query(["stash", "list", "-1", "--format=%H%x00%ct%x00%gs"])?;
         Ok(parse(&String::from_utf8_lossy(&answer)))
     }
+
+    /// Returns the paths a stash holds, untracked ones included.
+    ///
+    /// # Errors
+    /// When git cannot be run, fails or takes too long.
+    pub fn stash_files(&self, sha: &str) -> Result<Vec<String>, GitError> {
+        let answer =
+            self.query(["stash", "show", "--include-untracked", "--no-renames", "--name-only", "-z", sha])?;
+        let names = answer.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    }
 }
 
 fn parse(line: &str) -> Option<Stash> {

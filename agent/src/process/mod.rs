@@ -7,7 +7,7 @@ pub mod tree;
 pub mod signals;
 pub mod wait;
 
-mod pidfd;
+pub mod pidfd;
 
 pub mod gone;
 

@@ -6,7 +6,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use nix::sys::signal::Signal;
 
 /// Opens a descriptor for a process; close-on-exec by definition.
-pub(super) fn open(pid: i32) -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// When the process is gone, or what the kernel returned.
+pub fn open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and touches no memory of ours.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let raw = i32::try_from(raw).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;

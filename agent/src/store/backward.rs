@@ -16,19 +16,28 @@ pub struct Lines {
     files: Vec<(PathBuf, Option<u64>)>,
     current: Option<Tail>,
     bytes_read: u64,
+    line_max: usize,
 }
 
 impl Lines {
     /// Returns the lines of `files` (oldest first, as the layout lists them) from the end of the last one.
     pub fn new(files: Vec<PathBuf>) -> Lines {
-        let files = files.into_iter().map(|path| (path, None)).collect();
-        Lines { files, current: None, bytes_read: 0 }
+        Lines::of(files.into_iter().map(|path| (path, None)).collect())
     }
 
     /// Returns the lines before a place in each file (oldest first), as a follower goes on behind it.
     pub fn before(places: Vec<(PathBuf, u64)>) -> Lines {
-        let files = places.into_iter().map(|(path, end)| (path, Some(end))).collect();
-        Lines { files, current: None, bytes_read: 0 }
+        Lines::of(places.into_iter().map(|(path, end)| (path, Some(end))).collect())
+    }
+
+    fn of(files: Vec<(PathBuf, Option<u64>)>) -> Lines {
+        Lines { files, current: None, bytes_read: 0, line_max: LINE_MAX }
+    }
+
+    /// Sets how many bytes a line may have to come out whole; of a longer one only some bytes come out.
+    pub fn line_max(mut self, bytes: usize) -> Lines {
+        self.line_max = bytes;
+        self
     }
 
     /// Returns how many bytes have been read so far.
@@ -50,7 +59,7 @@ impl Iterator for Lines {
                 self.current = None;
             }
             let (path, end) = self.files.pop()?;
-            self.current = Tail::open(&path, end).ok();
+            self.current = Tail::open(&path, end, self.line_max).ok();
         }
     }
 }
@@ -63,23 +72,30 @@ pub fn records(files: Vec<PathBuf>) -> impl Iterator<Item = Record> {
 #[derive(Debug)]
 struct Tail {
     file: File,
-    /// Everything from here on is in `pending` or has been returned.
+    /// Everything from here on is in `chunk` or `later`, or has been returned.
     start: u64,
-    /// The bytes of `start..`, up to the line returned last.
-    pending: Vec<u8>,
+    /// What was read last, up to the piece of it in `later`.
+    chunk: Vec<u8>,
+    /// The later pieces of the line that is being put together, the last piece first.
+    later: Vec<Vec<u8>>,
+    /// The length of that line so far.
+    length: usize,
     bytes_read: u64,
+    line_max: usize,
     ended: bool,
 }
 
 impl Tail {
-    fn open(path: &Path, end: Option<u64>) -> io::Result<Tail> {
+    fn open(path: &Path, end: Option<u64>, line_max: usize) -> io::Result<Tail> {
         let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let start = end.map_or(length, |end| end.min(length));
-        let mut tail = Tail { file, start, pending: Vec::new(), bytes_read: 0, ended: start == 0 };
+        let size = file.metadata()?.len();
+        let start = end.map_or(size, |end| end.min(size));
+        let (chunk, later) = (Vec::new(), Vec::new());
+        let mut tail =
+            Tail { file, start, chunk, later, length: 0, bytes_read: 0, line_max, ended: start == 0 };
         // The newline that ends the last line separates nothing.
-        if tail.fill() && tail.pending.last() == Some(&b'\n') {
-            tail.pending.pop();
+        if tail.fill() && tail.chunk.last() == Some(&b'\n') {
+            tail.chunk.pop();
         }
         Ok(tail)
     }
@@ -97,8 +113,7 @@ impl Tail {
         }
         self.bytes_read += size;
         self.start -= size;
-        chunk.append(&mut self.pending);
-        self.pending = chunk;
+        self.chunk = chunk;
         true
     }
 
@@ -106,26 +121,33 @@ impl Tail {
         if self.ended {
             return None;
         }
-        let mut searched = 0;
         loop {
-            let unsearched = self.pending.len() - searched;
-            let newline = self.pending.get(..unsearched)?.iter().rposition(|&byte| byte == b'\n');
-            if let Some(at) = newline {
-                let line = self.pending.split_off(at + 1);
-                self.pending.pop();
-                return Some(line);
+            if let Some(at) = self.chunk.iter().rposition(|&byte| byte == b'\n') {
+                let first = self.chunk.split_off(at + 1);
+                self.chunk.pop();
+                return Some(self.joined(first));
             }
-            searched = self.pending.len();
-            if searched > LINE_MAX {
+            let piece = std::mem::take(&mut self.chunk);
+            self.length += piece.len();
+            self.later.push(piece);
+            if self.length > self.line_max {
                 // A line no reader looks at: only its being there matters.
-                self.pending.truncate(1);
-                searched = 1;
+                self.later.clear();
             }
             if !self.fill() {
                 self.ended = true;
-                return Some(std::mem::take(&mut self.pending));
+                return Some(self.joined(Vec::new()));
             }
         }
+    }
+
+    fn joined(&mut self, first: Vec<u8>) -> Vec<u8> {
+        self.length = 0;
+        let mut line = first;
+        for piece in self.later.drain(..).rev() {
+            line.extend_from_slice(&piece);
+        }
+        line
     }
 }
 

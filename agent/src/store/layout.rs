@@ -119,6 +119,11 @@ impl Layout {
         self.root.join(".write_probe")
     }
 
+    /// The scratch index of the snapshot taken before a round.
+    pub fn before_index(&self) -> PathBuf {
+        self.root.join(".before.index")
+    }
+
     /// The default of `runtime.narrative_file`.
     pub fn narrative(&self) -> PathBuf {
         self.root.join("narrative.md")

@@ -1,0 +1,99 @@
+//! Errors a provider reported: throttles, refused logins, rounds that failed in spite of their exit code.
+
+use serde_json::Value;
+
+use super::condition::Conditions;
+use super::number::{any_text, finite, text};
+use super::rules::{Class, ErrorRule, Only, Pointers, ResetUnit, Rules, StatusPattern, Throttle};
+use super::scan::RoundFacts;
+use crate::event::Event;
+use crate::masking::mask_and_cut;
+use crate::store::time;
+
+/// Characters of foreign text in an event.
+const RAW_MAX: usize = 200;
+
+/// Returns the last record that meets `when`, if it also meets one of `if_any`.
+pub(super) fn last<'a>(records: &[&'a Value], when: &Conditions, if_any: &[Conditions]) -> Option<&'a Value> {
+    let record = records.iter().rev().find(|record| when.hold(record))?;
+    (if_any.is_empty() || if_any.iter().any(|conditions| conditions.hold(record))).then_some(*record)
+}
+
+/// Returns foreign text as it may stand in an event.
+pub(super) fn raw(record: &Value, pointers: &Pointers) -> String {
+    mask_and_cut(&any_text(record, pointers).unwrap_or_default(), RAW_MAX)
+}
+
+/// Returns whether a rule says that the round failed.
+pub(super) fn failed(rules: &[ErrorRule], records: &[&Value]) -> bool {
+    rules.iter().any(|rule| last(records, &rule.when, &rule.if_any).is_some())
+}
+
+/// Returns the throttle, if a rule yields one.
+pub(super) fn throttle(rules: &Rules, records: &[&Value], round: &RoundFacts, now_s: i64) -> Option<Event> {
+    rules.throttle.iter().filter(|rule| applies(rule.only, round)).find_map(|rule| {
+        let record = last(records, &rule.when, &rule.if_any)?;
+        let class = class(rule, record)?;
+        let shown = match &rule.raw_when {
+            Some(when) => last(records, when, &[]).unwrap_or(&Value::Null),
+            None => record,
+        };
+        Some(Event::TransientErrorDetected {
+            classification: class.name().into(),
+            agent: round.agent.clone(),
+            reset_at_epoch: reset(rule, record, now_s).unwrap_or(now_s.saturating_add(class.base_s())),
+            round_num: round.round_num,
+            raw: raw(shown, &rule.raw),
+            phase: round.phase.clone().unwrap_or_default(),
+        })
+    })
+}
+
+/// Returns the refused login, if a rule yields one.
+pub(super) fn auth_error(rules: &Rules, records: &[&Value], round: &RoundFacts) -> Option<Event> {
+    rules.auth_error.iter().filter(|rule| applies(rule.only, round)).find_map(|rule| {
+        let record = last(records, &rule.when, &rule.if_any)?;
+        let found = statuses(record, &rule.status, rule.status_pattern.as_ref());
+        let refused = rule.statuses.is_empty() || found.iter().any(|status| rule.statuses.contains(status));
+        refused.then(|| Event::AgentAuthErrorDetected {
+            round_num: round.round_num,
+            agent: round.agent.clone(),
+            raw: raw(record, &rule.raw),
+        })
+    })
+}
+
+fn applies(only: Only, round: &RoundFacts) -> bool {
+    match only {
+        Only::EveryRound => true,
+        Only::FailedRound => !round.ok(),
+    }
+}
+
+fn class(rule: &Throttle, record: &Value) -> Option<Class> {
+    let found = || statuses(record, &rule.status, rule.status_pattern.as_ref());
+    rule.class.or_else(|| found().into_iter().find_map(Class::of_status))
+}
+
+/// Returns the integers at the pointers, and the one the pattern finds. Text and bools are no status.
+fn statuses(record: &Value, pointers: &Pointers, pattern: Option<&StatusPattern>) -> Vec<i64> {
+    let numbers = pointers.0.iter().filter_map(|pointer| record.pointer(pointer)?.as_i64());
+    let in_text = pattern.and_then(|pattern| {
+        let captures = pattern.regex.0.captures(text(record, &pattern.text)?.as_bytes())?;
+        std::str::from_utf8(captures.get(1)?.as_bytes()).ok()?.parse().ok()
+    });
+    numbers.chain(in_text).collect()
+}
+
+fn reset(rule: &Throttle, record: &Value, now_s: i64) -> Option<i64> {
+    let value = record.pointer(rule.reset.as_deref()?)?;
+    let number = || finite(value).filter(|number| *number > 0.0).map(|number| number as i64);
+    match rule.reset_unit {
+        ResetUnit::EpochS => number(),
+        ResetUnit::EpochMs => number().map(|ms| ms / 1000),
+        ResetUnit::Iso => Some(time::parse(value.as_str()?)?.as_second()),
+        ResetUnit::InS => number().map(|s| now_s.saturating_add(s)),
+        // Rounded up: a moment too early is one more refusal.
+        ResetUnit::InMs => number().map(|ms| now_s.saturating_add(ms / 1000 + i64::from(ms % 1000 > 0))),
+    }
+}
