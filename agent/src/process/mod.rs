@@ -14,6 +14,7 @@ pub mod gone;
 pub mod child;
 pub mod exit_status;
 pub mod feed;
+pub mod inherited;
 
 pub mod orphans;
 pub mod stop;

@@ -2,16 +2,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 
 /// A lock held until it is dropped or the process ends; never inherited by a child.
 #[derive(Debug)]
 pub struct Lock {
-    _held: Flock<File>,
+    held: Flock<File>,
 }
 
 impl Lock {
@@ -24,65 +25,49 @@ impl Lock {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => Ok(Some(Lock { _held: held })),
+            Ok(held) => Ok(Some(Lock { held })),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }
     }
-}
 
-/// A sign that somebody of a kind is here, shared by all of them; gone with the last of their processes.
-#[derive(Debug)]
-pub struct Presence {
-    held: Flock<File>,
-}
-
-impl Presence {
-    /// Puts the sign up. A look of [`Presence::is_announced`] in the same instant is waited for.
+    /// Goes on with a lock that another program of this process took and kept open; `None` when the descriptor is of
+    /// another file, or when the lock was lost.
     ///
     /// # Errors
-    /// When the file cannot be opened or locked.
-    pub fn announce(path: &Path) -> io::Result<Presence> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
-        let held = Flock::lock(file, FlockArg::LockShared).map_err(|(_, errno)| errno)?;
-        Ok(Presence { held })
+    /// When either file cannot be looked at.
+    pub fn adopt(descriptor: OwnedFd, path: &Path) -> io::Result<Option<Lock>> {
+        let file = File::from(descriptor);
+        let (inherited, named) = (file.metadata()?, path.metadata()?);
+        if (inherited.dev(), inherited.ino()) != (named.dev(), named.ino()) {
+            return Ok(None);
+        }
+        // The open file holds the lock already, so this only fails when somebody else got it.
+        Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(|held| Lock { held }))
     }
 
-    /// Returns whether the sign still stands at `path`: the file may have been removed with its folder.
-    pub fn stands(&self, path: &Path) -> bool {
-        let place = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-        let own = self.held.metadata().map(place).ok();
-        own.is_some() && own == std::fs::metadata(path).map(place).ok()
+    /// Keeps the lock open over an exec of this process and returns the descriptor's number for [`Lock::adopt`].
+    ///
+    /// # Errors
+    /// What fcntl returned.
+    pub fn keep_over_exec(&self) -> io::Result<RawFd> {
+        fcntl(&*self.held, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(self.held.as_raw_fd())
     }
 
-    /// Returns whether anybody has put the sign up. Nothing is created.
-    pub fn is_announced(path: &Path) -> bool {
-        let Ok(file) = File::open(path) else { return false };
-        matches!(Flock::lock(file, FlockArg::LockExclusiveNonblock), Err((_, Errno::EWOULDBLOCK)))
+    /// Undoes [`Lock::keep_over_exec`] after an exec that failed.
+    ///
+    /// # Errors
+    /// What fcntl returned.
+    pub fn close_on_exec(&self) -> io::Result<()> {
+        fcntl(&*self.held, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_presence_is_shared_and_seen_until_the_last_leaves() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("monitor.lock");
-        assert!(!Presence::is_announced(&path));
-        let first = Presence::announce(&path).unwrap();
-        let second = Presence::announce(&path).unwrap();
-        assert!(first.stands(&path));
-        drop(first);
-        assert!(Presence::is_announced(&path));
-        std::fs::remove_file(&path).unwrap();
-        assert!(!second.stands(&path));
-        let third = Presence::announce(&path).unwrap();
-        drop(third);
-        assert!(!Presence::is_announced(&path));
-    }
 
     #[test]
     fn a_second_taker_is_told_and_the_lock_ends_with_its_holder() {
@@ -93,5 +78,20 @@ mod tests {
         assert!(Lock::try_take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+    #[test]
+    fn an_inherited_lock_stays_held_without_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("serve.lock");
+        let first = Lock::try_take(&path).unwrap().unwrap();
+        let copy = crate::process::inherited::adopt(first.keep_over_exec().unwrap()).unwrap();
+        let second = Lock::adopt(copy, &path).unwrap().unwrap();
+        // An exec runs no destructor.
+        std::mem::forget(first);
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        drop(second);
+        assert!(Lock::try_take(&path).unwrap().is_some());
+        let other = File::open("/dev/null").unwrap().into();
+        assert!(Lock::adopt(other, &path).unwrap().is_none());
     }
 }
