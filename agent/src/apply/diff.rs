@@ -26,9 +26,10 @@ pub(super) fn secret(content: &[u8]) -> String {
 /// Returns a unified diff; a missing side is `/dev/null`.
 pub(super) fn unified(path: &Path, old: Option<&[u8]>, new: Option<&str>) -> String {
     let large = |size: usize| size > TEXT_MAX;
-    let (Ok(old_text), false) =
-        (std::str::from_utf8(old.unwrap_or_default()), large(old.map_or(0, <[u8]>::len)) || large(new.map_or(0, str::len)))
-    else {
+    let (Ok(old_text), false) = (
+        std::str::from_utf8(old.unwrap_or_default()),
+        large(old.map_or(0, <[u8]>::len)) || large(new.map_or(0, str::len)),
+    ) else {
         return format!("(binary or large, sha256 {})\n", sha256(new.unwrap_or_default().as_bytes()));
     };
     let name = |there: bool| if there { path.display().to_string() } else { "/dev/null".to_owned() };

@@ -112,7 +112,8 @@ fn owner_file(path: &Path) -> PathBuf {
 }
 
 fn is_young(path: &Path, now: Timestamp) -> bool {
-    let made = fs::metadata(path).and_then(|meta| meta.modified()).ok().and_then(|at| Timestamp::try_from(at).ok());
+    let made =
+        fs::metadata(path).and_then(|meta| meta.modified()).ok().and_then(|at| Timestamp::try_from(at).ok());
     made.is_some_and(|made| now.as_second() - made.as_second() < UNOWNED_S)
 }
 

@@ -22,6 +22,9 @@ pub struct Report {
     /// The state of each project's service afterwards.
     #[serde(default)]
     pub services: Vec<ServiceState>,
+    /// Who holds the host's lock, when that is why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<super::Owner>,
 }
 
 /// How an apply ended.

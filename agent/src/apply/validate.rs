@@ -36,7 +36,8 @@ pub(super) fn absolute(path: &str, home: &Path) -> Option<PathBuf> {
 fn problems_of_host(manifest: &Manifest) -> Vec<(String, &'static str)> {
     let mut problems = Vec::new();
     if manifest.manifest != MANIFEST_VERSION {
-        let text = format!("the manifest has version {}, this agent knows {MANIFEST_VERSION}", manifest.manifest);
+        let text =
+            format!("the manifest has version {}, this agent knows {MANIFEST_VERSION}", manifest.manifest);
         problems.push((text, "use a controller of this agent's release, or deploy the agent it carries"));
     }
     if manifest.confirm_s == 0 || manifest.confirm_s > CONFIRM_MAX_S {
@@ -161,14 +162,19 @@ mod tests {
     fn paths_that_leave_the_work_dir_are_refused() {
         for path in ["../x", "/etc/passwd", "a/../../b", ".git/config", "", "a/", "a\n", "./../x"] {
             let path = path.replace("\\n", "\n");
-            assert_eq!(validate(&manifest(|project| project.files[0].path = path.clone())).len(), 1, "{path}");
+            assert_eq!(
+                validate(&manifest(|project| project.files[0].path = path.clone())).len(),
+                1,
+                "{path}"
+            );
             assert_eq!(validate(&manifest(|project| project.mirrored[0] = path.clone())).len(), 1, "{path}");
         }
     }
 
     #[test]
     fn the_work_dir_must_be_absolute_and_end_in_the_name() {
-        for work_dir in ["research", "/srv/other", "/srv/../research", "~user/research", "/srv/a\nb/research"] {
+        for work_dir in ["research", "/srv/other", "/srv/../research", "~user/research", "/srv/a\nb/research"]
+        {
             let problems = validate(&manifest(|project| project.work_dir = work_dir.to_owned()));
             assert_eq!(problems.len(), 1, "{work_dir}");
         }

@@ -7,7 +7,7 @@ pub mod env_file;
 pub mod systemctl;
 pub mod unit;
 
-mod mode;
+pub mod mode;
 mod status;
 
 pub mod detached;
@@ -19,7 +19,7 @@ mod stop;
 
 pub use account::{Account, Acting};
 pub use kill::{cancel, kill};
-pub use mode::{Facts, Mode, UnitState, mode};
+pub use mode::{Mode, UnitState};
 pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
 pub use status::{Status, running, status};
