@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use agent_runner::store::lock::Presence;
+use agent_runner::store::presence::Presence;
 use agent_runner::witness::stream::StreamLine;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
