@@ -2,6 +2,7 @@
 
 pub mod types;
 
+mod host_health;
 pub mod keys;
 pub mod schema;
 

@@ -14,10 +14,21 @@ use super::stop::{STOP_WAIT, ServiceError, send, wait_for_end};
 use super::{Project, env_file};
 use crate::process::child::{Child, Environment, ParentDeath, Spawn, Stdin, spawn};
 use crate::process::identity::Identity;
+use crate::serve::handover;
 use crate::store::atomic;
 
 /// How long `serve` may take until serve.pid names it.
 const START_WAIT: Duration = Duration::from_secs(15);
+
+/// What is meant for the process that started us and for nobody else: a hand-over's state, systemd's channels.
+const NOT_INHERITED: [&str; 6] = [
+    handover::LOCK_VARIABLE,
+    handover::STATE_VARIABLE,
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "INVOCATION_ID",
+];
 
 /// How often serve.pid is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -76,7 +87,7 @@ pub fn start_monitor(project: &Project, program: &Path) -> Result<Identity, Serv
 /// Returns the monitor that [`start_monitor`] started, while it runs.
 pub fn running_monitor(project: &Project) -> Option<Identity> {
     let text = fs::read(monitor_pid(project)).ok()?;
-    serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_alive)
+    serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_running)
 }
 
 /// Ends the monitor that [`start_monitor`] started.
@@ -119,9 +130,8 @@ fn start(project: &Project, program: &Path, verb: &str) -> Result<Child, Service
     let output = output.map_err(|source| file("opening", &path, source))?;
     let env_path = project.account.env_file(&project.name);
     let env = environment(&env_path).map_err(|source| file("reading", &env_path, source))?;
-    let environment = env
-        .into_iter()
-        .fold(Environment::inherited(), |environment, (name, value)| environment.with(name, value));
+    let own = NOT_INHERITED.iter().fold(Environment::inherited(), |own, name| own.without(*name));
+    let environment = env.into_iter().fold(own, |environment, (name, value)| environment.with(name, value));
     let argv: Vec<OsString> =
         vec![program.into(), verb.into(), "--config".into(), project.config.clone().into()];
     let child = Spawn {

@@ -22,13 +22,15 @@ pub struct Lines {
 impl Lines {
     /// Returns the lines of `files` (oldest first, as the layout lists them) from the end of the last one.
     pub fn new(files: Vec<PathBuf>) -> Lines {
-        let files = files.into_iter().map(|path| (path, None)).collect();
-        Lines { files, current: None, bytes_read: 0, line_max: LINE_MAX }
+        Lines::of(files.into_iter().map(|path| (path, None)).collect())
     }
 
     /// Returns the lines before a place in each file (oldest first), as a follower goes on behind it.
     pub fn before(places: Vec<(PathBuf, u64)>) -> Lines {
-        let files = places.into_iter().map(|(path, end)| (path, Some(end))).collect();
+        Lines::of(places.into_iter().map(|(path, end)| (path, Some(end))).collect())
+    }
+
+    fn of(files: Vec<(PathBuf, Option<u64>)>) -> Lines {
         Lines { files, current: None, bytes_read: 0, line_max: LINE_MAX }
     }
 
@@ -86,8 +88,8 @@ struct Tail {
 impl Tail {
     fn open(path: &Path, end: Option<u64>, line_max: usize) -> io::Result<Tail> {
         let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let start = end.map_or(length, |end| end.min(length));
+        let size = file.metadata()?.len();
+        let start = end.map_or(size, |end| end.min(size));
         let (chunk, later) = (Vec::new(), Vec::new());
         let mut tail =
             Tail { file, start, chunk, later, length: 0, bytes_read: 0, line_max, ended: start == 0 };

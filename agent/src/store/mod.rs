@@ -7,6 +7,7 @@ pub mod layout;
 pub mod atomic;
 pub mod json;
 pub mod lock;
+pub mod presence;
 pub mod state;
 
 pub mod backward;

@@ -20,7 +20,7 @@ use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
-use crate::store::lock::Presence;
+use crate::store::presence::Presence;
 
 /// Bytes of events the first poll looks back at most: the newest 20 000 lines and more.
 pub const FIRST_LOOK_BYTES: u64 = 4 << 20;

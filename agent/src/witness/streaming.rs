@@ -25,7 +25,7 @@ use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait::Interest;
 use crate::store::follow::Line;
 use crate::store::layout::Layout;
-use crate::store::lock::Presence;
+use crate::store::presence::Presence;
 use crate::store::time;
 use crate::version;
 

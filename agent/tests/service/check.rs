@@ -45,7 +45,7 @@ fn a_check_shows_every_difference_and_writes_nothing() {
         (What::Service, Action::Start),
     ];
     assert_eq!(whats, expected, "{report:?}");
-    assert!(report.changes[1].diff.contains(&format!("+{PROMPT}")), "{report:?}");
+    assert!(report.changes[1].diff.contains("+Please go on"), "{report:?}");
     let text = serde_json::to_string(&report).unwrap();
     assert!(text.contains("(secret, sha256 ") && !text.contains("hunter"), "{text}");
 }
@@ -56,6 +56,12 @@ fn a_broken_configuration_is_shown_with_its_place() {
     let broken = config("true", "restart_delay_z = 3");
     let manifest = host.manifest(PROMPT, |manifest| manifest.projects[0].files[0].content = broken);
     refused(&host, &manifest, "restart_delay_z");
+}
+
+#[test]
+fn a_prompt_no_round_would_accept_is_refused() {
+    let host = Host::new();
+    refused(&host, &host.manifest("too short", |_| {}), "fewer than 500");
 }
 
 #[test]

@@ -125,8 +125,9 @@ impl Host {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.home()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                let meta = fs::symlink_metadata(entry.path()).unwrap();
+            // What vanishes meanwhile is not there.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(meta) = fs::symlink_metadata(entry.path()) else { continue };
                 found.insert(entry.path(), (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size()));
                 if meta.is_dir() {
                     folders.push(entry.path());
@@ -205,9 +206,15 @@ pub(super) fn config(script: &str, runtime: &str) -> String {
     )
 }
 
-/// A prompt that is long enough.
-pub(super) const PROMPT: &str =
-    "Please go on with the work described in this repository, one step at a time.\n";
+/// A prompt that is long enough for the startup battery.
+pub(super) const PROMPT: &str = concat!(
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+    "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
+);
 
 /// Waits until something is there.
 pub(super) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
