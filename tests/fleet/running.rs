@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -78,6 +79,14 @@ impl Running {
     pub fn signal(&self, signal: Signal) {
         if let Some(process) = self.process() {
             process.signal(signal);
+        }
+    }
+
+    /// Does what Ctrl-C does: SIGINT for the whole process group.
+    pub fn interrupt(&self) {
+        if let Some(process) = self.process() {
+            // A group that has just ended needs no signal.
+            let _ = killpg(Pid::from_raw(process.pid()), Signal::SIGINT);
         }
     }
 
