@@ -4,7 +4,9 @@ use agent_runner_tests::fake_agent::Mode;
 use agent_runner_tests::fleet::PROMPT;
 use agent_runner_tests::lab::Host;
 
-use super::deployed::{ROUNDS, active, deploy_changes, fleet_of, is, next_good_round, statuses};
+use super::deployed::{
+    ROUNDS, active, deploy_changes, fleet_of, is, next_good_round, result_of, statuses, text,
+};
 
 /// Everything a deploy writes, with inode, size and time of the last change of each file and folder. What the
 /// running project itself writes is elsewhere.
@@ -92,4 +94,21 @@ fn a_changed_prompt_alone_is_pushed_and_the_round_in_progress_goes_on_to_its_end
     assert_eq!(host.says("cat demo/.git/fake-agent/prompt | tail -1").unwrap(), own);
     assert_eq!(host.main_pid().unwrap(), loop_before);
     assert_eq!(host.says("readlink ~/.local/share/agent-runner/current").unwrap(), binary.unwrap());
+}
+
+#[test]
+fn a_release_that_cannot_work_is_refused_by_the_host_and_the_old_one_goes_on() {
+    let Some((lab, controller)) = fleet_of(1) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    deploy_changes(&controller, 1);
+    next_good_round(host);
+    let (before, main) = (written(host), host.main_pid().unwrap());
+    controller.write("prompts/main.md", "Too short.\n").unwrap();
+    let output = controller.run(&["deploy", "--json"]).unwrap();
+    assert_eq!((output.code(), statuses(&output)), (2, vec!["failed".to_owned()]), "{}", output.stdout);
+    let result = result_of(&output, host);
+    assert!(text(&result["message"]).contains("fewer than 500"), "{result}");
+    assert!(text(&result["hint"]).contains("at least 500"), "{result}");
+    assert_eq!((written(host), host.main_pid().unwrap()), (before, main));
+    next_good_round(host);
 }
