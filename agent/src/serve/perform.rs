@@ -98,6 +98,7 @@ impl Driver {
 
     fn gather(&mut self) -> Facts {
         self.read_log();
+        self.tell_poison();
         let fresh_id = facts::fresh_id(&self.root);
         Facts {
             agent_done: facts::note(&self.layout.agent_done()),
@@ -121,6 +122,22 @@ impl Driver {
         let history = &mut self.history;
         // What cannot be read now is read the next time; the place is kept.
         let _ = self.follower.poll(&files.split_off(old), |line| history.apply_line(&line.bytes));
+    }
+
+    /// Warns, once per error, of a reset that makes no sense and is ignored.
+    fn tell_poison(&mut self) {
+        let now = Timestamp::now();
+        let unrecovered = self.history.throttles.unrecovered();
+        let found: Vec<String> = unrecovered
+            .filter(|throttle| throttle.is_poisoned(now))
+            .map(|throttle| throttle.agent.clone())
+            .collect();
+        for agent in found.iter().filter(|agent| !self.poisoned.contains(agent)) {
+            output::note(&format!(
+                "warning: the reset time of {agent}'s throttle makes no sense and is ignored"
+            ));
+        }
+        self.poisoned = found;
     }
 
     fn substrate(&self) -> (Option<String>, Option<String>) {
