@@ -139,7 +139,7 @@ fn serve(mut driver: Driver, handover: Option<Handover>) -> Result<Exit, Error> 
         // A full disk must not keep the Loop from running; only who asks for the pid misses it.
         output::error(&Error::failed("serve.pid cannot be written").caused_by(error));
     }
-    driver.read_log();
+    driver.replay_log();
     let delay = handover.as_ref().map(|handover| Duration::from_millis(handover.delay_ms));
     let mut current = Loop::new(handover.map(|handover| handover.carried).unwrap_or_default());
     let first = match delay {
