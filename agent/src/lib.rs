@@ -17,6 +17,7 @@ pub mod round;
 pub mod serve;
 
 pub mod apply;
+pub mod service;
 pub mod witness;
 
 pub mod cli;

@@ -9,6 +9,8 @@ pub mod wait;
 
 pub mod pidfd;
 
+pub mod gone;
+
 pub mod child;
 pub mod exit_status;
 pub mod feed;
