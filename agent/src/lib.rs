@@ -26,6 +26,9 @@ pub mod error;
 pub mod output;
 pub mod version;
 
+#[cfg(test)]
+mod reference;
+
 use std::process::ExitCode;
 
 /// Runs the program with this process's arguments and environment.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Group, Uid, User, getuid};
 
 use crate::output::Format;
+use crate::provider::Presets;
 use crate::service::{Account, Acting};
 
 /// The global options, as given.
@@ -43,6 +44,13 @@ impl Ctx {
             let user = User::from_uid(getuid()).ok()??;
             Some(user.dir)
         })
+    }
+
+    /// Returns the folders of the operator's presets: the user's, then the project's.
+    pub fn preset_folders(&self, work_dir: Option<&Path>) -> Vec<PathBuf> {
+        let config_home = self.env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let config_home = config_home.or_else(|| Some(self.home()?.join(".config")));
+        Presets::folders(config_home.as_deref(), work_dir)
     }
 
     /// Returns this program's absolute path, also when its file was replaced since the start.

@@ -1,6 +1,7 @@
 //! Every key of `agent-runner.toml`: what it may be, what it is by default, what it does.
 
-use super::schema::{ANY, Alias, Default as D, Key, Kind as K, Presence, Range, Table};
+use super::host_health::HOST_HEALTH;
+use super::schema::{ANY, Alias, Default as D, Key, Kind as K, Presence, Table};
 
 /// The only `schema_version` there is.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -35,7 +36,7 @@ const AGENT_KEYS: &[Key] = &[
     Key::new(
         "env",
         K::TextTable,
-        D::Means("{}"),
+        D::Means("`{}`"),
         "Variables for the agent, winning over the supervisor's own environment. Values are turned into strings.",
     ),
     Key::new(
@@ -80,151 +81,13 @@ const SCHEDULE_KEYS: &[Key] = &[
     Key::new("pause_windows", K::Windows, D::Texts(&[]), "Rounds never start inside these windows."),
 ];
 
-const fn table(name: &'static str, presence: Presence, doc: &'static str) -> Table {
-    Table { name, doc, presence, keys: &[], tables: &[], removed: &[] }
-}
-
-const MOVED: &str = "moved into a table of [monitor.host_health]; `agent-runner migrate` moves it";
-
-const HOST_HEALTH: Table = Table {
-    tables: &[
-        Table {
-            keys: &[&[
-                Key::new("warning_pct", K::Float(Range::Percent), D::Float(90.0), "Percent used that warns."),
-                Key::new(
-                    "critical_pct",
-                    K::Float(Range::Percent),
-                    D::Float(95.0),
-                    "Percent used that is critical, and stops the service while `disk_critical` is in `auto_stop_on`.",
-                ),
-                Key::new(
-                    "growth_window_s",
-                    K::Int(1, ANY),
-                    D::Int(1800),
-                    "Seconds over which growth is measured.",
-                ),
-                Key::new(
-                    "disk_growth_pct_per_hr_warning",
-                    K::Float(Range::Positive),
-                    D::Float(5.0),
-                    "Percent of space per hour that warns.",
-                ),
-                Key::new(
-                    "inode_growth_pct_per_hr_warning",
-                    K::Float(Range::Positive),
-                    D::Float(5.0),
-                    "Percent of inodes per hour that warns.",
-                ),
-            ]],
-            ..table("monitor.host_health.disk", Presence::Optional, "The file system of the log dir.")
-        },
-        Table {
-            keys: &[&[
-                Key::new(
-                    "avail_min_mb",
-                    K::Int(0, ANY),
-                    D::Int(200),
-                    "MemAvailable in MB below which memory is low.",
-                ),
-                Key::new(
-                    "free_low_mb",
-                    K::Int(1, ANY),
-                    D::Int(16),
-                    "MemFree in MB below which memory is low.",
-                ),
-                Key::new(
-                    "swap_out_noise_floor_mb",
-                    K::Int(1, ANY),
-                    D::Int(32),
-                    "Swapped-out MB between two samples that are noise.",
-                ),
-            ]],
-            ..table(
-                "monitor.host_health.memory",
-                Presence::Optional,
-                "The gate before a round, for hosts without pressure stall information.",
-            )
-        },
-        Table {
-            keys: &[&[
-                Key::new(
-                    "full_avg10_critical",
-                    K::Float(Range::PositivePercent),
-                    D::Float(60.0),
-                    "PSI `full avg10` in percent that is critical.",
-                ),
-                Key::new(
-                    "some_avg10_warning",
-                    K::Float(Range::PositivePercent),
-                    D::Float(5.0),
-                    "PSI `some avg10` in percent that warns.",
-                ),
-                Key::new(
-                    "critical_consecutive_samples",
-                    K::Int(1, ANY),
-                    D::Int(3),
-                    "Critical samples in a row that end a running round.",
-                ),
-                Key::new("in_round_terminate", K::Bool, D::Bool(true), "Whether they do."),
-                Key::new(
-                    "in_round_nudge",
-                    K::Bool,
-                    D::Bool(false),
-                    "Whether the first critical sample already sends SIGTERM to the agent.",
-                ),
-                Key::new(
-                    "cgroup_growth_rate_warning_mb_per_min",
-                    K::Float(Range::Positive),
-                    D::Float(512.0),
-                    "Growth of the round's memory that warns.",
-                ),
-            ]],
-            ..table("monitor.host_health.pressure", Presence::Optional, "Memory pressure while a round runs.")
-        },
-        Table {
-            keys: &[&[
-                Key::new(
-                    "memory_high",
-                    K::Bool,
-                    D::Bool(false),
-                    "Whether `memory.high` of the service's cgroup is lowered under pressure.",
-                ),
-                Key::new("memory_high_step_pct", K::Int(0, 50), D::Int(0), "Percent below the current use."),
-                Key::new(
-                    "warning_consecutive_samples",
-                    K::Int(1, ANY),
-                    D::Int(3),
-                    "Samples of pressure, and of calm, that count.",
-                ),
-            ]],
-            ..table(
-                "monitor.host_health.brake",
-                Presence::Optional,
-                "The soft brake; needs a delegated memory controller.",
-            )
-        },
-    ],
-    removed: &[
-        ("mem_avail_min_mb", MOVED),
-        ("mem_free_low_mb", MOVED),
-        ("swap_sout_noise_floor_mb", MOVED),
-        ("disk_warning_pct", MOVED),
-        ("disk_critical_pct", MOVED),
-        ("psi_full_avg10_critical", MOVED),
-        ("psi_some_avg10_warning", MOVED),
-        ("mem_critical_consecutive_samples", MOVED),
-        ("in_round_mem_terminate", MOVED),
-    ],
-    ..table("monitor.host_health", Presence::Optional, "Thresholds of the host, in four tables.")
-};
-
 const PHASE: Table = Table {
     keys: &[&[BUDGET]],
     tables: &[
         Table {
             keys: &[&[BUDGET]],
             removed: &[DROPPED_HOOKS],
-            ..table(
+            ..Table::new(
                 "phases.<name>.runtime",
                 Presence::Override,
                 "The same key in the newer place; only one of the two may be set.",
@@ -232,12 +95,12 @@ const PHASE: Table = Table {
         },
         Table {
             keys: &[&[Key::new("files", K::Paths, D::Unset, "This phase's own prompt files.")]],
-            ..table("phases.<name>.prompt", Presence::Override, "The phase's own prompt.")
+            ..Table::new("phases.<name>.prompt", Presence::Override, "The phase's own prompt.")
         },
         Table {
             keys: &[AGENT_KEYS],
             removed: &[("exec_prefix", "belongs to the base table [agent] only")],
-            ..table(
+            ..Table::new(
                 "phases.<name>.agent",
                 Presence::Override,
                 "Any key of `[agent]` but `exec_prefix`, laid over the base key by key (`env` is replaced, not merged), then checked as a whole.",
@@ -245,7 +108,7 @@ const PHASE: Table = Table {
         },
         Table {
             keys: &[SCHEDULE_KEYS],
-            ..table(
+            ..Table::new(
                 "phases.<name>.schedule",
                 Presence::Override,
                 "Replaces `[schedule]` for this phase; only the time zone is inherited.",
@@ -253,7 +116,7 @@ const PHASE: Table = Table {
         },
     ],
     removed: &[DROPPED_HOOKS],
-    ..table(
+    ..Table::new(
         "phases.<name>",
         Presence::PerPhase,
         "What differs from the base in one phase; the name must be in `phases.list`.",
@@ -274,7 +137,7 @@ pub static ROOT: Table = Table {
     tables: &[
         Table {
             keys: &[AGENT_KEYS, EXEC_PREFIX],
-            ..table("agent", Presence::Required, "How to start the agent CLI.")
+            ..Table::new("agent", Presence::Required, "How to start the agent CLI.")
         },
         Table {
             keys: &[&[
@@ -352,7 +215,7 @@ pub static ROOT: Table = Table {
                 ),
                 DROPPED_HOOKS,
             ],
-            ..table("runtime", Presence::Required, "Folders, ceilings and what ends the Loop.")
+            ..Table::new("runtime", Presence::Required, "Folders, ceilings and what ends the Loop.")
         },
         Table {
             keys: &[&[
@@ -383,7 +246,7 @@ pub static ROOT: Table = Table {
                     "Whether the first file loses its YAML front matter.",
                 ),
             ]],
-            ..table("prompt", Presence::Optional, "Where the prompt comes from.")
+            ..Table::new("prompt", Presence::Optional, "Where the prompt comes from.")
         },
         Table {
             keys: &[&[
@@ -401,7 +264,7 @@ pub static ROOT: Table = Table {
                     "Seconds within which a stash of the same round is reused.",
                 ),
             ]],
-            ..table("vcs", Presence::Optional, "What happens to a dirty work tree after a round.")
+            ..Table::new("vcs", Presence::Optional, "What happens to a dirty work tree after a round.")
         },
         Table {
             keys: &[&[
@@ -455,7 +318,7 @@ pub static ROOT: Table = Table {
                 ),
             ]],
             tables: &[HOST_HEALTH],
-            ..table("monitor", Presence::Optional, "The Witness and its thresholds.")
+            ..Table::new("monitor", Presence::Optional, "The Witness and its thresholds.")
         },
         Table {
             keys: &[&[
@@ -473,7 +336,7 @@ pub static ROOT: Table = Table {
                 ),
             ]],
             tables: &[PHASE],
-            ..table("phases", Presence::Optional, "A rotation of phases.")
+            ..Table::new("phases", Presence::Optional, "A rotation of phases.")
         },
         Table {
             keys: &[&[Key::new(
@@ -487,9 +350,12 @@ pub static ROOT: Table = Table {
                 ("pin", "is gone: there are no plugins to pin"),
                 ("spawn_override_allow", "is gone: no plugin can change how the agent is started"),
             ],
-            ..table("plugins", Presence::Optional, "Reading of the agents' output.")
+            ..Table::new("plugins", Presence::Optional, "Reading of the agents' output.")
         },
-        Table { keys: &[SCHEDULE_KEYS], ..table("schedule", Presence::Optional, "When rounds may start.") },
+        Table {
+            keys: &[SCHEDULE_KEYS],
+            ..Table::new("schedule", Presence::Optional, "When rounds may start.")
+        },
         Table {
             keys: &[&[Key::new(
                 "ledger",
@@ -504,9 +370,9 @@ pub static ROOT: Table = Table {
                     Key::new("cwd", K::Path, D::Means("work_dir"), "Where it runs."),
                     Key::new("timeout_s", K::Int(1, 30), D::Int(10), "Seconds it may take."),
                 ]],
-                ..table("goal.checks", Presence::Rows, "One check; its exit code 0 means satisfied.")
+                ..Table::new("goal.checks", Presence::Rows, "One check; its exit code 0 means satisfied.")
             }],
-            ..table("goal", Presence::Feature, "Goal checks after every round; advisory.")
+            ..Table::new("goal", Presence::Feature, "Goal checks after every round; advisory.")
         },
         Table {
             keys: &[&[
@@ -523,7 +389,7 @@ pub static ROOT: Table = Table {
                     "Months of metrics files kept.",
                 ),
             ]],
-            ..table(
+            ..Table::new(
                 "retention",
                 Presence::Optional,
                 "How long logs are kept, next to `runtime.round_log_retention`.",
@@ -540,12 +406,12 @@ pub static ROOT: Table = Table {
                 Key::new("every_n", K::Int(1, ANY), D::Int(5), "Runs after every n-th round."),
                 Key::new("timeout_s", K::Int(1, 3600), D::Int(120), "Seconds it may take."),
             ]],
-            ..table(
+            ..Table::new(
                 "critic",
                 Presence::Feature,
                 "A program that reviews what the rounds did; advisory, it can never stop or fail a round.",
             )
         },
     ],
-    ..table("", Presence::Required, "")
+    ..Table::new("", Presence::Required, "")
 };

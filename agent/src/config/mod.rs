@@ -2,6 +2,7 @@
 
 pub mod types;
 
+mod host_health;
 pub mod keys;
 pub mod schema;
 
@@ -17,6 +18,7 @@ mod read;
 mod section;
 mod value;
 
+pub mod migrate;
 pub mod overlap;
 pub mod pattern;
 pub mod wall;

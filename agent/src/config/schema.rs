@@ -136,6 +136,11 @@ pub enum Default {
 }
 
 impl Table {
+    /// Returns a table without keys.
+    pub const fn new(name: &'static str, presence: Presence, doc: &'static str) -> Table {
+        Table { name, doc, presence, keys: &[], tables: &[], removed: &[] }
+    }
+
     /// Returns the last part of the name.
     pub fn key(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)

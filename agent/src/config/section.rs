@@ -72,10 +72,12 @@ impl Section {
         self.tables.get(key).filter(|section| section.given == Given::Yes)
     }
 
-    /// Returns this section with `base` shining through where it says nothing.
+    /// Returns this section with `base` shining through where it says nothing. What is wrong with such a value here
+    /// is wrong with this section, not with the base.
     pub(super) fn over(&self, base: &Section) -> Section {
         let mut merged = base.clone();
         merged.span = self.span.clone();
+        merged.values.values_mut().for_each(|found| found.span = self.span.clone());
         merged.values.extend(self.values.iter().map(|(key, found)| (*key, found.clone())));
         merged
     }

@@ -35,7 +35,7 @@ pub fn render(path: &Path, text: &str, problem: &Problem) -> String {
     let start = floor(text, problem.span.start);
     let before = text.get(..start).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let number = before.matches('\n').count() + 1;
+    let number = line_number(text, start);
     let indent = text.get(line_start..start).unwrap_or_default();
     let line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
     let end = floor(text, problem.span.end).clamp(start, line_start + line.len().max(start - line_start));
@@ -55,6 +55,11 @@ pub fn render(path: &Path, text: &str, problem: &Problem) -> String {
         let _ = write!(out, " {note}");
     }
     out
+}
+
+/// Returns the number of the line a place is in, from 1.
+pub fn line_number(text: &str, at: usize) -> usize {
+    text.get(..floor(text, at)).unwrap_or_default().matches('\n').count() + 1
 }
 
 /// Returns the name among `known` that was probably meant.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::types::{Config, ContextMode, Delivery, DirtyAction, PhasePolicy, TransientErrorAction};
 use super::{ConfigError, Loaded};
 
@@ -300,6 +302,12 @@ fn a_phase_that_cannot_work_is_refused() {
     refuses_text(&format!("{BASE}[phases]\nlist = []\nbuild = 3\n"), "unknown key `build` in [phases]");
 }
 
+#[test]
+fn what_the_base_brings_into_a_phase_is_wrong_at_the_phase() {
+    let text = format!("{BASE}[phases]\nlist = [\"a\"]\n[phases.a.agent]\nprompt_delivery = \"stdin\"\n");
+    refuses_text(&text, "15 | [phases.a.agent]");
+}
+
 const GOAL: &str = r#"
 [goal]
 ledger = "~/.agent-runner/{project}/logs/ledger.md"
@@ -374,4 +382,18 @@ fn an_unknown_preset_is_only_warned_about() {
     let loaded = parse(&with("plugins", "disable = [\"claude\", \"clod\"]")).unwrap();
     assert_eq!(loaded.config.disabled_plugins, ["claude", "clod"]);
     assert!(loaded.warnings[0].contains("`clod`") && loaded.warnings.len() == 1);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(
+        at in 0usize..400, length in 0usize..40, noise in "[\\[\\]={}\"',.a-z0-9 \n#-]{0,20}"
+    ) {
+        let text: Vec<char> = format!("{BASE}{PHASES}{GOAL}").chars().collect();
+        let (at, end) = (at.min(text.len()), (at + length).min(text.len()));
+        let text: String = text[..at].iter().chain(&noise.chars().collect::<Vec<_>>()).chain(&text[end..]).collect();
+        if let Err(error) = parse(&text) {
+            prop_assert!(error.to_string().starts_with("/srv/p/agent-runner.toml:"), "{error}");
+        }
+    }
 }

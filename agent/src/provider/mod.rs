@@ -14,6 +14,7 @@ mod classify;
 mod tools;
 mod usage;
 
+pub mod scaffold;
 pub mod scan;
 
 pub use presets::Presets;

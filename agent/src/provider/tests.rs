@@ -1,6 +1,7 @@
 //! What each preset reads from real records, as tables.
 
 use jiff::Timestamp;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::scan::{Lines, RoundFacts, extract};
@@ -368,4 +369,47 @@ fn a_log_is_read_from_disk_and_a_missing_one_tells_nothing() {
     assert_eq!(serde_json::to_value(&events[0]).unwrap()["duration_ms"], 11000);
     let missing = dir.path().join("gone.log");
     assert!(scan(&missing, rules, &round("pi", 0), Timestamp::UNIX_EPOCH).is_empty());
+}
+
+fn foreign() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+        Just(json!("429")),
+        Just(json!([[], {}])),
+    ];
+    leaf.boxed()
+}
+
+proptest! {
+    #[test]
+    fn foreign_values_never_hide_the_throttle(values in prop::collection::vec(foreign(), 8)) {
+        let mut values = values.into_iter();
+        let mut next = || values.next().unwrap_or(Value::Null);
+        let claude = [
+            json!({"type":"assistant","message":{"model":next(),"content":next()}}),
+            json!({"type":"assistant","message":{"content":[{"type":"tool_use","name":next(),"input":next()}]}}),
+            json!({"type":"result","is_error":true,"api_error_status":529,"result":next(),"total_cost_usd":next(),
+                "duration_ms":next(),"usage":{"input_tokens":next()}}),
+        ];
+        let round = RoundFacts { anomaly_window: 3, anomaly_threshold: 1, ..round("claude", 1) };
+        let kinds: Vec<_> = events_of(&round, &claude).iter().map(Event::kind).collect();
+        prop_assert_eq!(&kinds[..2], ["transient_error_detected", "agent_usage_recorded"]);
+    }
+
+    #[test]
+    fn any_record_can_be_read_by_any_preset(lines in prop::collection::vec(
+        (prop::sample::select(vec!["result", "agent_end", "message_end", "error", "metadata", "turn.failed"]),
+            prop::sample::select(vec!["messages", "message", "error", "stats", "usage", "meta"]), foreign()), 0..4))
+    {
+        let lines: Vec<Value> = lines.into_iter().map(|(kind, key, value)| json!({"type": kind, key: value})).collect();
+        for entry in Presets::embedded().entries() {
+            if let Some(agent) = entry.agent() {
+                let _ = events_of(&round(agent, 1), &lines);
+            }
+        }
+    }
 }

@@ -78,12 +78,10 @@ mod tests {
             ["sh", "-c", script].map(str::to_owned).to_vec()
         };
         let check = GoalCheck { name: "n".into(), cmd, cwd: "/".into(), timeout_s };
-        match run(&check) {
-            Event::GoalCheck { satisfied, value, timed_out, error, .. } => {
-                (satisfied.unwrap(), value.unwrap(), timed_out.unwrap(), error)
-            }
-            other => panic!("{other:?}"),
-        }
+        let Event::GoalCheck { satisfied, value, timed_out, error, .. } = run(&check) else {
+            panic!("a goal check writes goal_check")
+        };
+        (satisfied.unwrap(), value.unwrap(), timed_out.unwrap(), error)
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod scene;
 
 pub mod hold;
 pub mod preflight;
-pub mod recover;
+mod recover;
 
 mod begin;
 pub mod context;

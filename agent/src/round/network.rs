@@ -67,7 +67,7 @@ mod tests {
         check(b"connection timed out", Some("connection timed out"));
         check(b"network unreachable", Some("network unreachable"));
         check(b"HTTP 502 Bad Gateway", Some("502 Bad Gateway"));
-        check(b"\xff\0503 service unavailable\xff", Some("503 service unavailable"));
+        check(b"\xff\x00503 service unavailable\xff", Some("503 service unavailable"));
         check(b"getaddrinfo: name or service not known", Some("name or service not known"));
         check(b"nodename nor servname provided", Some("nodename nor servname"));
         check(b"adnsx 1502 bad gateway, 504 gateway timeout", None);

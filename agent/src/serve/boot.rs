@@ -16,7 +16,7 @@ use super::history::History;
 use super::input::Input;
 use super::limits;
 use super::notify::{Notify, Variables};
-use super::policy::{Manners, Policy, Rounds, Surroundings, Windows};
+use super::policy::{Policy, Rounds, Surroundings, Windows};
 use super::state::{Delaying, Loop, State};
 use crate::config::overlap::overlaps;
 use crate::config::types::Config;
@@ -30,6 +30,7 @@ use crate::process::identity::Identity;
 use crate::process::inherited;
 use crate::process::orphans;
 use crate::process::signals::{SignalInput, Signals};
+use crate::provider::Presets;
 use crate::store::doorbell::Doorbell;
 use crate::store::event_log::EventLog;
 use crate::store::follow::Follower;
@@ -47,7 +48,7 @@ pub struct Options {
     /// `$XDG_CONFIG_HOME` or its default, for the operator's presets.
     pub config_home: Option<PathBuf>,
     /// `--max-rounds`
-    pub max_rounds: Option<u64>,
+    pub max_rounds: Option<i64>,
     /// `--once`
     pub rounds: Rounds,
     /// `--ignore-schedule`
@@ -75,6 +76,10 @@ pub struct Inherited {
 /// A second Loop on the same log dir, a log dir that cannot be made, and the kernel refusing what a Loop cannot do
 /// without.
 pub fn run(options: Options) -> Result<Exit, Error> {
+    // First of all, so that a signal in the middle of what follows is kept and not fatal.
+    let signals =
+        Signals::block(&[SignalInput::Term, SignalInput::Int, SignalInput::Usr1, SignalInput::Usr2])
+            .map_err(|error| Error::failed("signals cannot be blocked").caused_by(error))?;
     let loaded = match Config::load(&options.config, options.home.as_deref()) {
         Ok(loaded) => loaded,
         Err(error) => return Ok(config_error(&error.to_string(), error.hint())),
@@ -88,9 +93,6 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         Error::failed(format!("{} cannot be made", layout.root().display())).caused_by(error)
     })?;
     let (lock, handover) = lock(&options.inherited, &layout, &config.runtime.work_dir)?;
-    let signals =
-        Signals::block(&[SignalInput::Term, SignalInput::Int, SignalInput::Usr1, SignalInput::Usr2])
-            .map_err(|error| Error::failed("signals cannot be blocked").caused_by(error))?;
     orphans::set_subreaper().map_err(|error| Error::failed("orphans cannot be adopted").caused_by(error))?;
     let events = EventLog::new(layout.clone());
     if let Err(reason) = prepare(&options, &config, &events, handover.as_ref()) {
@@ -119,6 +121,7 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         child: None,
         started: Instant::now(),
         inputs: VecDeque::new(),
+        poisoned: Vec::new(),
         invocation: options.invocation,
         config,
         events,
@@ -136,7 +139,7 @@ fn serve(mut driver: Driver, handover: Option<Handover>) -> Result<Exit, Error> 
         // A full disk must not keep the Loop from running; only who asks for the pid misses it.
         output::error(&Error::failed("serve.pid cannot be written").caused_by(error));
     }
-    driver.read_log();
+    driver.replay_log();
     let delay = handover.as_ref().map(|handover| Duration::from_millis(handover.delay_ms));
     let mut current = Loop::new(handover.map(|handover| handover.carried).unwrap_or_default());
     let first = match delay {
@@ -203,7 +206,7 @@ fn prepare(
     let now = Timestamp::now();
     retention::prune_events(layout, config.retention.events_months, now);
     retention::prune_metrics(layout, config.retention.metrics_months, now);
-    if options.max_rounds == Some(0) {
+    if options.max_rounds.is_some_and(|rounds| rounds < 1) {
         return Err("--max-rounds must be at least 1".into());
     }
     match overlaps(config).first() {
@@ -249,17 +252,15 @@ fn tell_limits(events: &EventLog, facts: &limits::Facts) {
 }
 
 fn policy(options: &Options, config: &Config, facts: &limits::Facts) -> Policy {
-    Policy::new(
-        config,
-        &Surroundings {
-            max_rounds: options.max_rounds,
-            rounds: options.rounds,
-            windows: options.windows,
-            manners: &|_agent| Manners::default(),
-            is_container: &|_command| false,
-            // The configuration was refused already when this host does not know a zone.
-            zone: &|name| name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system),
-            limits: facts,
-        },
-    )
+    let folders = Presets::folders(options.config_home.as_deref(), Some(&config.runtime.work_dir));
+    let around = Surroundings {
+        max_rounds: options.max_rounds.and_then(|rounds| u64::try_from(rounds).ok()),
+        rounds: options.rounds,
+        windows: options.windows,
+        presets: &Presets::load(&folders).without(&config.disabled_plugins),
+        // The configuration was refused already when this host does not know a zone.
+        zone: |name| name.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system),
+        limits: facts,
+    };
+    Policy::new(config, &around)
 }
