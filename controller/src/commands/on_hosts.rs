@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner_inventory::{HostName, Inventory, Selection};
+use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
@@ -184,6 +185,19 @@ impl Ctx {
     /// Returns how long one host may take in all.
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.global.timeout.unwrap_or(HOST_DEADLINE_S))
+    }
+
+    /// With `--json`, shows each host's result, a line each; for verbs whose recap is all they have to say.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_results(&self, recap: &Recap) -> Result<(), Error> {
+        if self.global.json {
+            for result in &recap.results {
+                printed(print::json_line(&json!({"schema": 1, "result": result})))?;
+            }
+        }
+        Ok(())
     }
 
     /// Shows the recap on stderr, remembers it for `@failed`, and returns the exit code.

@@ -302,6 +302,7 @@ mod tests {
             at: stamp(Timestamp::UNIX_EPOCH),
             monitor_active,
             auto_stop_on: Vec::new(),
+            cursor: None,
         })
     }
 
