@@ -97,10 +97,10 @@ fn list(ctx: &Ctx) -> Result<Exit, Error> {
 }
 
 fn row(entry: &Entry) -> Row<'_> {
-    let rules = entry.file.provider.as_ref();
+    let rules = entry.rules();
     Row {
         name: &entry.name,
-        title: entry.file.preset.as_ref().map(|preset| preset.title.as_str()),
+        title: entry.preset().map(|preset| preset.title.as_str()),
         agent: entry.agent(),
         origin: match &entry.origin {
             Origin::Embedded => "built in".into(),
@@ -159,7 +159,7 @@ fn check(ctx: &Ctx, args: &CheckArgs) -> Result<Exit, Error> {
         printed(output::print(&format!("{}: in order\n", args.file.display())))?;
         return Ok(Exit::Ok);
     };
-    let Some(rules) = &entry.file.provider else {
+    let Some(rules) = entry.rules() else {
         return Err(Error::failed(format!("{} has no [provider], so it reads nothing", args.file.display())));
     };
     let events = extracted(rules, log, args.exit_code)?;

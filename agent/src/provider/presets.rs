@@ -1,12 +1,13 @@
 //! The presets there are: those inside the program, and the operator's own files, which win.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-use super::preset::{PresetError, PresetFile};
+use super::preset::{Preset, PresetError, PresetFile};
 use super::rules::Rules;
 use crate::config::wall::PLAIN_GRACE_S;
 use crate::process::signals::StopSignal;
@@ -27,15 +28,8 @@ pub const EMBEDDED: &[(&str, &str)] = &[
 const FILES_MAX: usize = 100;
 const SIZE_MAX: u64 = 256 << 10;
 
-static BUILT_IN: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let entry = |(name, text): &(&str, &str)| Entry {
-        name: (*name).to_owned(),
-        origin: Origin::Embedded,
-        text: (*text).to_owned(),
-        file: PresetFile::parse(text).expect("a test reads every preset inside the program"),
-    };
-    EMBEDDED.iter().map(entry).collect()
-});
+/// The files of [`EMBEDDED`], each read when it is first asked for: a round needs one of them.
+static READ: [OnceLock<PresetFile>; EMBEDDED.len()] = [const { OnceLock::new() }; EMBEDDED.len()];
 
 /// All presets.
 #[derive(Debug, Clone)]
@@ -53,9 +47,15 @@ pub struct Entry {
     /// Where it comes from.
     pub origin: Origin,
     /// Its text.
-    pub text: String,
-    /// What it says.
-    pub file: PresetFile,
+    pub text: Cow<'static, str>,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    /// The place in [`EMBEDDED`].
+    Embedded(usize),
+    Own(Box<PresetFile>),
 }
 
 /// Where a preset comes from.
@@ -93,7 +93,14 @@ pub enum FileError {
 impl Presets {
     /// Returns the presets inside the program.
     pub fn embedded() -> Presets {
-        Presets { entries: BUILT_IN.clone(), problems: Vec::new(), disabled: Vec::new() }
+        let entry = |(index, (name, text)): (usize, &(&str, &'static str))| Entry {
+            name: (*name).to_owned(),
+            origin: Origin::Embedded,
+            text: Cow::Borrowed(*text),
+            content: Content::Embedded(index),
+        };
+        let entries = EMBEDDED.iter().enumerate().map(entry).collect();
+        Presets { entries, problems: Vec::new(), disabled: Vec::new() }
     }
 
     /// Returns the presets inside the program and the `*.toml` files of `dirs`, later folders winning. A file that
@@ -146,9 +153,9 @@ impl Presets {
 
     /// Returns the rules for an agent's identity, unless they are switched off.
     pub fn rules_for(&self, agent: &str) -> Option<&Rules> {
-        let entry = self.entries.iter().rev().find(|entry| entry.agent() == Some(agent))?;
+        let entry = self.reading(agent)?;
         let off = self.disabled.iter().any(|name| *name == entry.name || name == agent);
-        entry.file.provider.as_ref().filter(|_| !off)
+        entry.rules().filter(|_| !off)
     }
 
     /// Returns the first signal when a round of this agent is interrupted; switching its rules off does not matter.
@@ -168,12 +175,20 @@ impl Presets {
 
     /// Returns the agents with a cooperative stop, and its signal.
     pub fn cooperative(&self) -> BTreeMap<String, StopSignal> {
-        let rules = self.entries.iter().filter_map(|entry| entry.file.provider.as_ref());
+        let rules = self.entries.iter().filter_map(Entry::rules);
         rules.filter_map(|rules| Some((rules.agent.clone(), rules.cooperative_signal?))).collect()
     }
 
     fn stopping(&self, agent: &str) -> Option<&Rules> {
-        self.entries.iter().rev().find(|entry| entry.agent() == Some(agent))?.file.provider.as_ref()
+        self.reading(agent)?.rules()
+    }
+
+    fn reading(&self, agent: &str) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| match entry.content {
+            // A preset inside the program is named after its agent, so the others need not be read.
+            Content::Embedded(_) => entry.name == agent && entry.rules().is_some(),
+            Content::Own(_) => entry.agent() == Some(agent),
+        })
     }
 }
 
@@ -192,12 +207,35 @@ impl Entry {
         let file = PresetFile::parse(&text)
             .map_err(|source| FileError::Content { path: path.to_owned(), source })?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Entry { name, origin: Origin::File(path.to_owned()), text, file })
+        let content = Content::Own(Box::new(file));
+        Ok(Entry { name, origin: Origin::File(path.to_owned()), text: Cow::Owned(text), content })
+    }
+
+    /// Returns how its agent is started.
+    pub fn preset(&self) -> Option<&Preset> {
+        self.file().preset.as_ref()
+    }
+
+    /// Returns how its agent is stopped and read.
+    pub fn rules(&self) -> Option<&Rules> {
+        self.file().provider.as_ref()
     }
 
     /// Returns whose output its rules read.
     pub fn agent(&self) -> Option<&str> {
-        self.file.provider.as_ref().map(|rules| rules.agent.as_str())
+        self.rules().map(|rules| rules.agent.as_str())
+    }
+
+    fn file(&self) -> &PresetFile {
+        match &self.content {
+            Content::Own(file) => file,
+            Content::Embedded(index) => {
+                let slot = READ.get(*index).expect("there is a slot for every preset inside the program");
+                slot.get_or_init(|| {
+                    PresetFile::parse(&self.text).expect("a test reads every preset inside the program")
+                })
+            }
+        }
     }
 }
 
@@ -231,6 +269,7 @@ mod tests {
         for (name, text) in EMBEDDED {
             let file = PresetFile::parse(text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             assert!(file.preset.is_some(), "{name}");
+            assert!(file.provider.is_none_or(|rules| rules.agent == *name), "{name}");
         }
         assert_eq!(Presets::embedded().entries().len(), EMBEDDED.len());
     }

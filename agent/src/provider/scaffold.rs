@@ -41,10 +41,10 @@ one ended, and what it left behind.
 
 /// Returns the text of agent-runner.toml for a project of this name; `None` when the preset only holds rules.
 pub fn config_text(entry: &Entry, project: &str) -> Option<String> {
-    let preset = entry.file.preset.as_ref()?;
+    let preset = entry.preset()?;
     let mut tables: toml::Table = toml::from_str(COMMON).expect("what all presets share is TOML");
     overlay(&mut tables, &preset.config);
-    let marker = entry.file.provider.as_ref().and_then(|rules| rules.terminal_marker.as_deref());
+    let marker = entry.rules().and_then(|rules| rules.terminal_marker.as_deref());
     if let (Some(marker), Some(toml::Value::Table(agent))) = (marker, tables.get_mut("agent"))
         && marker != TERMINAL_MARKER
     {
