@@ -14,8 +14,10 @@ pub mod provider;
 pub mod store;
 
 pub mod round;
+pub mod serve;
 
 pub mod apply;
+pub mod service;
 pub mod witness;
 
 pub mod cli;

@@ -2,10 +2,16 @@
 
 use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::error::{Error, Exit};
+use crate::process::wait::{self, Interest};
+
+/// What a pipe with any room takes whole (`PIPE_BUF`).
+const PIPE_PIECE: usize = 4096;
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +30,34 @@ pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Prints bytes to stdout as they are and flushes.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Prints bytes to stdout as they are, in pieces a pipe takes at once, and gives up on a reader that takes nothing
+/// for `patience`.
+///
+/// # Errors
+/// `TimedOut` when nobody reads; else what the write returns.
+pub fn print_to_reader(bytes: &[u8], patience: Duration) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for piece in bytes.chunks(PIPE_PIECE) {
+        let deadline = Instant::now() + patience;
+        if wait::wait_for(&[(io::stdout().as_fd(), Interest::Write)], Some(deadline))?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads stdout"));
+        }
+        out.write_all(piece)?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// Prints a result as JSON, indented by two, with a final newline.

@@ -1,4 +1,39 @@
 //! Desired state in, report out: how a controller brings a host to a manifest.
+//!
+//! The manifest and the facts give a plan (pure); the plan is switched by renames under a durable record of how to put
+//! everything back, which a guard process, `serve`'s start or the next apply executes unless the switch is confirmed.
 
 pub mod manifest;
 pub mod report;
+
+mod desired;
+mod diff;
+mod plan;
+mod validate;
+
+mod facts;
+mod ground;
+mod places;
+mod repo;
+
+mod audit;
+mod lock;
+mod owner;
+mod pending;
+mod release;
+
+mod services;
+mod stage;
+mod switch;
+mod verdict;
+
+mod guard;
+mod run;
+
+pub mod revert;
+
+pub use facts::World;
+pub use guard::{GuardError, guard};
+pub use lock::Owner;
+pub use places::Places;
+pub use run::{Error, apply, check, confirm, revert as revert_now};

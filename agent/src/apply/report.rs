@@ -22,6 +22,9 @@ pub struct Report {
     /// The state of each project's service afterwards.
     #[serde(default)]
     pub services: Vec<ServiceState>,
+    /// Who holds the host's lock, when that is why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<super::Owner>,
 }
 
 /// How an apply ended.
@@ -96,6 +99,20 @@ pub enum Action {
     HandOver,
     /// The service restarts.
     Restart,
+}
+
+impl Action {
+    /// Returns the word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Delete => "delete",
+            Action::Start => "start",
+            Action::HandOver => "hand over",
+            Action::Restart => "restart",
+        }
+    }
 }
 
 /// Something wrong, with its remedy.

@@ -1,18 +1,142 @@
 //! `agent-runner apply`.
 
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Read};
+
 use clap::Args;
 
 use super::Ctx;
+use crate::apply::manifest::Manifest;
+use crate::apply::report::{Outcome, Report};
+use crate::apply::{self, World};
+use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::{self, Format};
 
-/// Bring this host to the state of a manifest read from stdin
+/// The largest manifest that is read, in bytes.
+const MANIFEST_MAX: u64 = 32 << 20;
+
+/// Bring this host to the state of a manifest read from stdin; the answer is a report on stdout
 #[derive(Debug, Args)]
-pub struct ApplyArgs {}
+pub struct ApplyArgs {
+    /// Only tell what differs; write nothing
+    #[arg(long, conflicts_with_all = ["confirm", "revert"])]
+    check: bool,
+    /// Keep the switch with this id, if its services have arrived
+    #[arg(long, value_name = "ID", conflicts_with = "revert")]
+    confirm: Option<String>,
+    /// Put the switch with this id back
+    #[arg(long, value_name = "ID")]
+    revert: Option<String>,
+    /// Be the process that puts the switch with this id back unless it is confirmed
+    #[arg(long, value_name = "ID", hide = true)]
+    guard: Option<String>,
+}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: ApplyArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+/// When stdin holds no manifest, or this host's deploy state cannot be used.
+pub fn run(ctx: &Ctx, args: ApplyArgs) -> Result<Exit, Error> {
+    let world = world(ctx)?;
+    if let Some(id) = args.guard {
+        apply::guard(&world, &id).map_err(|error| Error::failed("guarding a switch").caused_by(error))?;
+        return Ok(Exit::Ok);
+    }
+    let broken = |error: apply::Error| Error::failed("the deploy state of this host").caused_by(error);
+    let report = match (args.confirm, args.revert) {
+        (Some(id), _) => apply::confirm(&world, &id).map_err(broken)?,
+        (None, Some(id)) => apply::revert_now(&world, &id).map_err(broken)?,
+        (None, None) if args.check => apply::check(&world, &manifest(io::stdin())?),
+        (None, None) => apply::apply(&world, &manifest(io::stdin())?).map_err(broken)?,
+    };
+    print(ctx, &report)
+}
+
+fn world(ctx: &Ctx) -> Result<World, Error> {
+    let program =
+        ctx.program().map_err(|error| Error::failed("asking for this program's path").caused_by(error))?;
+    let fail_at = if cfg!(debug_assertions) { ctx.env("AGENT_RUNNER_FAIL_AT") } else { None };
+    let path = ctx.env("PATH").map(OsString::from);
+    Ok(World { acting: ctx.account(), invoker: ctx.sudo_account(), program, path, fail_at })
+}
+
+/// For `serve`'s start: a switch that nobody confirmed is put back also when its guard died with the last boot. What
+/// goes wrong here must not keep the Loop from running.
+pub(super) fn look_after_unconfirmed(ctx: &Ctx) {
+    let looked = world(ctx).and_then(|world| {
+        apply::revert::overdue(&world)
+            .map_err(|error| Error::failed("an unconfirmed switch cannot be looked after").caused_by(error))
+    });
+    match looked {
+        Ok(None) => {}
+        Ok(Some(id)) => output::note(&format!("the unconfirmed switch {id} has a guard again")),
+        Err(error) => output::error(&error),
+    }
+}
+
+fn manifest(from: impl Read) -> Result<Manifest, Error> {
+    let mut text = Vec::new();
+    let size = from.take(MANIFEST_MAX + 1).read_to_end(&mut text);
+    let size = size.map_err(|error| Error::failed("reading the manifest from stdin").caused_by(error))?;
+    if size as u64 > MANIFEST_MAX {
+        return Err(Error::failed("the manifest on stdin is larger than 32 MiB"));
+    }
+    serde_json::from_slice(&text).map_err(|error| {
+        Error::new(Exit::Usage, "stdin holds no manifest")
+            .caused_by(error)
+            .hinted("a controller writes it; `agent-runner-fleet plan` shows what it would say")
+    })
+}
+
+fn print(ctx: &Ctx, report: &Report) -> Result<Exit, Error> {
+    // A program reads it unless a person looks: then it is a text.
+    let for_eyes = ctx.format == Format::Pretty && io::stdout().is_terminal();
+    printed(if for_eyes { output::print(&pretty(report)) } else { output::print_json(report) })?;
+    Ok(match report.outcome {
+        Outcome::Unchanged | Outcome::Drift | Outcome::Switched | Outcome::Waiting | Outcome::Confirmed => {
+            Exit::Ok
+        }
+        Outcome::Refused if report.held_by.is_some() => Exit::GaveUp,
+        Outcome::Refused | Outcome::Reverted | Outcome::Failed => Exit::Failed,
+    })
+}
+
+fn pretty(report: &Report) -> String {
+    let mut text = format!("{}\n", word(report.outcome));
+    for change in &report.changes {
+        let project = change.project.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
+        text.push_str(
+            &format!("{project}{:?} {:?} {}\n", change.action, change.what, change.name).to_lowercase(),
+        );
+        text.push_str(&change.diff);
+        if !change.diff.is_empty() && !change.diff.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    for problem in &report.problems {
+        let project = problem.project.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
+        text.push_str(&format!("problem: {project}{}\n", problem.message));
+        if !problem.remedy.is_empty() {
+            text.push_str(&format!("  remedy: {}\n", problem.remedy));
+        }
+    }
+    text.extend(report.notes.iter().map(|note| format!("note: {note}\n")));
+    if let Some(id) = &report.pending {
+        text.push_str(&format!("confirm it with: agent-runner apply --confirm {id}\n"));
+    }
+    text
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Unchanged => "unchanged",
+        Outcome::Drift => "it differs",
+        Outcome::Switched => "switched, waiting for its confirmation",
+        Outcome::Waiting => "not yet",
+        Outcome::Confirmed => "confirmed",
+        Outcome::Refused => "refused, nothing was changed",
+        Outcome::Reverted => "put back",
+        Outcome::Failed => "failed, and not everything could be put back",
+    }
 }

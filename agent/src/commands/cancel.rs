@@ -2,17 +2,20 @@
 
 use clap::Args;
 
-use super::Ctx;
+use super::{Ctx, project};
 use crate::error::{Error, Exit};
+use crate::service;
 
-/// Interrupt the running round, then stop
+/// Interrupt the running round as Ctrl-C would; the service stops after it
 #[derive(Debug, Args)]
 pub struct CancelArgs {}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: CancelArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+/// When the service cannot be signalled.
+pub fn run(ctx: &Ctx, _args: CancelArgs) -> Result<Exit, Error> {
+    let project = project::load(ctx)?;
+    let status = service::cancel(&project).map_err(project::failed)?;
+    project::print(ctx, &project, &status)
 }

@@ -2,17 +2,20 @@
 
 use clap::Args;
 
-use super::Ctx;
+use super::{Ctx, project};
 use crate::error::{Error, Exit};
+use crate::service;
 
-/// End the service and its round now
+/// End the service and its round now: TERM, then KILL
 #[derive(Debug, Args)]
 pub struct KillArgs {}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: KillArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+/// When a process cannot be signalled.
+pub fn run(ctx: &Ctx, _args: KillArgs) -> Result<Exit, Error> {
+    let project = project::load(ctx)?;
+    let status = service::kill(&project).map_err(project::failed)?;
+    project::print(ctx, &project, &status)
 }

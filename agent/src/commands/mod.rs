@@ -20,7 +20,10 @@ pub mod stop;
 pub mod uninstall;
 pub mod watch;
 
+mod alert_line;
 mod context;
+mod observed;
+mod project;
 
 pub use context::{ConfigGiven, Ctx};
 

@@ -1,18 +1,241 @@
 //! `agent-runner monitor`.
 
-use clap::Args;
+use std::io;
+use std::time::Duration;
 
-use super::Ctx;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::observed::{self, FileName};
+use super::{Ctx, alert_line};
+use crate::cli::printed;
+use crate::config::types::Config;
 use crate::error::{Error, Exit};
+use crate::output::{self, Format};
+use crate::service::systemctl::Manager;
+use crate::service::{self, Mode as ServiceMode, Project, Status, UnitState};
+use crate::store::follow::{Cursor, Follower};
+use crate::store::layout::Layout;
+use crate::store::record::Record;
+use crate::witness::detectors::DETECTORS;
+use crate::witness::episode::{Change, StopOutcome};
+use crate::witness::monitor::{self, Edge};
+use crate::witness::reader::Start;
+use crate::witness::thresholds::Thresholds;
+use crate::witness::{narrate, streaming, tail};
 
 /// Watch for trouble and stop the service when it does harm
 #[derive(Debug, Args)]
-pub struct MonitorArgs {}
+pub struct MonitorArgs {
+    /// What to print
+    #[arg(long, value_enum, default_value = "anomaly")]
+    mode: Mode,
+    /// Seconds between two polls
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    interval: u64,
+    /// Poll once, print the alerts that hold, change nothing
+    #[arg(long)]
+    once: bool,
+    /// List the detectors and their thresholds
+    #[arg(long, conflicts_with = "once")]
+    list: bool,
+    /// Stream only: first repeat the events behind this place
+    #[arg(long, value_name = "FILE:OFFSET", value_parser = cursor_argument)]
+    cursor: Option<Cursor>,
+}
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Alerts, and auto-stop
+    Anomaly,
+    /// Every event as a line for people, from the first one on
+    Narrate,
+    /// New events as they are written
+    Events,
+    /// What a fleet controller follows: events, state, alerts and a heartbeat; reads only
+    Stream,
+}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: MonitorArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+/// When the configuration cannot be loaded, or the log cannot be read or printed.
+pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
+    if args.cursor.is_some() && args.mode != Mode::Stream {
+        return Err(Error::new(Exit::Usage, "--cursor goes with --mode stream only"));
+    }
+    if (args.once || args.list) && args.mode != Mode::Anomaly {
+        return Err(Error::new(Exit::Usage, "--once and --list go with --mode anomaly only"));
+    }
+    let name = match args.mode {
+        Mode::Anomaly | Mode::Narrate => FileName::Fixed,
+        Mode::Events | Mode::Stream => FileName::Any,
+    };
+    let config = observed::load(ctx, name)?;
+    match args.mode {
+        Mode::Anomaly if args.list => list(ctx, &config),
+        Mode::Anomaly if args.once => once(ctx, &config),
+        Mode::Anomaly => anomaly(ctx, config, Duration::from_secs(args.interval)),
+        Mode::Narrate => narrate(&config),
+        Mode::Events => events(&config),
+        Mode::Stream => stream(ctx, config, args.cursor),
+    }
+}
+
+fn anomaly(ctx: &Ctx, config: Config, interval: Duration) -> Result<Exit, Error> {
+    let home = ctx.home();
+    let edge = Edge {
+        load: &|| observed::reload(&ctx.config, home.clone()),
+        stop: &|config| stop(ctx, config),
+        tell: &|change| tell(ctx.format, change),
+        warn: &output::note,
+    };
+    monitor::watch(config, interval, &edge).map_err(|error| Error::failed("watching").caused_by(error))?;
+    Ok(Exit::Ok)
+}
+
+fn once(ctx: &Ctx, config: &Config) -> Result<Exit, Error> {
+    let evaluation = monitor::look_once(config, Timestamp::now()).map_err(unreadable)?;
+    for (detector, blind) in &evaluation.blind {
+        output::note(&format!("{detector} cannot judge: {blind}"));
+    }
+    let lines: String =
+        evaluation.alerts.iter().map(|(_, alert)| alert_line::text(ctx.format, alert)).collect();
+    printed(output::print(&lines))?;
+    Ok(Exit::Ok)
+}
+
+fn list(ctx: &Ctx, config: &Config) -> Result<Exit, Error> {
+    let thresholds = Thresholds::of(config);
+    let may_stop = |name: &str| config.monitor.auto_stop_on.iter().any(|listed| listed == name);
+    let result = match ctx.format {
+        Format::Json => {
+            let rows = DETECTORS.iter().map(|detector| {
+                json!({
+                    "detector": detector.name,
+                    "severity": detector.severity,
+                    "auto_action": detector.action,
+                    "auto_stop": may_stop(detector.name),
+                    "identity": detector.identity,
+                    "fires": detector.fires,
+                    "reads": detector.reads,
+                    "thresholds": (detector.thresholds)(&thresholds),
+                })
+            });
+            output::print_json(&json!({"schema_version": 1, "detectors": rows.collect::<Vec<_>>()}))
+        }
+        Format::Pretty => {
+            let mut text = String::new();
+            for detector in DETECTORS {
+                let stops = if may_stop(detector.name) { ", stops the service" } else { "" };
+                text.push_str(&format!(
+                    "{} ({}{stops})\n  fires when  {}\n  thresholds  {}\n  reads       {}\n",
+                    detector.name,
+                    detector.severity.as_str(),
+                    detector.fires,
+                    (detector.thresholds)(&thresholds),
+                    detector.reads,
+                ));
+            }
+            output::print(&text)
+        }
+    };
+    printed(result)?;
+    Ok(Exit::Ok)
+}
+
+fn narrate(config: &Config) -> Result<Exit, Error> {
+    let layout = Layout::new(&config.runtime.log_dir);
+    std::fs::create_dir_all(layout.root())
+        .map_err(|error| Error::failed(format!("making {}", layout.root().display())).caused_by(error))?;
+    ended(tail::follow(&layout, Follower::from_start(), |line, outlet| {
+        if let Some(record) = Record::parse(&line.bytes) {
+            outlet.line(narrate::line(&record).as_bytes());
+        }
+    }))
+}
+
+fn events(config: &Config) -> Result<Exit, Error> {
+    let layout = Layout::new(&config.runtime.log_dir);
+    let follower = Follower::from_end(&layout.events_files());
+    ended(tail::follow(&layout, follower, |line, outlet| {
+        if Record::parse(&line.bytes).is_some() {
+            outlet.line(&line.bytes);
+        }
+    }))
+}
+
+fn stream(ctx: &Ctx, config: Config, cursor: Option<Cursor>) -> Result<Exit, Error> {
+    let start = cursor.map_or(Start::End, Start::Cursor);
+    let home = ctx.home();
+    ended(streaming::speak(config, start, || observed::reload(&ctx.config, home.clone()).ok()))
+}
+
+fn ended(result: io::Result<()>) -> Result<Exit, Error> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
+        Ok(()) | Err(_) => Ok(Exit::Ok),
+    }
+}
+
+/// Stops the service and tells what really became of it.
+fn stop(ctx: &Ctx, config: &Config) -> StopOutcome {
+    let project = Project::of(config, ctx.account());
+    match service::stop(&project) {
+        Err(error) => StopOutcome::Failed(with_causes(&error)),
+        Ok(status) if !status.active => StopOutcome::Stopped,
+        Ok(status) => still_active(&project, &status),
+    }
+}
+
+/// A pid file's Loop that is still there drains its round, and so does a unit that deactivates. A unit that is plainly
+/// active after a stop was refused somewhere.
+fn still_active(project: &Project, status: &Status) -> StopOutcome {
+    let manager = match status.mode {
+        ServiceMode::PidFile | ServiceMode::None => return StopOutcome::Draining,
+        ServiceMode::SystemdUser => Manager::user(&project.account),
+        ServiceMode::SystemdSystem => Manager::System,
+    };
+    match manager.show(&project.serve_unit()) {
+        Ok(shown) if shown.state == Some(UnitState::Deactivating) => StopOutcome::Draining,
+        Ok(_) => StopOutcome::Failed(format!("still active after the stop (mode {})", status.mode.as_str())),
+        Err(error) => StopOutcome::Failed(with_causes(&error)),
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+fn tell(format: Format, change: &Change) {
+    let alert = match change {
+        Change::Begun { alert, .. } => alert.clone(),
+        Change::Sharpened { .. } => return,
+        Change::Resolved { detector, identity, firing_for_s } => {
+            alert_line::resolved(detector, identity, *firing_for_s)
+        }
+    };
+    // Whoever stops reading must not end the supervision.
+    let _ = output::print(&alert_line::text(format, &alert));
+}
+
+fn cursor_argument(text: &str) -> Result<Cursor, String> {
+    let (file, offset) = text.rsplit_once(':').ok_or("not FILE:OFFSET")?;
+    let offset = offset.parse().map_err(|_| "the offset is not a number".to_owned())?;
+    if file.is_empty() || file.contains('/') {
+        return Err("the file is a name below the log dir".to_owned());
+    }
+    Ok(Cursor { file: file.to_owned(), offset })
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::failed("following the log").caused_by(error)
 }

@@ -1,18 +1,82 @@
 //! `agent-runner serve`.
 
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use super::Ctx;
 use crate::error::{Error, Exit};
+use crate::serve::boot::{self, Inherited, Options};
+use crate::serve::handover::{self, Invocation};
+use crate::serve::notify::Variables;
+use crate::serve::policy::{Rounds, Windows};
 
 /// Run rounds until told to stop
+///
+/// Signals: TERM and INT end it after the running round; USR1 interrupts the running agent and then ends it; USR2 lets
+/// the program file it was started from take over between two rounds, under the same process id.
 #[derive(Debug, Args)]
-pub struct ServeArgs {}
+pub struct ServeArgs {
+    /// End after one round
+    #[arg(long)]
+    once: bool,
+    /// End after this many rounds; beats runtime.max_rounds
+    #[arg(long, value_name = "N")]
+    max_rounds: Option<u64>,
+    /// Run at any time, whatever the schedule says
+    #[arg(long)]
+    ignore_schedule: bool,
+}
 
 /// Runs the verb.
 ///
 /// # Errors
 /// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: ServeArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+pub fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Error> {
+    super::apply::look_after_unconfirmed(ctx);
+    let home = ctx.home();
+    let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
+    boot::run(Options {
+        config: ctx.config.clone(),
+        config_home: config_home.or_else(|| home.as_ref().map(|home| home.join(".config"))),
+        home,
+        max_rounds: args.max_rounds,
+        rounds: if args.once { Rounds::Once } else { Rounds::Endless },
+        windows: if args.ignore_schedule { Windows::Ignored } else { Windows::Honoured },
+        invocation: invocation(ctx)?,
+        notify: Variables {
+            socket: env::var_os("NOTIFY_SOCKET"),
+            watchdog_usec: ctx.env("WATCHDOG_USEC"),
+            watchdog_pid: ctx.env("WATCHDOG_PID"),
+        },
+        inherited: Inherited {
+            lock: ctx.env(handover::LOCK_VARIABLE),
+            state: ctx.env(handover::STATE_VARIABLE),
+        },
+    })
+}
+
+/// Returns how this process was started. The path it was named by stays, links included: what is behind it may have
+/// changed by the time it is started again.
+fn invocation(ctx: &Ctx) -> Result<Invocation, Error> {
+    let argv: Vec<OsString> = env::args_os().collect();
+    let named = argv.first().map(PathBuf::from).unwrap_or_default();
+    let program = if named.components().count() > 1 {
+        std::path::absolute(&named).ok()
+    } else {
+        env::var_os("PATH").and_then(|path| find(&path, &named))
+    };
+    let program = match program.filter(|program| program.is_file()) {
+        Some(program) => program,
+        None => {
+            ctx.program().map_err(|error| Error::failed("this program cannot be found").caused_by(error))?
+        }
+    };
+    Ok(Invocation { program, argv, environment: env::vars_os().collect() })
+}
+
+fn find(path: &OsString, name: &Path) -> Option<PathBuf> {
+    env::split_paths(path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
 }

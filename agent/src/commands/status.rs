@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::Ctx;
+use super::{Ctx, project};
 use crate::error::{Error, Exit};
+use crate::service;
 
 /// Show whether the service runs
 #[derive(Debug, Args)]
@@ -12,7 +13,8 @@ pub struct StatusArgs {}
 /// Runs the verb.
 ///
 /// # Errors
-/// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: StatusArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+/// When the configuration cannot be loaded.
+pub fn run(ctx: &Ctx, _args: StatusArgs) -> Result<Exit, Error> {
+    let project = project::load(ctx)?;
+    project::print(ctx, &project, &service::status(&project))
 }

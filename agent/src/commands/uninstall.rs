@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::Ctx;
+use super::{Ctx, project};
 use crate::error::{Error, Exit};
+use crate::output;
+use crate::service::install;
 
 /// Stop, disable and remove the systemd units
 #[derive(Debug, Args)]
@@ -12,7 +14,24 @@ pub struct UninstallArgs {}
 /// Runs the verb.
 ///
 /// # Errors
-/// As docs/commands.md says.
-pub fn run(_ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
-    Err(Error::failed("not built yet"))
+/// When a unit cannot be stopped or removed.
+pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
+    let project = project::load(ctx)?;
+    let system: Vec<_> = [project.serve_unit(), project.monitor_unit()]
+        .into_iter()
+        .filter_map(|unit| Some((install::system_unit(&project.account, &unit)?, unit)))
+        .collect();
+    if system.is_empty() {
+        install::uninstall(&project).map_err(project::not_installed)?;
+        return Ok(Exit::Ok);
+    }
+    output::note("the units belong to the system; run:");
+    for (path, unit) in system {
+        output::raw_error(&format!(
+            "  sudo systemctl disable --now '{unit}'\n  sudo rm '{}'\n",
+            path.display()
+        ));
+    }
+    output::raw_error("  sudo systemctl daemon-reload\n");
+    Ok(Exit::Ok)
 }

@@ -7,6 +7,7 @@ mod error;
 
 pub mod blobs;
 pub mod commit;
+pub mod deploy;
 pub mod exclude;
 pub mod snapshot;
 pub mod stash;

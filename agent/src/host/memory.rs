@@ -1,9 +1,15 @@
 //! Memory and swap of the host, and the resident memory of one process.
 
+use std::io;
+
 use super::Root;
+use super::root::read_text;
 
 /// Bytes in the MB of every figure and key that says so.
 pub const MB: u64 = 1 << 20;
+
+/// Processes of one tree looked at, at most.
+const TREE_MAX: usize = 4096;
 
 /// The kernel's name of the page size in the auxiliary vector (`AT_PAGESZ`).
 const AUX_PAGE_SIZE: u64 = 6;
@@ -46,6 +52,38 @@ pub fn resident(root: &Root, pid: i32) -> Option<u64> {
     let text = root.read(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(pages.saturating_mul(page_bytes()))
+}
+
+/// Sums the resident memory of a process and everything below it, in bytes; `None` when it is gone or the kernel does
+/// not tell children.
+pub fn tree_resident(root: &Root, pid: i32) -> Option<u64> {
+    let mut total = resident(root, pid)?;
+    let mut parents = vec![pid];
+    let mut looked_at = 0;
+    while let Some(parent) = parents.pop().filter(|_| looked_at < TREE_MAX) {
+        looked_at += 1;
+        for child in children(root, parent)? {
+            total = total.saturating_add(resident(root, child).unwrap_or(0));
+            parents.push(child);
+        }
+    }
+    Some(total)
+}
+
+/// Returns the children of all threads of a process; none for one that has just gone.
+fn children(root: &Root, pid: i32) -> Option<Vec<i32>> {
+    let tasks = root.join(format!("/proc/{pid}/task"));
+    let Ok(threads) = std::fs::read_dir(tasks) else { return Some(Vec::new()) };
+    let mut found = Vec::new();
+    for thread in threads.flatten() {
+        let listed = match read_text(&thread.path().join("children")) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => return None,
+            Err(_) => continue,
+        };
+        found.extend(listed.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+    }
+    Some(found)
 }
 
 fn parse(text: &str) -> MemInfo {
@@ -117,5 +155,21 @@ mod tests {
         assert!(page.is_power_of_two() && page >= 4096, "{page}");
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(resident(&Root::default(), own).is_some_and(|bytes| bytes > 0 && bytes % page == 0));
+    }
+
+    #[test]
+    fn a_tree_is_at_least_its_root_and_its_child() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let (own, pid) = (std::process::id().try_into().unwrap(), child.id().try_into().unwrap());
+        let root = Root::default();
+        let tree = tree_resident(&root, own);
+        let alone = tree_resident(&root, pid);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // A kernel without the list of children tells nothing at all.
+        if let (Some(tree), Some(alone)) = (tree, alone) {
+            assert!(tree > alone && alone > 0);
+        }
+        assert_eq!(tree_resident(&Root::at("/nonexistent"), own), None);
     }
 }

@@ -9,9 +9,12 @@ pub mod wait;
 
 pub mod pidfd;
 
+pub mod gone;
+
 pub mod child;
 pub mod exit_status;
 pub mod feed;
+pub mod inherited;
 
 pub mod orphans;
 pub mod stop;

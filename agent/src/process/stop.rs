@@ -17,7 +17,7 @@ use nix::unistd::{Pid, getpgrp};
 use super::child::Child;
 use super::exit_status::ExitStatus;
 use super::pidfd;
-use super::signals::StopSignal;
+use super::signals::{SignalInput, StopSignal};
 use super::tree::{self, Descendant};
 
 /// How long a killed process may take to be gone; longer means it hangs in the kernel.
@@ -58,6 +58,18 @@ pub fn stop_agent(child: &mut Child, options: StopOptions) -> ExitStatus {
 /// Sends SIGINT to a child's group and nothing more: it may end by itself.
 pub fn interrupt_group(child: &Child) {
     signal_child(child, Signal::SIGINT, Reach::Group);
+}
+
+/// Signals a child's leader alone and wakes it if it is stopped: what is below it is its own business.
+pub fn signal_leader(child: &Child, signal: SignalInput) {
+    signal_child(child, signal.signal(), Reach::Leader);
+    signal_child(child, Signal::SIGCONT, Reach::Leader);
+}
+
+/// Kills a child's group and everything recorded below it, without reaping.
+pub fn kill_tree(child: &Child, recorded: &[Descendant]) {
+    signal_child(child, Signal::SIGKILL, Reach::Group);
+    kill_recorded(recorded, child.pid());
 }
 
 /// Asks what a child leaves in its group to end, and reaps the child, which has ended by itself.

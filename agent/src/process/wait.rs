@@ -15,6 +15,8 @@ pub enum Interest {
     Read,
     /// Room to write, or the end.
     Write,
+    /// Only the end: the other side has gone.
+    Hangup,
 }
 
 /// Waits until one of `fds` is readable (or at its end) and returns the indices of those that are; empty when the
@@ -38,6 +40,7 @@ pub fn wait_for(fds: &[(BorrowedFd<'_>, Interest)], deadline: Option<Instant>) -
             let events = match interest {
                 Interest::Read => PollFlags::POLLIN,
                 Interest::Write => PollFlags::POLLOUT,
+                Interest::Hangup => PollFlags::empty(),
             };
             PollFd::new(fd, events)
         })
@@ -96,6 +99,16 @@ mod tests {
         let now = Instant::now();
         assert!(after(now, Duration::MAX) > now + Duration::from_secs(365 * 24 * 3600));
         assert_eq!(after(now, Duration::from_secs(3)), now + Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_noticed_without_writing() {
+        let (reader, writer) = io::pipe().unwrap();
+        let hangup = [(writer.as_fd(), Interest::Hangup)];
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(wait_for(&hangup, Some(soon)).unwrap().is_empty());
+        drop(reader);
+        assert_eq!(wait_for(&hangup, None).unwrap(), [0]);
     }
 
     #[test]

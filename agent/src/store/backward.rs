@@ -12,8 +12,8 @@ const CHUNK: u64 = 64 * 1024;
 /// The lines of several files, newest first. Empty, unreadable and vanished files count as empty.
 #[derive(Debug)]
 pub struct Lines {
-    /// Files still to come, the newest last.
-    files: Vec<PathBuf>,
+    /// Files still to come, the newest last, each with where its lines end if that is not the end of the file.
+    files: Vec<(PathBuf, Option<u64>)>,
     current: Option<Tail>,
     bytes_read: u64,
     line_max: usize,
@@ -22,6 +22,15 @@ pub struct Lines {
 impl Lines {
     /// Returns the lines of `files` (oldest first, as the layout lists them) from the end of the last one.
     pub fn new(files: Vec<PathBuf>) -> Lines {
+        Lines::of(files.into_iter().map(|path| (path, None)).collect())
+    }
+
+    /// Returns the lines before a place in each file (oldest first), as a follower goes on behind it.
+    pub fn before(places: Vec<(PathBuf, u64)>) -> Lines {
+        Lines::of(places.into_iter().map(|(path, end)| (path, Some(end))).collect())
+    }
+
+    fn of(files: Vec<(PathBuf, Option<u64>)>) -> Lines {
         Lines { files, current: None, bytes_read: 0, line_max: LINE_MAX }
     }
 
@@ -49,8 +58,8 @@ impl Iterator for Lines {
                 self.bytes_read += tail.bytes_read;
                 self.current = None;
             }
-            let path = self.files.pop()?;
-            self.current = Tail::open(&path, self.line_max).ok();
+            let (path, end) = self.files.pop()?;
+            self.current = Tail::open(&path, end, self.line_max).ok();
         }
     }
 }
@@ -77,9 +86,10 @@ struct Tail {
 }
 
 impl Tail {
-    fn open(path: &Path, line_max: usize) -> io::Result<Tail> {
+    fn open(path: &Path, end: Option<u64>, line_max: usize) -> io::Result<Tail> {
         let file = File::open(path)?;
-        let start = file.metadata()?.len();
+        let size = file.metadata()?.len();
+        let start = end.map_or(size, |end| end.min(size));
         let (chunk, later) = (Vec::new(), Vec::new());
         let mut tail =
             Tail { file, start, chunk, later, length: 0, bytes_read: 0, line_max, ended: start == 0 };
@@ -176,6 +186,16 @@ mod tests {
         let mut lines = Lines::new(vec![path]);
         assert_eq!(lines.by_ref().take(10).count(), 10);
         assert_eq!(lines.bytes_read(), CHUNK);
+    }
+
+    #[test]
+    fn lines_before_a_place_leave_out_what_is_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        super::super::atomic::replace(&path, b"a\nb\nc\n").unwrap();
+        let lines: Vec<_> = Lines::before(vec![(path.clone(), 4)]).collect();
+        assert_eq!(lines, [b"b".to_vec(), b"a".to_vec()]);
+        assert_eq!(Lines::before(vec![(path, 0)]).count(), 0);
     }
 
     proptest! {

@@ -86,6 +86,34 @@ impl Follower {
         }
     }
 
+    /// Returns how far each of `files` has been read.
+    pub fn places(&self, files: &[PathBuf]) -> Vec<(PathBuf, u64)> {
+        files
+            .iter()
+            .map(|path| {
+                let place = name_of(path).and_then(|name| self.places.get(&name));
+                (path.clone(), place.map_or(0, |place| place.offset))
+            })
+            .collect()
+    }
+
+    /// Returns whether a file read earlier is not the same any more: replaced, shorter, or the newest one gone. What
+    /// was made of its lines is then no longer what the log says.
+    pub fn lost(&self, files: &[PathBuf]) -> bool {
+        let changed = files.iter().any(|path| {
+            let place = name_of(path).and_then(|name| self.places.get(&name));
+            let meta = path.metadata().ok();
+            place
+                .zip(meta)
+                .is_some_and(|(place, meta)| place.inode != meta.ino() || meta.len() < place.offset)
+        });
+        let newest = self.places.keys().next_back();
+        let gone = newest.is_some_and(|newest| {
+            !files.iter().any(|path| name_of(path).is_some_and(|name| name == *newest))
+        });
+        changed || gone
+    }
+
     /// Returns how many bytes have been read so far.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
@@ -198,6 +226,21 @@ mod tests {
         assert_eq!(poll(&mut follower, &files), ["c"]);
         crate::store::atomic::replace(&files[0], b"longer than before\n").unwrap();
         assert_eq!(poll(&mut follower, &files), ["longer than before"]);
+    }
+
+    #[test]
+    fn a_replaced_shortened_or_vanished_file_is_noticed_and_an_old_month_may_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = vec![dir.path().join("events-2026-01.jsonl"), dir.path().join("events-2026-02.jsonl")];
+        append_line(&files[0], b"a\n").unwrap();
+        append_line(&files[1], b"b\n").unwrap();
+        let follower = Follower::from_end(&files);
+        assert_eq!(follower.places(&files), [(files[0].clone(), 2), (files[1].clone(), 2)]);
+        assert!(!follower.lost(&files));
+        assert!(!follower.lost(&files[1..]));
+        assert!(follower.lost(&files[..1]));
+        File::options().write(true).open(&files[1]).unwrap().set_len(0).unwrap();
+        assert!(follower.lost(&files));
     }
 
     #[test]

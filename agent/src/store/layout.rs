@@ -94,6 +94,11 @@ impl Layout {
         self.root.join("serve.lock")
     }
 
+    /// The sign that a monitor does the auto-stop here.
+    pub fn monitor_lock(&self) -> PathBuf {
+        self.root.join("monitor.lock")
+    }
+
     /// The Loop's process id and identity.
     pub fn serve_pid(&self) -> PathBuf {
         self.root.join("serve.pid")

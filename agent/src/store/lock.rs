@@ -2,16 +2,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, fcntl};
 
 /// A lock held until it is dropped or the process ends; never inherited by a child.
 #[derive(Debug)]
 pub struct Lock {
-    _held: Flock<File>,
+    held: Flock<File>,
 }
 
 impl Lock {
@@ -24,10 +25,43 @@ impl Lock {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => Ok(Some(Lock { _held: held })),
+            Ok(held) => Ok(Some(Lock { held })),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }
+    }
+
+    /// Goes on with a lock that another program of this process took and kept open; `None` when the descriptor is of
+    /// another file, or when the lock was lost.
+    ///
+    /// # Errors
+    /// When either file cannot be looked at.
+    pub fn adopt(descriptor: OwnedFd, path: &Path) -> io::Result<Option<Lock>> {
+        let file = File::from(descriptor);
+        let (inherited, named) = (file.metadata()?, path.metadata()?);
+        if (inherited.dev(), inherited.ino()) != (named.dev(), named.ino()) {
+            return Ok(None);
+        }
+        // The open file holds the lock already, so this only fails when somebody else got it.
+        Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok().map(|held| Lock { held }))
+    }
+
+    /// Keeps the lock open over an exec of this process and returns the descriptor's number for [`Lock::adopt`].
+    ///
+    /// # Errors
+    /// What fcntl returned.
+    pub fn keep_over_exec(&self) -> io::Result<RawFd> {
+        fcntl(&*self.held, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(self.held.as_raw_fd())
+    }
+
+    /// Undoes [`Lock::keep_over_exec`] after an exec that failed.
+    ///
+    /// # Errors
+    /// What fcntl returned.
+    pub fn close_on_exec(&self) -> io::Result<()> {
+        fcntl(&*self.held, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(())
     }
 }
 
@@ -44,5 +78,20 @@ mod tests {
         assert!(Lock::try_take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+    #[test]
+    fn an_inherited_lock_stays_held_without_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("serve.lock");
+        let first = Lock::try_take(&path).unwrap().unwrap();
+        let copy = crate::process::inherited::adopt(first.keep_over_exec().unwrap()).unwrap();
+        let second = Lock::adopt(copy, &path).unwrap().unwrap();
+        // An exec runs no destructor.
+        std::mem::forget(first);
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        drop(second);
+        assert!(Lock::try_take(&path).unwrap().is_some());
+        let other = File::open("/dev/null").unwrap().into();
+        assert!(Lock::adopt(other, &path).unwrap().is_none());
     }
 }

@@ -7,9 +7,11 @@ pub mod layout;
 pub mod atomic;
 pub mod json;
 pub mod lock;
+pub mod presence;
 pub mod state;
 
 pub mod backward;
+pub mod bisect;
 pub mod event_log;
 pub mod follow;
 pub mod record;

@@ -82,6 +82,19 @@ impl Record {
     }
 }
 
+/// Returns `ts` and `event` of a line without parsing it, when it is spaced the way the writers space it; `None` says
+/// nothing about the line but that it must be parsed.
+pub fn glance(line: &[u8]) -> Option<(&str, &str)> {
+    let rest = line.strip_prefix(b"{\"ts\": \"")?;
+    let (ts, rest) = rest.split_at_checked(24)?;
+    let rest = rest.strip_prefix(b"\", \"event\": \"")?;
+    let (kind, _) = rest.split_at_checked(rest.iter().position(|&byte| byte == b'"')?)?;
+    if ts.contains(&b'"') || kind.contains(&b'\\') || line.last() != Some(&b'}') {
+        return None;
+    }
+    Some((std::str::from_utf8(ts).ok()?, std::str::from_utf8(kind).ok()?))
+}
+
 /// A JSON object with its keys in the order of the text.
 struct Ordered(Vec<(String, Value)>);
 
@@ -110,6 +123,21 @@ impl<'de> Deserialize<'de> for Ordered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_glance_agrees_with_the_parser_or_stays_silent() {
+        let whole = br#"{"ts": "2026-01-01T00:00:00.000Z", "event": "x_y", "b": 1}"#;
+        assert_eq!(glance(whole), Some(("2026-01-01T00:00:00.000Z", "x_y")));
+        for other in [
+            &br#"{"ts":"2026-01-01T00:00:00.000Z","event":"x_y"}"#[..],
+            br#"{"event": "x_y", "ts": "2026-01-01T00:00:00.000Z"}"#,
+            br#"{"ts": "2026-01-01T00:00:00Z", "event": "x_y"}"#,
+            br#"{"ts": "2026-01-01T00:00:00.000Z", "event": "x_y", "b"#,
+            br#"{"ts": "2026-01-01T00:00:00.000Z", "event": "x_"y"}"#,
+        ] {
+            assert_eq!(glance(other), None);
+        }
+    }
 
     #[test]
     fn reads_fields_in_order_and_skips_damaged_lines() {

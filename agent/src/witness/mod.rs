@@ -2,3 +2,23 @@
 
 pub mod alert;
 pub mod stream;
+
+pub mod samples;
+pub mod snapshot;
+pub mod throttles;
+
+pub mod detectors;
+pub mod thresholds;
+
+pub mod episode;
+
+pub mod evidence;
+pub mod reader;
+
+pub mod monitor;
+pub mod wake;
+
+pub mod narrate;
+pub mod state;
+pub mod streaming;
+pub mod tail;

@@ -1,0 +1,77 @@
+//! The releases of a project on this host: what was applied, and the files that it replaced.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::manifest::Manifest;
+use super::places::Places;
+use crate::store::atomic;
+
+/// How many releases of a project are kept.
+const KEPT: usize = 5;
+
+/// Makes the folder of a project's next release, with the project's part of the manifest in it (0600: it holds
+/// secrets), and returns it.
+pub(super) fn create(places: &Places, manifest: &Manifest, project: &str) -> io::Result<PathBuf> {
+    let releases = places.releases(project);
+    let number = numbers(&releases).last().copied().unwrap_or(0) + 1;
+    let folder = releases.join(number.to_string());
+    DirBuilder::new().recursive(true).mode(0o700).create(folder.join("replaced"))?;
+    let projects = manifest.projects.iter().filter(|own| own.name == project).cloned().collect();
+    let own = Manifest { projects, ..manifest.clone() };
+    atomic::replace_json(&folder.join("manifest.json"), &own)?;
+    Ok(folder)
+}
+
+/// Marks a release as applied: from now on its files are the ones we placed.
+pub(super) fn mark_applied(folder: &Path) -> io::Result<()> {
+    atomic::replace(&folder.join("applied"), b"")
+}
+
+/// Returns the files that the newest applied release of a project placed.
+pub(super) fn placed(places: &Places, project: &str) -> Vec<String> {
+    let releases = places.releases(project);
+    let mut folders = numbers(&releases).into_iter().rev().map(|number| releases.join(number.to_string()));
+    let newest = folders.find(|folder| folder.join("applied").exists()).and_then(|folder| {
+        let text = fs::read(folder.join("manifest.json")).ok()?;
+        serde_json::from_slice::<Manifest>(&text).ok()
+    });
+    let projects = newest.map(|manifest| manifest.projects).unwrap_or_default();
+    projects.into_iter().flat_map(|project| project.files).map(|file| file.path).collect()
+}
+
+/// Removes all but the newest releases of a project.
+pub(super) fn prune(places: &Places, project: &str) -> io::Result<()> {
+    let releases = places.releases(project);
+    let numbers = numbers(&releases);
+    for number in numbers.iter().rev().skip(KEPT) {
+        fs::remove_dir_all(releases.join(number.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Removes all version folders but the one in use and the one before it.
+pub(super) fn prune_versions(places: &Places, previous: Option<&Path>) -> io::Result<()> {
+    let name = |path: &Path| path.file_name().map(ToOwned::to_owned);
+    let current = fs::read_link(places.current()).ok().as_deref().and_then(name);
+    let previous = previous.and_then(name);
+    let Ok(entries) = fs::read_dir(places.versions()) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let own = Some(entry.file_name());
+        if current.is_some() && own != current && own != previous && previous.is_some() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the numbers of the releases there are, ascending.
+fn numbers(releases: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(releases).into_iter().flatten().flatten();
+    let mut numbers: Vec<u64> =
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}

@@ -1,0 +1,66 @@
+//! One alert as a line of `monitor`; the form is contract.
+
+use jiff::Timestamp;
+use serde_json::{Map, json};
+
+use crate::output::Format;
+use crate::store::{json, time};
+use crate::witness::alert::{Alert, AutoAction, Severity};
+
+/// Returns the line, with its newline.
+pub(super) fn text(format: Format, alert: &Alert) -> String {
+    match format {
+        Format::Json => {
+            let line = json::line(alert).unwrap_or_default();
+            format!("{}\n", String::from_utf8_lossy(&line))
+        }
+        Format::Pretty => {
+            let mark = match alert.severity {
+                Severity::Info => "[OK]",
+                Severity::Warning => "[WARN]",
+                Severity::Critical => "[CRIT]",
+            };
+            format!("{mark} {} — {}\n", alert.detector, alert.message)
+        }
+    }
+}
+
+/// Returns the alert that tells the end of another.
+pub(super) fn resolved(detector: &str, identity: &str, firing_for_s: i64) -> Alert {
+    let mut context = Map::new();
+    context.insert("resolved".into(), json!(true));
+    context.insert("identity".into(), json!(identity));
+    context.insert("firing_for_s".into(), json!(firing_for_s));
+    Alert {
+        severity: Severity::Info,
+        detector: detector.to_owned(),
+        message: format!("resolved after {firing_for_s}s"),
+        context,
+        ts: time::stamp(Timestamp::now()),
+        auto_action: AutoAction::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pretty_and_json_lines_have_the_contracts_form() {
+        let alert = Alert {
+            severity: Severity::Warning,
+            detector: "hung".into(),
+            message: "round 7".into(),
+            context: Map::from_iter([("round_num".to_owned(), json!(7))]),
+            ts: "2026-03-01T00:00:00.000Z".into(),
+            auto_action: AutoAction::None,
+        };
+        assert_eq!(text(Format::Pretty, &alert), "[WARN] hung — round 7\n");
+        assert_eq!(
+            text(Format::Json, &alert),
+            "{\"severity\": \"warning\", \"detector\": \"hung\", \"message\": \"round 7\", \"context\": {\"round_num\": 7}, \"ts\": \"2026-03-01T00:00:00.000Z\", \"auto_action\": \"none\"}\n"
+        );
+        let resolved = resolved("hung", "hung:7", 60);
+        assert_eq!(text(Format::Pretty, &resolved), "[OK] hung — resolved after 60s\n");
+    }
+}

@@ -1,0 +1,128 @@
+//! The project a service verb addresses, and how a service's state is printed.
+
+use std::fmt::Write;
+use std::io;
+
+use super::Ctx;
+use crate::cli::printed;
+use crate::config::ConfigError;
+use crate::config::types::Config;
+use crate::error::{Error, Exit};
+use crate::output::{self, Format};
+use crate::service::install::InstallError;
+use crate::service::{Account, Project, ServiceError, Status};
+
+/// Loads the project that `--config` names.
+///
+/// # Errors
+/// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
+pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
+    load_for(ctx, ctx.account())
+}
+
+/// Loads the project that `--config` names, run as `account`.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
+    if ctx.config.file_name().is_none_or(|name| name != "agent-runner.toml") {
+        let text = format!("{} is not called agent-runner.toml", ctx.config.display());
+        return Err(Error::new(Exit::Config, text).hinted("this verb addresses a project by its folder"));
+    }
+    let loaded = Config::load(&ctx.config, Some(&account.home)).map_err(|error| broken_config(&error))?;
+    let project = Project::of(&loaded.config, account);
+    Project::check_name(&project.name).map_err(|error| Error::failed(error.to_string()))?;
+    Ok(project)
+}
+
+/// Returns the program by the name that survives an upgrade.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub(super) fn program(ctx: &Ctx) -> Result<std::path::PathBuf, Error> {
+    ctx.stable_program()
+        .map_err(|error: io::Error| Error::failed("asking for this program's path").caused_by(error))
+}
+
+/// Prints a service's state.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn print(ctx: &Ctx, project: &Project, status: &Status) -> Result<Exit, Error> {
+    printed(match ctx.format {
+        Format::Json => output::print_json(status),
+        Format::Pretty => output::print(&pretty(&project.name, status)),
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// Turns a service verb's failure into the program's error.
+pub(super) fn failed(error: ServiceError) -> Error {
+    let text = match &error {
+        ServiceError::NotStarted { .. } => error.to_string(),
+        ServiceError::Systemctl(_)
+        | ServiceError::Signal { .. }
+        | ServiceError::Wait { .. }
+        | ServiceError::File { .. } => "the service could not be reached".to_owned(),
+    };
+    match error {
+        ServiceError::NotStarted { .. } => Error::failed(text),
+        other @ (ServiceError::Systemctl(_)
+        | ServiceError::Signal { .. }
+        | ServiceError::Wait { .. }
+        | ServiceError::File { .. }) => Error::failed(text).caused_by(other),
+    }
+}
+
+/// Turns a failed install into the program's error.
+pub(super) fn not_installed(error: InstallError) -> Error {
+    let hint = match &error {
+        InstallError::Taken { .. } => Some("`--force` replaces it"),
+        InstallError::Unreachable(_) => Some(
+            "log in once, or run `sudo loginctl enable-linger $USER`; without systemd, `agent-runner start` detaches `serve`",
+        ),
+        InstallError::Unit(..)
+        | InstallError::File { .. }
+        | InstallError::Systemctl(_)
+        | InstallError::Service(_) => None,
+    };
+    let failed = Error::failed("the units were not installed").caused_by(error);
+    match hint {
+        Some(hint) => failed.hinted(hint),
+        None => failed,
+    }
+}
+
+/// Turns an unusable configuration into the program's error.
+pub(super) fn broken_config(error: &ConfigError) -> Error {
+    let failed = Error::new(Exit::Config, format!("config error: {error}"));
+    match error.hint() {
+        Some(hint) => failed.hinted(hint),
+        None => failed,
+    }
+}
+
+fn pretty(name: &str, status: &Status) -> String {
+    let mut text = String::new();
+    let state = if status.active { "active" } else { "inactive" };
+    let line = |text: &mut String, key: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {key:<8} {value}");
+    };
+    let _ = writeln!(text, "{name}: {state}");
+    line(&mut text, "mode", status.mode.as_str());
+    if let Some(pid) = status.pid {
+        line(&mut text, "pid", &pid.to_string());
+    }
+    if let Some(uptime) = status.uptime_s.filter(|_| status.active) {
+        line(
+            &mut text,
+            "uptime",
+            &format!("{}h {:02}m {:02}s", uptime / 3600, uptime / 60 % 60, uptime % 60),
+        );
+    }
+    if let Some(unit) = &status.unit_file {
+        line(&mut text, "unit", unit);
+    }
+    text
+}

@@ -1,0 +1,147 @@
+//! Stopping after the round: asked for, and waited for only a little, because a round may drain for long.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use thiserror::Error;
+
+use super::mode::UnitState;
+use super::status::{self, Status, running, status};
+use super::systemctl::{Manager, SystemctlError};
+use super::{Mode, Project};
+use crate::process::gone;
+use crate::process::identity::Identity;
+use crate::process::wait;
+
+/// How long a stop is waited for; after that the service drains and is still active.
+pub const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How often systemd is asked meanwhile.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// A service verb that did not do its work.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// systemd did not do it.
+    #[error("the service manager refused")]
+    Systemctl(#[from] SystemctlError),
+    /// The process could not be signalled.
+    #[error("signalling process {pid} of {project}")]
+    Signal {
+        /// The process.
+        pid: i32,
+        /// The project.
+        project: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Waiting failed.
+    #[error("waiting for the service of {project}")]
+    Wait {
+        /// The project.
+        project: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The Loop did not come up.
+    #[error("`serve` of {project} did not start: {reason}")]
+    NotStarted {
+        /// The project.
+        project: String,
+        /// The end of what it printed.
+        reason: String,
+    },
+    /// A file of the service could not be read or written.
+    #[error("{what} {path}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Asks the service to end after its round, waits up to 5 s, and returns what it does then: `active` means it still
+/// drains. A service that does not run is left alone.
+///
+/// # Errors
+/// When it could not be asked.
+pub fn stop(project: &Project) -> Result<Status, ServiceError> {
+    let before = status(project);
+    if before.active {
+        let deadline = Instant::now() + STOP_WAIT;
+        match status::manager(project, before.mode) {
+            Some(manager) => stop_unit(project, &manager, deadline)?,
+            None => stop_process(project, deadline)?,
+        }
+    }
+    Ok(status(project))
+}
+
+fn stop_unit(project: &Project, manager: &Manager, deadline: Instant) -> Result<(), ServiceError> {
+    let unit = project.serve_unit();
+    if let Err(refused) = manager.queue("stop", &unit) {
+        // An ordinary user may not stop a system unit, but may signal a Loop of their own; it ends with 0 and so is
+        // not restarted.
+        let Some(serve) = running(project).filter(|_| *manager == Manager::System) else {
+            return Err(refused.into());
+        };
+        send(project, serve, Signal::SIGTERM)?;
+    }
+    wait_for_unit(project, manager, deadline)
+}
+
+fn stop_process(project: &Project, deadline: Instant) -> Result<(), ServiceError> {
+    let Some(serve) = running(project) else { return Ok(()) };
+    send(project, serve, Signal::SIGTERM)?;
+    wait_for_end(project, serve, deadline).map(drop)
+}
+
+/// Waits until a unit has nothing running, or the deadline.
+pub(super) fn wait_for_unit(
+    project: &Project,
+    manager: &Manager,
+    deadline: Instant,
+) -> Result<(), ServiceError> {
+    let unit = project.serve_unit();
+    while manager.show(&unit)?.state.is_some_and(UnitState::is_live) {
+        let now = Instant::now();
+        if now >= deadline {
+            break;
+        }
+        wait::wait_until(deadline.min(now + ASK_EVERY)).map_err(|source| waiting(project, source))?;
+    }
+    Ok(())
+}
+
+/// Waits until a process is gone and returns whether it is.
+pub(super) fn wait_for_end(project: &Project, of: Identity, deadline: Instant) -> Result<bool, ServiceError> {
+    gone::wait(of, deadline).map_err(|source| waiting(project, source))
+}
+
+/// Signals a process whose identity was just checked; one that is gone by now needs no signal.
+pub(super) fn send(project: &Project, to: Identity, signal: Signal) -> Result<(), ServiceError> {
+    match signal::kill(Pid::from_raw(to.pid), signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => {
+            Err(ServiceError::Signal { pid: to.pid, project: project.name.clone(), source: errno.into() })
+        }
+    }
+}
+
+/// Returns whether the mode is one systemd is in charge of.
+pub(super) fn is_unit(mode: Mode) -> bool {
+    matches!(mode, Mode::SystemdUser | Mode::SystemdSystem)
+}
+
+fn waiting(project: &Project, source: io::Error) -> ServiceError {
+    ServiceError::Wait { project: project.name.clone(), source }
+}

@@ -1,0 +1,19 @@
+//! The service verbs and `apply`, with the real program in a home folder of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod service {
+    /// A host: a home folder, a git work tree, the program, and everything it started ended at the end.
+    mod host;
+
+    /// What `apply --check` finds, and that it writes nothing.
+    mod check;
+    /// A detached service from start to kill.
+    mod detached;
+    /// What `doctor` says.
+    mod doctor;
+    /// Switches: made, confirmed, put back, interrupted at every step.
+    mod switch;
+    /// Units as systemd reads them.
+    mod units;
+}

@@ -1,0 +1,19 @@
+//! The Witness from outside: the program watching a real log dir.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
+
+/// A project with a log dir, and the program run on it.
+#[path = "witness/project.rs"]
+mod project;
+
+/// What a poll costs.
+#[path = "witness/cost.rs"]
+mod cost;
+/// `events`: windows, replays and tails.
+#[path = "witness/events.rs"]
+mod events;
+/// `monitor` in anomaly mode: alerts, auto-stop, survival.
+#[path = "witness/monitor.rs"]
+mod monitor;
+/// `monitor --mode stream`, `narrate` and `events`.
+#[path = "witness/stream.rs"]
+mod stream;

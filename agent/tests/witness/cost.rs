@@ -1,0 +1,95 @@
+//! What is read is what is new or what is asked, however old the log is.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use agent_runner::store::layout::Layout;
+use agent_runner::store::time;
+use agent_runner::witness::detectors;
+use agent_runner::witness::monitor::FIRST_LOOK_BYTES;
+use agent_runner::witness::reader::{Look, Reader, Start};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::project::Project;
+
+const ROUNDS: i64 = 65_000;
+/// One block of a backward read may lie beyond the budget.
+const SLACK: u64 = 128 * 1024;
+
+/// About 60 MB of healthy rounds that end now.
+fn write_long_log(layout: &Layout) {
+    let now = Timestamp::now();
+    let mut file = BufWriter::new(File::create(layout.events_file(now)).unwrap());
+    for round_num in 1..=ROUNDS {
+        let ts = time::stamp(now - SignedDuration::from_secs((ROUNDS - round_num) * 10));
+        let mut line = |kind: &str, rest: &str| {
+            writeln!(file, "{{\"ts\": \"{ts}\", \"event\": \"{kind}\", \"round_num\": {round_num}{rest}}}")
+                .unwrap();
+        };
+        let digest = "0".repeat(64);
+        line("round_substrate_before", ", \"git_head\": null, \"paths_hash\": null");
+        line(
+            "round_start",
+            &format!(", \"phase\": null, \"config_digest\": \"{digest}\", \"config_changed\": false"),
+        );
+        for _ in 0..4 {
+            line("round_progress", ", \"log_size_kb\": 10, \"last_write_age_s\": 1, \"wall_age_s\": 60");
+        }
+        line(
+            "agent_exit",
+            ", \"exit_code\": 0, \"duration_s\": 9.0, \"timed_out\": false, \"exit_cause\": \"exited\"",
+        );
+        line("round_end", "");
+    }
+    file.flush().unwrap();
+}
+
+#[test]
+fn a_first_poll_is_bounded_and_a_later_one_reads_what_is_new() {
+    let project = Project::new();
+    write_long_log(&project.layout);
+    project.sample(&json!({"disk_used_pct": 97.0}));
+    let look = Look { auth_patterns: vec!["401".into()], growth_window_s: 1800 };
+    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK_BYTES, Start::End);
+    let mut handed_out = 0;
+    reader.poll(&look, |_| handed_out += 1).unwrap();
+    assert_eq!(handed_out, 0);
+    let first = reader.bytes_read();
+    assert!(first <= FIRST_LOOK_BYTES + SLACK, "{first}");
+    assert_eq!(reader.snapshot().newest_round.as_ref().unwrap().round_num, ROUNDS);
+    assert_eq!(reader.snapshot().exits.len(), 10);
+
+    for n in 0..10 {
+        project.event(0, "round_progress", &json!({"round_num": ROUNDS + n}));
+    }
+    reader.poll(&look, |_| handed_out += 1).unwrap();
+    let later = reader.bytes_read() - first;
+    assert_eq!(handed_out, 10);
+    assert!(later < 64 * 1024, "{later}");
+    assert_eq!(reader.snapshot().highest_round_num, Some(ROUNDS + 9));
+
+    let config = agent_runner::config::types::Config::load(&project.config(), None).unwrap().config;
+    let thresholds = agent_runner::witness::thresholds::Thresholds::of(&config);
+    let alerts = detectors::evaluate(reader.snapshot(), &thresholds, Timestamp::now()).alerts;
+    assert_eq!(alerts.iter().map(|(identity, _)| identity.as_str()).collect::<Vec<_>>(), ["disk_critical"]);
+}
+
+#[test]
+fn a_replaced_log_is_taken_in_again() {
+    let project = Project::new();
+    let look = Look { auth_patterns: Vec::new(), growth_window_s: 1800 };
+    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK_BYTES, Start::End);
+    project.event(0, "round_start", &json!({"round_num": 500}));
+    reader.poll(&look, |_| {}).unwrap();
+    assert_eq!(reader.snapshot().highest_round_num, Some(500));
+    std::fs::remove_dir_all(project.layout.root()).unwrap();
+    reader.poll(&look, |_| {}).unwrap();
+    assert_eq!(reader.snapshot().highest_round_num, None);
+    std::fs::create_dir_all(project.layout.root()).unwrap();
+    project.event(0, "round_start", &json!({"round_num": 1}));
+    let mut handed_out = 0;
+    reader.poll(&look, |_| handed_out += 1).unwrap();
+    assert_eq!(reader.snapshot().highest_round_num, Some(1));
+    assert_eq!(handed_out, 1);
+}

@@ -1,0 +1,114 @@
+//! The modes that hand on events.
+
+use std::process::Stdio;
+
+use agent_runner::store::presence::Presence;
+use agent_runner::witness::stream::StreamLine;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::project::{Project, Running, eventually};
+
+fn next(stream: &Running) -> StreamLine {
+    serde_json::from_str(&stream.line()).unwrap()
+}
+
+fn cursor(event: &Value) -> String {
+    format!("{}:{}", event["cursor"]["file"].as_str().unwrap(), event["cursor"]["offset"])
+}
+
+#[test]
+fn a_stream_says_hello_state_alerts_and_then_what_happens() {
+    let project = Project::new();
+    project.event(10, "round_end", &json!({"round_num": 1}));
+    project.sample(&json!({"disk_used_pct": 99.0}));
+    let files = || std::fs::read_dir(project.layout.root()).unwrap().count();
+    let before = files();
+    let stream = project.start(&["monitor", "--mode", "stream"]);
+    let StreamLine::Hello(hello) = next(&stream) else { panic!("no hello") };
+    assert_eq!((hello.project.as_str(), hello.monitor_active), ("work", false));
+    assert_eq!(hello.auto_stop_on, ["oauth_fail", "disk_critical"]);
+    let StreamLine::State(state) = next(&stream) else { panic!("no state") };
+    assert_eq!((state.active, state.disk_used_pct), (false, Some(99.0)));
+    let StreamLine::Alert { identity, .. } = next(&stream) else { panic!("no alert") };
+    assert_eq!(identity, "disk_critical");
+    project.event(0, "round_start", &json!({"round_num": 2, "phase": "p"}));
+    let StreamLine::Event { event, .. } = next(&stream) else { panic!("no event") };
+    assert_eq!(event["round_num"], 2);
+    let StreamLine::State(state) = next(&stream) else { panic!("no state") };
+    assert_eq!((state.round_num, state.running), (Some(2), false));
+    project.sample(&json!({"disk_used_pct": 50.0}));
+    let resolved = stream.json_until(|line| line["type"] == "resolved");
+    assert_eq!(resolved["detector"], "disk_critical");
+    assert_eq!(files(), before, "a stream writes nothing");
+}
+
+#[test]
+fn a_cursor_repeats_what_is_behind_it_and_nothing_else() {
+    let project = Project::new();
+    project.event(10, "round_end", &json!({"round_num": 0}));
+    let stream = project.start(&["monitor", "--mode", "stream"]);
+    stream.json_until(|line| line["type"] == "state");
+    for n in 1..=3 {
+        project.event(0, "round_end", &json!({"round_num": n}));
+    }
+    let is_event = |line: &Value| line["type"] == "event";
+    let first = stream.json_until(is_event);
+    assert_eq!(first["event"]["round_num"], 1);
+    drop(stream);
+    project.event(0, "round_end", &json!({"round_num": 4}));
+    let again = project.start(&["monitor", "--mode", "stream", "--cursor", &cursor(&first)]);
+    let replayed: Vec<Value> =
+        (0..3).map(|_| again.json_until(is_event)["event"]["round_num"].clone()).collect();
+    assert_eq!(replayed, [2, 3, 4]);
+    assert_eq!(again.json()["type"], "state");
+}
+
+#[test]
+fn a_stream_ends_with_its_reader_or_its_writer() {
+    let project = Project::new();
+    let mut stream = project.start(&["monitor", "--mode", "stream"]);
+    assert_eq!(stream.json()["type"], "hello");
+    stream.close_stdin();
+    assert_eq!(stream.ended().code(), Some(0));
+
+    let mut command = project.command(&["monitor", "--mode", "stream"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    eventually("a stream without a reader ends", || child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn a_stream_knows_whether_a_monitor_is_here() {
+    let project = Project::new();
+    let monitor = project.start(&["monitor", "--interval", "1"]);
+    eventually("the monitor is up", || Presence::is_announced(&project.layout.monitor_lock()));
+    let hello = project.start(&["monitor", "--mode", "stream"]).json();
+    assert_eq!(hello["monitor_active"], true);
+    drop(monitor);
+    eventually("the sign is gone", || !Presence::is_announced(&project.layout.monitor_lock()));
+}
+
+#[test]
+fn narrate_tells_everything_and_events_only_what_is_new() {
+    let project = Project::new();
+    project.event(0, "round_end", &json!({"round_num": 1}));
+    let mut narrate = project.start(&["monitor", "--mode", "narrate"]);
+    assert!(narrate.line().ends_with("] round_end            round=1"));
+    // Up once it has printed; the events mode says nothing before the first new line, so it gets one at a time.
+    let mut events = project.start(&["monitor", "--mode", "events"]);
+    let mut written = 1;
+    let mut seen = None;
+    eventually("the new event is handed on", || {
+        written += 1;
+        project.event(0, "round_end", &json!({"round_num": written}));
+        seen = events.try_line();
+        seen.is_some()
+    });
+    assert!(!seen.unwrap().contains("\"round_num\": 1}"));
+    assert!(narrate.line().ends_with("round=2"));
+    for running in [&mut narrate, &mut events] {
+        running.signal(Signal::SIGINT);
+        assert_eq!(running.ended().code(), Some(0));
+    }
+}
