@@ -43,35 +43,38 @@ impl Exit {
     }
 }
 
-/// A verb's failure, as the person sees it: `error:`, `caused by:` for each source, `hint:`.
+/// A verb's failure, as the person sees it: `error:`, `caused by:` for each source, `hint:`. `E` is the program's
+/// set of exit codes.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error<E = Exit> {
     /// What the process ends with.
-    pub exit: Exit,
+    pub exit: E,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
     hint: Option<String>,
 }
 
 impl Error {
-    /// Returns an error that ends the process with `exit`.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Error {
-        Error { exit, message: message.into(), source: None, hint: None }
-    }
-
     /// Returns an error of kind [`Exit::Failed`].
     pub fn failed(message: impl Into<String>) -> Error {
         Error::new(Exit::Failed, message)
     }
+}
+
+impl<E> Error<E> {
+    /// Returns an error that ends the process with `exit`.
+    pub fn new(exit: E, message: impl Into<String>) -> Self {
+        Error { exit, message: message.into(), source: None, hint: None }
+    }
 
     /// Adds what caused it.
-    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// Adds what the person can do about it.
-    pub fn hinted(mut self, hint: impl Into<String>) -> Error {
+    pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -82,13 +85,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl<E> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl StdError for Error {
+impl<E: fmt::Debug> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }

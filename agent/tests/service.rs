@@ -10,6 +10,8 @@ mod service {
     mod check;
     /// A detached service from start to kill.
     mod detached;
+    /// What `doctor` says.
+    mod doctor;
     /// Switches: made, confirmed, put back, interrupted at every step.
     mod switch;
     /// Units as systemd reads them.

@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The fleet controller: reads an inventory, deploys `agent-runner` over SSH, and folds every host's stream into one
+//! view with auto-stop per host.
+//!
+//! Dependencies point one way: commands -> deploy, fleetview, demo -> ssh, bundle, output. Only `ssh` names the SSH
+//! library.
+
+pub mod error;
+pub mod output;
+
+pub mod cancel;
+pub mod fanout;
+pub mod open_files;
+pub mod ssh;
+
+pub mod connection;
+pub mod last_run;
+pub mod targets;
+
+pub mod bundle;
+pub mod deploy;
+pub mod fleetview;
+pub mod remote;
+
+pub mod demo;
+
+pub mod cli;
+pub mod commands;
+
+use std::process::ExitCode;
+
+/// Runs the program with this process's arguments and environment.
+pub fn main() -> ExitCode {
+    cli::main()
+}

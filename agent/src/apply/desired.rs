@@ -6,6 +6,7 @@ use super::ground::Ground;
 use super::manifest::{Manifest, Project, Scope};
 use super::report::{Problem, What};
 use crate::config::types::Config;
+use crate::round::prompt;
 use crate::service::install::{self, Scope as UnitScope};
 use crate::service::{self, Account, env_file};
 
@@ -102,6 +103,7 @@ fn add(
     })?;
     let loaded = Config::parse(text, &config_path, Some(&context.owner.home))
         .map_err(|error| (format!("config error: {error}"), error.hint().unwrap_or_default()))?;
+    prompt(&loaded.config, project, ground)?;
     let own = service::Project::of(&loaded.config, context.owner.clone());
     files(desired, project, ground);
     excludes(desired, project, ground);
@@ -128,6 +130,25 @@ fn add(
         monitor: project.service.monitor,
     });
     Ok(())
+}
+
+/// A prompt that the startup battery would refuse is refused before anything is touched, if the manifest brings all of
+/// it.
+fn prompt(config: &Config, project: &Project, ground: &Ground) -> Result<(), Refusal> {
+    let content = |path: &PathBuf| {
+        let file = project.files.iter().find(|file| ground.work_dir.join(&file.path) == *path)?;
+        Some(file.content.clone())
+    };
+    let Some(texts) = config.prompt.files.iter().map(content).collect::<Option<Vec<String>>>() else {
+        return Ok(());
+    };
+    match prompt::refusal(&prompt::assemble(&texts, &config.prompt)) {
+        None => Ok(()),
+        Some(reason) => {
+            let remedy = "write a prompt of at least 500 bytes that begins with a letter".to_owned();
+            Err((format!("the prompt cannot be used: {reason}"), remedy))
+        }
+    }
 }
 
 fn files(desired: &mut Desired, project: &Project, ground: &Ground) {

@@ -1,6 +1,7 @@
 //! What this host is like, read before anything is decided. Writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -29,6 +30,8 @@ pub struct World {
     pub invoker: Option<Account>,
     /// This program, absolute.
     pub program: PathBuf,
+    /// The search path of commands, which detached services inherit.
+    pub path: Option<OsString>,
     /// For tests: the step at which this process ends itself as a power cut would.
     pub fail_at: Option<String>,
 }

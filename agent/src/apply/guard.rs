@@ -88,7 +88,7 @@ pub(super) fn dismiss(places: &Places) {
 /// Returns the guard that has signed in, while it runs.
 pub(super) fn running(places: &Places) -> Option<Identity> {
     let text = fs::read(places.guard()).ok()?;
-    serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_alive)
+    serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_running)
 }
 
 /// Is the guard of a switch: waits until it is decided, does what falls due meanwhile, and puts it back when its time

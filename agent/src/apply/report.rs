@@ -101,6 +101,20 @@ pub enum Action {
     Restart,
 }
 
+impl Action {
+    /// Returns the word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Delete => "delete",
+            Action::Start => "start",
+            Action::HandOver => "hand over",
+            Action::Restart => "restart",
+        }
+    }
+}
+
 /// Something wrong, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

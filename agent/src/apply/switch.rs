@@ -1,6 +1,7 @@
 //! The switch: backups, the durable record and its guard first, then renames, then services. Whatever fails after the
 //! record exists is put back; a crash leaves it to the guard.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -13,14 +14,19 @@ use thiserror::Error;
 
 use super::facts::{Facts, World, manager, scope_of};
 use super::guard::{self, GuardError};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Scope};
+use super::owner::with_rights_of;
 use super::pending::{self, Deadline, Pending};
 use super::places::Places;
-use super::plan::Plan;
+use super::plan::{Plan, ServicePlan};
 use super::report::What;
 use super::{release, services, stage};
+use crate::config::types::Config;
+use crate::git::{Git, Limits};
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
+use crate::round::options::Battery;
+use crate::round::preflight::{Failure, battery};
 use crate::service::ServiceError;
 use crate::service::systemctl::SystemctlError;
 use crate::store::time;
@@ -45,6 +51,9 @@ pub(super) enum SwitchError {
     /// Nobody would put it back.
     #[error("the revert cannot be armed")]
     Guard(#[from] GuardError),
+    /// No round could ever run with it.
+    #[error("{project} could not run a round: {reason}")]
+    Preflight { project: String, reason: String },
     /// systemd refused.
     #[error("the service manager refused")]
     Systemctl(#[from] SystemctlError),
@@ -156,6 +165,10 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
     {
         manager.reload()?;
     }
+    for plan in &input.plan.services {
+        preflight(input, plan)?;
+    }
+    step(input.world, "checked")?;
     let switch = pending.clone();
     for (plan, own) in input.plan.services.iter().zip(&mut pending.services) {
         services::bring(plan, own, &switch).map_err(|error| SwitchError::Service(own.name.clone(), error))?;
@@ -166,6 +179,31 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
     }
     pending.deadline = Deadline::in_seconds(pending.confirm_s);
     pending::write(places, pending).map_err(|error| file("writing", &places.pending(), error))
+}
+
+/// Runs the startup battery on the files as they now stand: what could never run a round is put back before anything is
+/// started with it. The search path of a unit is systemd's business, so there a missing agent CLI is left to the round.
+fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
+    let project = &plan.wanted.project;
+    let manifest = input.manifest.projects.iter().find(|own| own.name == project.name);
+    let variable = |name: &str| manifest.and_then(|own| own.env.as_ref()?.get(name)).map(String::as_str);
+    if Battery::from_skip_variable(variable("AGENT_RUNNER_SKIP_STARTUP_CHECK")) == Battery::Skip {
+        return Ok(());
+    }
+    let refused = |reason: String| SwitchError::Preflight { project: project.name.clone(), reason };
+    let loaded = Config::load(&project.config, Some(&project.account.home))
+        .map_err(|error| refused(format!("config error: {error}")))?;
+    let mut git = Git::new(&project.work_dir, Limits::default());
+    let path = variable("PATH").map(OsString::from).or_else(|| input.world.path.clone());
+    let own_path = plan.wanted.scope == Scope::Detached;
+    let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path.as_deref()));
+    let ours = |failure: &&Failure| own_path || !failure.check.starts_with("agent_cli_in_path");
+    match failures.iter().find(ours) {
+        None => Ok(()),
+        Some(failure) => {
+            Err(refused(format!("{}: {} (fix: {})", failure.check, failure.reason, failure.fix)))
+        }
+    }
 }
 
 /// Services are started by the deployed name, so that an upgrade is a rename; without one, by this program's.

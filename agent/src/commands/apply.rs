@@ -1,5 +1,6 @@
 //! `agent-runner apply`.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read};
 
 use clap::Args;
@@ -52,15 +53,26 @@ pub fn run(ctx: &Ctx, args: ApplyArgs) -> Result<Exit, Error> {
     print(ctx, &report)
 }
 
-/// Returns who applies, and for whom. Also for `serve`'s start, which looks after an unconfirmed switch.
-///
-/// # Errors
-/// When the kernel does not tell this program's path.
-pub fn world(ctx: &Ctx) -> Result<World, Error> {
+fn world(ctx: &Ctx) -> Result<World, Error> {
     let program =
         ctx.program().map_err(|error| Error::failed("asking for this program's path").caused_by(error))?;
     let fail_at = if cfg!(debug_assertions) { ctx.env("AGENT_RUNNER_FAIL_AT") } else { None };
-    Ok(World { acting: ctx.account(), invoker: ctx.sudo_account(), program, fail_at })
+    let path = ctx.env("PATH").map(OsString::from);
+    Ok(World { acting: ctx.account(), invoker: ctx.sudo_account(), program, path, fail_at })
+}
+
+/// For `serve`'s start: a switch that nobody confirmed is put back also when its guard died with the last boot. What
+/// goes wrong here must not keep the Loop from running.
+pub(super) fn look_after_unconfirmed(ctx: &Ctx) {
+    let looked = world(ctx).and_then(|world| {
+        apply::revert::overdue(&world)
+            .map_err(|error| Error::failed("an unconfirmed switch cannot be looked after").caused_by(error))
+    });
+    match looked {
+        Ok(None) => {}
+        Ok(Some(id)) => output::note(&format!("the unconfirmed switch {id} has a guard again")),
+        Err(error) => output::error(&error),
+    }
 }
 
 fn manifest(from: impl Read) -> Result<Manifest, Error> {

@@ -93,7 +93,8 @@ pub(super) fn not_installed(error: InstallError) -> Error {
     }
 }
 
-fn broken_config(error: &ConfigError) -> Error {
+/// Turns an unusable configuration into the program's error.
+pub(super) fn broken_config(error: &ConfigError) -> Error {
     let failed = Error::new(Exit::Config, format!("config error: {error}"));
     match error.hint() {
         Some(hint) => failed.hinted(hint),

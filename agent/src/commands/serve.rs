@@ -35,6 +35,7 @@ pub struct ServeArgs {
 /// # Errors
 /// As docs/commands.md says.
 pub fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Error> {
+    super::apply::look_after_unconfirmed(ctx);
     let home = ctx.home();
     let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
     boot::run(Options {

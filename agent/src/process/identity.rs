@@ -41,6 +41,12 @@ impl Identity {
         self.pid > 1 && self.is_same_start() && kill(Pid::from_raw(self.pid), None) == Ok(())
     }
 
+    /// Returns whether the recorded process is alive and has not ended: one that nobody has reaped yet (process 1 of a
+    /// container often never does) runs nothing any more.
+    pub fn is_running(&self) -> bool {
+        self.is_alive() && Stat::read(self.pid).is_some_and(|stat| !stat.is_dead())
+    }
+
     /// Returns whether no process has this identity any more; one of somebody else still counts as existing.
     pub fn is_gone(&self) -> bool {
         self.pid <= 1 || !self.is_same_start() || kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH)

@@ -85,18 +85,16 @@ pub fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
 }
 
-/// Returns whether a process was started with `name=value` in its environment for every given pair; false for a
-/// process of somebody else.
-pub fn has_environment(pid: i32, pairs: &[(&str, &[u8])]) -> bool {
+/// Returns whether a process was started with every given variable in its environment: with that value, or with any
+/// when none is given. False for a process of somebody else.
+pub fn has_environment(pid: i32, wanted: &[(&str, Option<&[u8]>)]) -> bool {
     let Ok(bytes) = fs::read(format!("/proc/{pid}/environ")) else { return false };
     let variables: Vec<&[u8]> = bytes.split(|&byte| byte == 0).collect();
-    pairs.iter().all(|(name, value)| {
-        variables.iter().any(|variable| {
-            variable
-                .strip_prefix(name.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"="))
-                .is_some_and(|found| found == *value)
-        })
+    wanted.iter().all(|(name, value)| {
+        variables
+            .iter()
+            .filter_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+            .any(|found| value.is_none_or(|value| found == value))
     })
 }
 
@@ -154,8 +152,8 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(command_line(pid), "sleep 600");
-        assert!(has_environment(pid, &[("TREE_TEST", b"yes")]));
-        assert!(!has_environment(pid, &[("TREE_TEST", b"ye")]));
+        assert!(has_environment(pid, &[("TREE_TEST", Some(b"yes")), ("PATH", None)]));
+        assert!(!has_environment(pid, &[("TREE_TEST", Some(b"ye"))]));
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(command_line(pid), "");

@@ -27,7 +27,7 @@ use crate::process::orphans::{self, end_orphans};
 use crate::process::signals::{Signals, StopSignal};
 
 /// How long what the agent left behind may take to follow SIGTERM.
-const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+pub(super) const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
 /// What one run of the agent needs beside the scene.
 pub(super) struct Run<'a> {
@@ -137,11 +137,12 @@ fn spawn(scene: &Scene, argv: Vec<String>, run: &Run<'_>) -> Result<Child, Round
     spawned.map_err(|source| RoundError::Spawn { program, source })
 }
 
-fn end_leftovers(scene: &Scene, grace: Duration) {
+/// Ends everything below this process.
+pub(super) fn end_leftovers(scene: &Scene, grace: Duration) {
     let leftovers = end_orphans(grace);
     if !leftovers.all_gone {
         output::note(&format!(
-            "R{}: some of what the agent started does not end, even after KILL",
+            "R{}: some of what was started does not end, even after KILL",
             scene.round_num
         ));
     }

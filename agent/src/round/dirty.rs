@@ -83,9 +83,15 @@ pub(super) fn belongs_to(message: &str, round_num: i64) -> bool {
     words.next() == Some("ORPHAN") && words.next() == Some(&format!("R{round_num}"))
 }
 
+/// Returns the phase that a stash's message names.
+pub(super) fn phase_of(message: &str) -> Option<String> {
+    message.split(' ').find_map(|word| word.strip_prefix("phase=")).map(str::to_owned)
+}
+
 /// A stash that becomes the newest orphan.
 pub(super) struct Recorded {
     pub(super) round_num: i64,
+    pub(super) phase: Option<String>,
     pub(super) files: Vec<String>,
     pub(super) stash: Stash,
     pub(super) at: Timestamp,
@@ -149,7 +155,8 @@ fn try_stash(scene: &Scene, dirty: &[Dirty], before_ref: Option<&str>) -> Result
     const REASON: &str = "clean_exit_with_dirty_tree";
     let round_num = scene.round_num;
     let now = Timestamp::now();
-    let recorded = |stash: Stash| Recorded { round_num, files: paths(dirty), stash, at: now };
+    let phase = scene.phase().map(str::to_owned);
+    let recorded = |stash: Stash| Recorded { round_num, phase, files: paths(dirty), stash, at: now };
     if let Some(newest) = scene.git.newest_stash()?
         && belongs_to(&newest.message, round_num)
         && is_recent(&newest, now, scene.config.vcs.stash_idempotency_s)
@@ -159,8 +166,8 @@ fn try_stash(scene: &Scene, dirty: &[Dirty], before_ref: Option<&str>) -> Result
         scene.emit(&Event::OrphanIdempotentSkip { round_num, r#ref: sha, reason: REASON.to_owned() });
         return Ok(());
     }
-    let phase = scene.phase().map_or_else(String::new, |phase| format!(" phase={phase}"));
-    let message = format!("ORPHAN R{round_num}{phase} ts={}", now.strftime("%Y-%m-%dT%H:%M:%S"));
+    let suffix = scene.phase().map_or_else(String::new, |phase| format!(" phase={phase}"));
+    let message = format!("ORPHAN R{round_num}{suffix} ts={}", now.strftime("%Y-%m-%dT%H:%M:%S"));
     scene.git.stash_push(&message, &scene.scope)?;
     scene.reach(Step::StashMade);
     // Only paths outside our scope were dirty: nothing was stashed.
@@ -205,7 +212,7 @@ fn name_orphan(scene: &Scene, recorded: Recorded) {
         stashed_ref: Some(recorded.stash.sha),
         stash_message: Some(recorded.stash.message),
         timestamp: time::stamp(recorded.at),
-        phase: scene.phase().map(str::to_owned),
+        phase: recorded.phase,
     };
     let before = orphan_state::read(scene.layout()).usable();
     let state = OrphanState::followed_by(before, orphan);
@@ -282,6 +289,8 @@ mod tests {
         for other in ["ORPHAN R10 ts=x", "ORPHAN R1x", "xORPHAN R1", "ORPHAN  R1", "WIP on main"] {
             assert!(!belongs_to(other, 1), "{other}");
         }
+        assert_eq!(phase_of("ORPHAN R10 phase=a ts=x").as_deref(), Some("a"));
+        assert_eq!(phase_of("ORPHAN R10 ts=x"), None);
     }
 
     #[test]

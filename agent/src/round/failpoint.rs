@@ -55,6 +55,8 @@ steps! {
     Status "status",
     /// `round_end` is written.
     RoundEnd "round_end",
+    /// The provider's output is being read, in a process of its own: this step ends that process only.
+    InHook "in_hook",
     /// The provider's output has been read.
     Hooks "hooks",
     /// The holder file is removed.

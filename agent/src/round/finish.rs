@@ -42,6 +42,8 @@ pub(super) fn settle(scene: &Scene, finished: &Finished<'_>, signals: &Signals) 
         let is_dry = scene.config.runtime.dry_run;
         scene.emit(&if is_dry { goal_checks::skipped(check) } else { goal_checks::run(check) });
     }
+    // What a check left running has no more right to stay than what the agent left.
+    agent_run::end_leftovers(scene, agent_run::LEFTOVER_GRACE);
     scene.reach(Step::GoalChecks);
     if !end.is_ok() && !end.is_signal_death() {
         tell_network(scene, finished);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::failpoint::Step;
 use super::finish::Finished;
 use super::scene::Scene;
 use crate::config::wall::HOOKS_S;
@@ -34,6 +35,7 @@ pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>)
         anomaly_threshold: monitor.anomaly_repetitive_threshold,
     };
     let isolated = isolate(Duration::from_secs(HOOKS_S), || {
+        scene.reach(Step::InHook);
         for event in provider::scan(&finished.log.path(), rules, &facts, Timestamp::now()) {
             scene.emit(&event);
         }

@@ -68,7 +68,8 @@ pub(super) fn adopt_stash(scene: &Scene, left: &Read<Holder>) {
         return;
     }
     let files = scene.tolerate("list the stash", scene.git.stash_files(&stash.sha)).unwrap_or_default();
-    let recorded = Recorded { round_num, files, stash, at: Timestamp::now() };
+    let phase = dirty::phase_of(&stash.message);
+    let recorded = Recorded { round_num, phase, files, stash, at: Timestamp::now() };
     dirty::record(scene, recorded, "left_by_a_killed_round");
 }
 
@@ -95,13 +96,15 @@ fn find(holder: Option<&Holder>, log_dir: &Path, spared: &Spared) -> Vec<Descend
         found.extend(tree::descendants(agent.pid));
     }
     let round_num = holder.and_then(|holder| holder.round_num).map(|number| number.to_string());
-    let mut pairs = vec![("AGENT_RUNNER_LOG_DIR", log_dir.as_os_str().as_bytes())];
-    pairs.extend(round_num.iter().map(|number| ("AGENT_RUNNER_ROUND_NUM", number.as_bytes())));
+    let wanted = [
+        ("AGENT_RUNNER_LOG_DIR", Some(log_dir.as_os_str().as_bytes())),
+        ("AGENT_RUNNER_ROUND_NUM", round_num.as_ref().map(|number| number.as_bytes())),
+    ];
     for process in stat::all() {
         let in_session = agent.is_some_and(|agent| {
             process.session == agent.pid && started_with_or_after(agent, &Descendant::from(process.clone()))
         });
-        if in_session || tree::has_environment(process.pid, &pairs) {
+        if in_session || tree::has_environment(process.pid, &wanted) {
             found.push(Descendant::from(process));
         }
     }

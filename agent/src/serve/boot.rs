@@ -76,6 +76,10 @@ pub struct Inherited {
 /// A second Loop on the same log dir, a log dir that cannot be made, and the kernel refusing what a Loop cannot do
 /// without.
 pub fn run(options: Options) -> Result<Exit, Error> {
+    // First of all, so that a signal in the middle of what follows is kept and not fatal.
+    let signals =
+        Signals::block(&[SignalInput::Term, SignalInput::Int, SignalInput::Usr1, SignalInput::Usr2])
+            .map_err(|error| Error::failed("signals cannot be blocked").caused_by(error))?;
     let loaded = match Config::load(&options.config, options.home.as_deref()) {
         Ok(loaded) => loaded,
         Err(error) => return Ok(config_error(&error.to_string(), error.hint())),
@@ -89,9 +93,6 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         Error::failed(format!("{} cannot be made", layout.root().display())).caused_by(error)
     })?;
     let (lock, handover) = lock(&options.inherited, &layout, &config.runtime.work_dir)?;
-    let signals =
-        Signals::block(&[SignalInput::Term, SignalInput::Int, SignalInput::Usr1, SignalInput::Usr2])
-            .map_err(|error| Error::failed("signals cannot be blocked").caused_by(error))?;
     orphans::set_subreaper().map_err(|error| Error::failed("orphans cannot be adopted").caused_by(error))?;
     let events = EventLog::new(layout.clone());
     if let Err(reason) = prepare(&options, &config, &events, handover.as_ref()) {

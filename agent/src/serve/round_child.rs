@@ -181,7 +181,10 @@ fn tail(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::stat::Stat;
+    use crate::process::wait;
     use crate::store::atomic;
+    use std::time::{Duration, Instant};
 
     #[test]
     fn the_reason_is_the_masked_end_of_the_log() {
@@ -205,6 +208,55 @@ mod tests {
             assert_eq!(target, Path::new(&format!("round-{round}.log")));
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// Starts a shell in the place of a round and waits until it has written so many process ids.
+    fn stand_in(script: &str, count: usize) -> (RoundChild, Vec<i32>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("said");
+        let child = spawn(Spawn {
+            argv: ["sh", "-c", script].map(OsString::from).to_vec(),
+            cwd: "/".into(),
+            env: Environment::inherited(),
+            stdin: Stdin::Null,
+            output: File::create(&path).unwrap(),
+            parent_death: ParentDeath::Survive,
+        })
+        .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = fs::read_to_string(&path).unwrap();
+            let pids: Vec<i32> = said.lines().map_while(|line| line.parse().ok()).collect();
+            if said.ends_with('\n') && pids.len() == count {
+                return (RoundChild { child, recorded: Vec::new() }, pids);
+            }
+            assert!(Instant::now() < deadline, "{said}");
+            wait::wait_until(Instant::now() + Duration::from_millis(5)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_round_that_is_asked_ends_by_itself_also_when_it_has_stopped() {
+        let script = "trap 'exit 42' TERM; echo $$; kill -STOP $$; while :; do sleep 0.01; done";
+        let (mut round, _) = stand_in(script, 1);
+        round.ask();
+        assert!(round.child.has_ended(Instant::now() + Duration::from_secs(20)).unwrap());
+        assert_eq!(round.reap(), 42);
+    }
+
+    #[test]
+    fn a_killed_round_takes_along_what_left_its_group() {
+        let script = "trap '' TERM; echo $$; setsid sh -c 'echo $$; while :; do sleep 0.01; done' & wait";
+        let (mut round, pids) = stand_in(script, 2);
+        round.ask();
+        assert!(!round.child.has_ended(Instant::now()).unwrap());
+        round.kill();
+        assert!(round.child.has_ended(Instant::now() + Duration::from_secs(20)).unwrap());
+        assert_eq!(round.reap(), -9);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while pids.iter().any(|&pid| Stat::read(pid).is_some_and(|stat| !stat.is_dead())) {
+            assert!(Instant::now() < deadline, "{pids:?}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn start_monitor(project: &Project, program: &Path) -> Result<Identity, Serv
 /// Returns the monitor that [`start_monitor`] started, while it runs.
 pub fn running_monitor(project: &Project) -> Option<Identity> {
     let text = fs::read(monitor_pid(project)).ok()?;
-    serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_alive)
+    serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_running)
 }
 
 /// Ends the monitor that [`start_monitor`] started.

@@ -19,7 +19,7 @@ mod stop;
 
 pub use account::{Account, Acting};
 pub use kill::{cancel, kill};
-pub use mode::{Mode, UnitState};
+pub use mode::{Facts, Mode, UnitState, mode};
 pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
 pub use status::{Status, running, status};

@@ -54,7 +54,7 @@ pub fn status(project: &Project) -> Status {
 
 /// Returns the running Loop, as serve.pid names it.
 pub fn running(project: &Project) -> Option<Identity> {
-    pid_file::read(&project.layout).usable().filter(Identity::is_alive)
+    pid_file::read(&project.layout).usable().filter(Identity::is_running)
 }
 
 /// Returns the manager of a mode; `None` where there is none.
@@ -78,7 +78,7 @@ fn facts(project: &Project) -> Facts {
     let unit_state = manager.and_then(|manager| manager.show(&unit).ok()?.state);
     let pid_file = match pid_file::read(&project.layout).usable() {
         None => PidFile::Nobody,
-        Some(identity) if identity.is_alive() => PidFile::Alive,
+        Some(identity) if identity.is_running() => PidFile::Alive,
         Some(_) => PidFile::Dead,
     };
     Facts { user_unit, system_unit, unit_state, pid_file }

@@ -78,7 +78,7 @@ impl Spec {
              \n",
             self.folder_name()?
         );
-        unit.push_str(&self.service_head("serve")?);
+        unit.push_str(&self.service_head("serve", "Type=notify\nNotifyAccess=main\n")?);
         unit.push_str(&format!(
             "Restart=on-failure\n\
              RestartPreventExitStatus=78 75 70\n\
@@ -110,7 +110,7 @@ impl Spec {
             self.folder_name()?,
             super::project::serve_unit(&self.project),
         );
-        unit.push_str(&self.service_head("monitor")?);
+        unit.push_str(&self.service_head("monitor", "Type=simple\n")?);
         unit.push_str("Restart=always\nRestartSec=10\n");
         unit.push_str(&self.install());
         Ok(unit)
@@ -121,8 +121,8 @@ impl Spec {
         Ok(checked("the work_dir", Path::new(name))?.replace('%', "%%"))
     }
 
-    fn service_head(&self, verb: &str) -> Result<String, UnitError> {
-        let mut head = String::from("[Service]\nType=simple\n");
+    fn service_head(&self, verb: &str, kind: &str) -> Result<String, UnitError> {
+        let mut head = format!("[Service]\n{kind}");
         if let Some(owner) = &self.owner {
             for name in [&owner.user, &owner.group] {
                 checked("the account", Path::new(name))?;
@@ -154,8 +154,9 @@ pub fn work_dir_of(unit: &str) -> Option<PathBuf> {
 /// Returns whether a running service must be started anew for a unit's change to take effect; the others take
 /// effect with `daemon-reload`.
 pub fn needs_restart(old: &str, new: &str) -> bool {
-    const AT_START: [&str; 8] = [
+    const AT_START: [&str; 9] = [
         "Type",
+        "NotifyAccess",
         "User",
         "Group",
         "WorkingDirectory",
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn the_serve_unit_has_every_directive_of_the_contract() {
         let expected = "[Unit]\nDescription=Agent Runner Supervisor (research)\nAfter=network.target\n\
-            StartLimitIntervalSec=300\nStartLimitBurst=5\n\n[Service]\nType=simple\n\
+            StartLimitIntervalSec=300\nStartLimitBurst=5\n\n[Service]\nType=notify\nNotifyAccess=main\n\
             WorkingDirectory=/home/pi/research\n\
             ExecStart=/home/pi/.local/bin/agent-runner serve --config /home/pi/research/agent-runner.toml\n\
             Restart=on-failure\nRestartPreventExitStatus=78 75 70\nRestartSec=3\nKillMode=mixed\n\
@@ -269,7 +270,7 @@ mod tests {
     fn a_system_unit_names_its_account_and_its_target() {
         let owner = Some(Owner { user: "pi".into(), group: "users".into() });
         let unit = Spec { owner, ..spec() }.serve().unwrap();
-        assert!(unit.contains("Type=simple\nUser=pi\nGroup=users\nWorkingDirectory="), "{unit}");
+        assert!(unit.contains("NotifyAccess=main\nUser=pi\nGroup=users\nWorkingDirectory="), "{unit}");
         assert!(unit.ends_with("WantedBy=multi-user.target\n"), "{unit}");
     }
 

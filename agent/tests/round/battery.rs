@@ -76,12 +76,3 @@ fn a_broken_configuration_is_told_and_changes_nothing() {
     assert!(ran.stderr.contains("round_budget"), "{}", ran.stderr);
     assert!(!project.layout().root().exists());
 }
-
-#[test]
-fn a_phase_with_no_prompt_files_runs_without_a_prompt() {
-    let phases = "[phases]\nlist = [\"a\"]\n[phases.a.prompt]\nfiles = []\n";
-    let project = Project::new("printf '%s' \"$1\"").more(phases);
-    let ran = project.run();
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(project.agent_log().ends_with(b"```\n\n"));
-}

@@ -9,7 +9,7 @@ fn project(script: &str, runtime: &str) -> Project {
     // The prompt files are given as a list, so the single one of the template has to go.
     let goal = format!(
         "files = [\"{}/prompt.md\", \"{}\"]\n[goal]\nledger = \"{}\"\n\
-         [[goal.checks]]\nname = \"lines\"\ncmd = [\"sh\", \"-c\", \"wc -l < file.txt; exit 1\"]\n\
+         [[goal.checks]]\nname = \"lines\"\ncmd = [\"sh\", \"-c\", \"setsid sleep 600 >/dev/null 2>&1 & wc -l < file.txt; exit 1\"]\n\
          [[goal.checks]]\nname = \"gone\"\ncmd = [\"/no/such/check\"]\n",
         work.display(),
         ledger.display(),
@@ -29,6 +29,7 @@ fn checks_run_before_the_tree_is_touched() {
         (Some("lines"), Some(false), Some(4.0))
     );
     assert!(checks[1].str("error").is_some());
+    project.assert_nothing_is_left();
     let kinds = project.kinds();
     let place = |kind: &str| kinds.iter().position(|found| found == kind).unwrap();
     assert!(place("goal_check") < place("dirty_detected"));

@@ -48,3 +48,15 @@ fn a_parser_that_is_switched_off_says_nothing() {
     project.run();
     assert!(!project.has("agent_usage_recorded"));
 }
+
+#[test]
+fn a_parser_that_crashes_costs_its_events_and_not_the_round() {
+    let project = claude(&format!("echo '{RESULT}'")).env("AGENT_RUNNER_FAILPOINT", "in_hook");
+    let ran = project.run();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let failed = project.event("hook_failed");
+    assert_eq!((failed.str("hook_name"), failed.str("hook_kind")), (Some("claude"), Some("post_round")));
+    assert_eq!((failed.str("error_type"), failed.str("error_message")), (Some("crash"), Some("SIGKILL")));
+    assert!(!project.has("agent_usage_recorded"));
+    project.assert_nothing_is_left();
+}

@@ -38,7 +38,7 @@ fn an_agent_that_ignores_term_is_killed() {
 fn an_agent_that_ends_on_term_gets_the_time_for_it() {
     let project = ends_in_time("trap 'echo saved; exit 7' TERM; while :; do sleep 0.05; done");
     assert_eq!(project.event("agent_exit").int("exit_code"), Some(7));
-    assert_eq!(project.agent_log(), b"saved\n");
+    assert!(project.agent_log().ends_with(b"saved\n"));
 }
 
 #[test]

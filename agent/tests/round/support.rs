@@ -179,7 +179,8 @@ impl Project {
     /// The newest event of a kind.
     pub(crate) fn event(&self, kind: &str) -> Record {
         let found = self.events().into_iter().rev().find(|event| event.kind == kind);
-        found.unwrap_or_else(|| panic!("no {kind} among {:?}", self.kinds()))
+        assert!(found.is_some(), "no {kind} among {:?}", self.kinds());
+        found.unwrap()
     }
 
     pub(crate) fn has(&self, kind: &str) -> bool {

@@ -59,6 +59,12 @@ fn a_broken_configuration_is_shown_with_its_place() {
 }
 
 #[test]
+fn a_prompt_no_round_would_accept_is_refused() {
+    let host = Host::new();
+    refused(&host, &host.manifest("too short", |_| {}), "fewer than 500");
+}
+
+#[test]
 fn what_cannot_be_applied_is_refused_with_a_remedy() {
     let missing = Host::new();
     fs::remove_dir_all(missing.work_dir()).unwrap();

@@ -125,8 +125,9 @@ impl Host {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.home()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                let meta = fs::symlink_metadata(entry.path()).unwrap();
+            // What vanishes meanwhile is not there.
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(meta) = fs::symlink_metadata(entry.path()) else { continue };
                 found.insert(entry.path(), (meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size()));
                 if meta.is_dir() {
                     folders.push(entry.path());

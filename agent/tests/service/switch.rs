@@ -327,7 +327,9 @@ fn another_run_is_kept_out_and_the_same_run_enters_again() {
 fn a_step_that_fails_puts_everything_back() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
-    for step in ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "services"] {
+    for step in
+        ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "checked", "services"]
+    {
         let other = host.manifest(&format!("{PROMPT}Something else.\n"), |_| {});
         let output = host.apply_with(&other, &[], Some(&format!("fail:{step}")));
         let report: Report = serde_json::from_slice(&output.stdout).unwrap();
@@ -344,7 +346,9 @@ fn a_step_that_fails_puts_everything_back() {
 fn a_kill_at_any_step_leaves_the_old_release_or_a_switch_that_reverts() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));
-    for step in ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "services"] {
+    for step in
+        ["prepared", "recorded", "armed", "staged", "begun", "file", "switched", "checked", "services"]
+    {
         let text = format!("{PROMPT}Something else.\n");
         let other = host.manifest(&text, |manifest| manifest.confirm_s = 1);
         let output = host.apply_with(&other, &[], Some(&format!("kill:{step}")));
@@ -376,4 +380,36 @@ fn a_name_in_the_bin_folder_that_is_no_link_is_never_replaced() {
     fs::remove_file(host.home().join(".local/bin/agent-runner")).unwrap();
     symlink("/nonexistent", host.home().join(".local/bin/agent-runner")).unwrap();
     deploy(&host, &manifest);
+}
+
+#[test]
+fn what_could_never_run_a_round_is_put_back_before_it_is_started() {
+    let host = Host::new();
+    let missing = |manifest: &mut Manifest| {
+        let text = config("true", "").replace("/bin/sh", "/nonexistent/agent");
+        manifest.projects[0].files[0].content = text;
+    };
+    let report = host.apply(&host.manifest(PROMPT, missing), &[]);
+    assert_eq!(report.outcome, Outcome::Reverted, "{report:?}");
+    assert!(report.problems[0].message.contains("/nonexistent/agent is not an executable"), "{report:?}");
+    assert!(!host.work_dir().join("agent-runner.toml").exists());
+    assert_eq!(leftovers(&host), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_switch_without_a_guard_is_looked_after_by_the_next_serve() {
+    let host = Host::new();
+    deploy(&host, &host.manifest(PROMPT, |_| {}));
+    let changed = format!("{PROMPT}Something else.\n");
+    let switched = host.apply(&host.manifest(&changed, |manifest| manifest.confirm_s = 2), &[]);
+    assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
+    let guard: serde_json::Value =
+        serde_json::from_str(&host.read(".local/state/agent-runner/guard.json")).unwrap();
+    let guard = i32::try_from(guard["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(guard), nix::sys::signal::Signal::SIGKILL).unwrap();
+    host.verb(&["restart", "--force"]);
+    wait_for("the revert", || {
+        (leftovers(&host).is_empty() && host.read("research/prompts/main.md") == PROMPT).then_some(())
+    });
+    assert!(host.verb(&["status"]).active);
 }

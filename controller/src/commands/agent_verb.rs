@@ -1,0 +1,140 @@
+//! The agent's own verbs, on every project of the selected hosts: what `status`, `start`, `stop`, `kill`, `cancel` and
+//! `restart` have in common.
+
+use std::collections::HashMap;
+
+use agent_runner::service::Status as Service;
+use agent_runner_inventory::{HostName, Project};
+use clap::Args;
+use serde_json::json;
+
+use super::{Ctx, Patterns};
+use crate::error::{Error, Exit, usage};
+use crate::output::print;
+use crate::output::recap::{self, HostResult, Status};
+use crate::remote;
+use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError};
+use crate::targets::Target;
+
+/// The hosts and projects a verb is for.
+#[derive(Debug, Clone, Args)]
+pub struct ProjectPatterns {
+    #[command(flatten)]
+    hosts: Patterns,
+    /// Only these projects; repeatable
+    #[arg(short, long, value_name = "NAME")]
+    project: Vec<String>,
+}
+
+/// Runs the agent's verb on every selected project and shows the service's state after it.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exit, Error> {
+    let inventory = ctx.inventory()?;
+    let projects = ctx.projects(&inventory, &on.project)?;
+    let mut targets = ctx.targets(&inventory, &on.hosts.patterns)?;
+    targets.retain(|target| !projects.on(&target.name).is_empty());
+    if targets.is_empty() {
+        return Err(usage("none of the selected hosts has such a project"));
+    }
+    if ctx.global.list_hosts {
+        return ctx.list_hosts(&targets);
+    }
+    let name = verb.first().copied().unwrap_or_default();
+    let on: HashMap<HostName, Vec<(String, String)>> = targets
+        .iter()
+        .map(|target| {
+            let on = projects.on(&target.name).iter();
+            (
+                target.name.clone(),
+                on.map(|project| (project.name.clone(), project.work_dir.clone())).collect(),
+            )
+        })
+        .collect();
+    let (words, json) = (verb.to_vec(), ctx.global.json);
+    let recap = ctx.each_host(&inventory, name, targets, move |client, target| {
+        let on = on.get(&target.name).cloned().unwrap_or_default();
+        let verb = words.clone();
+        async move {
+            let host = target.name.to_string();
+            let session = match client.session(&target.settings).await {
+                Ok(session) => session,
+                Err(error) => return recap::of_ssh_error(&host, &error),
+            };
+            let mut said = Vec::new();
+            for (project, work_dir) in on {
+                match ask(&session, &work_dir, &verb).await {
+                    Ok(Ok(service)) => {
+                        let line = if json {
+                            json!({"schema": 1, "host": host, "project": project, "service": service})
+                                .to_string()
+                        } else {
+                            format!("{host}  {project}  {}", in_words(&service))
+                        };
+                        // A closed stdout leaves nobody to show it to; the recap still counts the host.
+                        let _ = print::text(&format!("{line}\n"));
+                        said.push(project);
+                    }
+                    Ok(Err(output)) => return refused(&host, &project, &output),
+                    Err(error) => return recap::of_ssh_error(&host, &error),
+                }
+            }
+            HostResult::new(host, Status::Ok, said.join(", "))
+        }
+    })?;
+    ctx.finish(&inventory, &recap)
+}
+
+/// Runs the agent's verb on a host's projects, one after another.
+///
+/// # Errors
+/// The first failure of the connection.
+pub async fn ask_all(
+    client: &Client,
+    target: &Target,
+    projects: &[&Project],
+    verb: &[&str],
+) -> Result<(), SshError> {
+    let session = client.session(&target.settings).await?;
+    for project in projects {
+        ask(&session, &project.work_dir, verb).await?.ok();
+    }
+    Ok(())
+}
+
+/// Returns the service's state after the verb, or what the verb printed when it failed.
+async fn ask(session: &Session, work_dir: &str, verb: &[&str]) -> Result<Result<Service, Output>, SshError> {
+    let output = session.exec(Exec::command(remote::agent(work_dir, verb))).await?;
+    let service = serde_json::from_slice(&output.stdout).ok().filter(|_| output.success());
+    Ok(service.ok_or(output))
+}
+
+fn in_words(service: &Service) -> String {
+    let state = if service.active { "active" } else { "stopped" };
+    match service.uptime_s {
+        Some(seconds) if service.active => {
+            format!("{state} since {} ({})", span(seconds), service.mode.as_str())
+        }
+        Some(_) | None => format!("{state} ({})", service.mode.as_str()),
+    }
+}
+
+fn span(seconds: i64) -> String {
+    match seconds / 60 {
+        0 => format!("{seconds} s"),
+        minutes @ 1..120 => format!("{minutes} min"),
+        minutes => format!("{} h", minutes / 60),
+    }
+}
+
+fn refused(host: &str, project: &str, output: &Output) -> HostResult {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let result =
+        HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));
+    if output.status == ExitStatus::Code(remote::NOT_INSTALLED) {
+        return HostResult::new(host, Status::Failed, "agent-runner is not installed there")
+            .hinted(format!("agent-runner-fleet deploy --limit {host}"));
+    }
+    result.with_tail(&said)
+}

@@ -1,0 +1,175 @@
+//! What every verb gets: the shared options and the edge of the world (environment, user, machine).
+
+use std::collections::BTreeMap;
+use std::env;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+
+use agent_runner::apply::manifest::By;
+use agent_runner_inventory::Inventory;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Global;
+use crate::error::{Error, config, usage};
+use crate::output::print;
+use crate::output::progress::Show;
+
+/// The shared options, and what is read at the edge.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// The options every verb shares.
+    pub global: Global,
+}
+
+impl Ctx {
+    /// Returns the context of a command line.
+    pub fn new(global: Global) -> Ctx {
+        Ctx { global }
+    }
+
+    /// Returns an environment variable; empty and non-UTF-8 values count as unset.
+    #[expect(clippy::disallowed_methods, reason = "this is the edge where verbs read the environment")]
+    pub fn env(&self, name: &str) -> Option<String> {
+        env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// Returns the whole environment, without what is no UTF-8.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// Returns the operator's home folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        dirs::home_dir()
+    }
+
+    /// Returns the operator's name on this machine.
+    pub fn user(&self) -> String {
+        let named = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+        named.or_else(|| self.env("USER")).unwrap_or_else(|| nix::unistd::getuid().to_string())
+    }
+
+    /// Returns this machine's name.
+    pub fn machine(&self) -> String {
+        nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+    }
+
+    /// Returns who asks, with an identity for this run.
+    pub fn by(&self) -> By {
+        let run = format!("{}-{}", jiff::Timestamp::now().as_millisecond(), std::process::id());
+        By { user: self.user(), machine: self.machine(), run }
+    }
+
+    /// Returns how progress is shown.
+    pub fn show(&self) -> Show {
+        if self.global.quiet {
+            Show::Nothing
+        } else if print::is_live(|name| self.env(name)) {
+            Show::Live
+        } else if self.global.json {
+            Show::Nothing
+        } else if self.global.verbose > 0 {
+            Show::Steps
+        } else {
+            Show::Lines
+        }
+    }
+
+    /// Sends what happens on the wire to stderr, as much as `-v` asks for.
+    pub fn start_logging(&self) {
+        let level = match self.global.verbose {
+            0 => "warn",
+            1 => "info",
+            2 => "debug",
+            3.. => "trace",
+        };
+        let filter = EnvFilter::new(format!("off,agent_runner_fleet={level}"));
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).finish();
+        // A second call in one process (tests) keeps the first subscriber.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+    }
+
+    /// Returns the inventory's path: the option, else ./fleet.toml, $AGENT_RUNNER_FLEET, the user's configuration
+    /// folder.
+    ///
+    /// # Errors
+    /// When none of them exists.
+    pub fn inventory_path(&self) -> Result<PathBuf, Error> {
+        if let Some(path) = &self.global.inventory {
+            return Ok(path.clone());
+        }
+        let candidates = [
+            Some(PathBuf::from("fleet.toml")),
+            self.env("AGENT_RUNNER_FLEET").map(PathBuf::from),
+            dirs::config_dir().map(|dir| dir.join("agent-runner/fleet.toml")),
+        ];
+        let tried: Vec<PathBuf> = candidates.into_iter().flatten().collect();
+        if let Some(found) = tried.iter().find(|path| path.exists()) {
+            return Ok(found.clone());
+        }
+        let names: Vec<String> = tried.iter().map(|path| path.display().to_string()).collect();
+        Err(config(format!("there is no inventory: looked for {}", names.join(", ")))
+            .hinted("write one with: agent-runner-fleet init"))
+    }
+
+    /// Reads the inventory.
+    ///
+    /// # Errors
+    /// When there is none, or it is wrong: every problem with file, line and column.
+    pub fn inventory(&self) -> Result<Inventory, Error> {
+        let path = self.inventory_path()?;
+        Inventory::load(&path).map_err(|error| config(error.to_string()))
+    }
+
+    /// Runs a verb's asynchronous part to its end.
+    ///
+    /// # Errors
+    /// When the runtime cannot be started, else what the verb returns.
+    pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| config("cannot start the runtime").caused_by(error))?;
+        let result = runtime.block_on(work);
+        // Tasks that wait for a host's answer end with the process.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// Asks a yes-or-no question on the terminal; `--yes` answers it.
+    ///
+    /// # Errors
+    /// When there is no terminal to ask on.
+    pub fn confirm(&self, question: &str) -> Result<bool, Error> {
+        use std::io::{BufRead, IsTerminal};
+        if self.global.yes {
+            return Ok(true);
+        }
+        let input = io::stdin();
+        if !input.is_terminal() {
+            return Err(
+                usage(format!("{question} There is no terminal to ask on")).hinted("answer with --yes")
+            );
+        }
+        print::note(&format!("{question} [y/N]"));
+        let mut answer = String::new();
+        input.lock().read_line(&mut answer).map_err(|error| config("reading the answer").caused_by(error))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// Turns a failed print into the verb's error; a closed stdout is quiet success.
+///
+/// # Errors
+/// Any other failure to write.
+pub(super) fn printed(result: io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(config("writing to stdout").caused_by(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,199 @@
+//! `agent-runner-fleet monitor`.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::context::printed;
+use super::{Ctx, Patterns};
+use crate::cancel::Cancel;
+use crate::error::{Error, Exit, config, usage};
+use crate::fleetview::state::{Fleet, StreamId, Told};
+use crate::fleetview::streams::Watched;
+use crate::fleetview::watch::watch;
+use crate::output::fleet_lines::{self, Detail};
+use crate::output::live::{Live, Redraw};
+use crate::output::print;
+use crate::output::progress::Show;
+use crate::targets::{Projects, Target};
+
+/// Follow every host in one stream, and stop those that do harm
+///
+/// Each host's own monitor stops its service; where none runs, this one does, for the detectors in the inventory's
+/// `monitor.auto_stop` and never more than `monitor.brake` of the fleet within ten minutes. Ends with Ctrl-C.
+#[derive(Debug, Args)]
+pub struct MonitorArgs {
+    #[command(flatten)]
+    on: Patterns,
+    /// Only these projects; repeatable
+    #[arg(short, long, value_name = "NAME")]
+    project: Vec<String>,
+    /// Show every event, not only how rounds end
+    #[arg(long, conflicts_with = "alerts")]
+    events: bool,
+    /// Show alerts, links and stops only
+    #[arg(long)]
+    alerts: bool,
+    /// End by itself after so many seconds
+    #[arg(long = "for", value_name = "SECONDS")]
+    duration_s: Option<u64>,
+}
+
+impl MonitorArgs {
+    fn detail(&self) -> Detail {
+        match (self.events, self.alerts) {
+            (true, _) => Detail::Everything,
+            (false, true) => Detail::Alerts,
+            (false, false) => Detail::Rounds,
+        }
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
+    let inventory = ctx.inventory()?;
+    let projects = ctx.projects(&inventory, &args.project)?;
+    let targets = ctx.targets(&inventory, &args.on.patterns)?;
+    if ctx.global.list_hosts {
+        return ctx.list_hosts(&targets);
+    }
+    let watched = watched(&targets, &projects);
+    if watched.is_empty() {
+        return Err(usage("none of the selected hosts has a project")
+            .hinted("give a project an `on` that names them"));
+    }
+    let mut view = View::new(ctx, args.detail());
+    let fleet = ctx.block_on(async {
+        let client = ctx.client();
+        let cancel = Cancel::new();
+        cancel.listen().map_err(|error| config("cannot listen for signals").caused_by(error))?;
+        let end = async {
+            let limit = async {
+                match args.duration_s {
+                    Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = limit => {}
+                () = cancel.stopping() => {}
+            }
+        };
+        Ok(watch(&client, watched, &inventory.monitor, |fleet, told| view.tell(fleet, told), end).await)
+    })?;
+    view.finish(&fleet);
+    Ok(Exit::Ok)
+}
+
+/// Returns a stream for each project of each host.
+pub fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
+    let mut watched = Vec::new();
+    for target in targets {
+        for project in projects.on(&target.name) {
+            watched.push(Watched {
+                id: StreamId { host: target.name.as_str().into(), project: project.name.as_str().into() },
+                settings: target.settings.clone(),
+                work_dir: project.work_dir.clone(),
+            });
+        }
+    }
+    watched
+}
+
+/// Shows what the fold makes known: JSON lines, plain lines, or lines over a live table.
+pub struct View {
+    form: Form,
+    detail: Detail,
+    zone: TimeZone,
+}
+
+enum Form {
+    Json,
+    Lines,
+    Live(Live, Redraw),
+}
+
+impl View {
+    /// Returns the view that suits the options and the terminal.
+    pub fn new(ctx: &Ctx, detail: Detail) -> View {
+        let form = match ctx.show() {
+            _ if ctx.global.json => Form::Json,
+            Show::Live => Form::Live(Live::default(), Redraw::default()),
+            Show::Lines | Show::Steps | Show::Nothing => Form::Lines,
+        };
+        View { form, detail, zone: TimeZone::system() }
+    }
+
+    /// Shows what became known; breaks when nobody reads any more.
+    pub fn tell(&mut self, fleet: &Fleet, told: &[Told]) -> ControlFlow<()> {
+        for one in told {
+            let printed = match &self.form {
+                Form::Json => print::json_line(&fleet_lines::json(one, Timestamp::now())),
+                Form::Lines => match fleet_lines::text(one, self.detail) {
+                    Some(line) => print::text(&format!("{} {line}\n", self.clock(one))),
+                    None => Ok(()),
+                },
+                Form::Live(live, _) => {
+                    if let Some(line) = fleet_lines::text(one, self.detail) {
+                        live.line(&format!("{} {line}", self.clock(one)));
+                    }
+                    Ok(())
+                }
+            };
+            if printed.is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        if let Form::Live(live, redraw) = &mut self.form
+            && redraw.is_due()
+        {
+            live.table(&fleet_lines::table(fleet));
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Shows a line of our own between the others.
+    pub fn line(&self, line: &str) {
+        match &self.form {
+            Form::Json => {}
+            // A closed stdout is noticed with the next line of the fleet.
+            Form::Lines => drop(print::text(&format!("{line}\n"))),
+            Form::Live(live, _) => live.line(line),
+        }
+    }
+
+    /// Shows the last state and leaves the terminal as it was.
+    pub fn finish(&mut self, fleet: &Fleet) {
+        if let Form::Live(live, _) = &self.form {
+            live.finish();
+        }
+        if !matches!(self.form, Form::Json) {
+            // The summary is for a person; one who has closed stdout does not want it.
+            let _ = printed(print::text(&format!("\n{}\n", fleet_lines::table(fleet).join("\n"))));
+        }
+    }
+
+    /// Returns the clock in front of a line: the event's own time, else now.
+    fn clock(&self, told: &Told) -> String {
+        match told {
+            Told::Event { event, .. } => fleet_lines::clock(event, &self.zone),
+            Told::Fired { .. }
+            | Told::Resolved { .. }
+            | Told::State { .. }
+            | Told::LinkUp { .. }
+            | Told::LinkDown { .. }
+            | Told::StopWanted { .. }
+            | Told::Stopped { .. }
+            | Told::StopFailed { .. }
+            | Told::BrakeEngaged { .. } => {
+                Timestamp::now().to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What verbs over hosts share: selecting them, working on each within the limits, and the recap.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runner_inventory::{HostName, Inventory, Selection};
+
+use super::Ctx;
+use super::context::printed;
+use crate::cancel::Cancel;
+use crate::connection::{self, Connections, Given};
+use crate::error::{Error, Exit, config, usage};
+use crate::fanout::{self, FanoutOptions};
+use crate::last_run;
+use crate::open_files;
+use crate::output::print;
+use crate::output::progress::Progress;
+use crate::output::recap::{self, HostResult, Recap, Status, Stopped};
+use crate::ssh::{Client, ClientOptions};
+use crate::targets::{self, Projects, Target};
+
+/// Hosts at work at the same time, when nobody says. Each costs a connection (a descriptor and under 100 KiB) here and
+/// nothing there, so a laptop holds many more; what is scarce, the starts of connections, has limits of its own.
+const FORKS: u32 = 64;
+/// How long one host may take in a verb that says nothing of its own, in seconds.
+const HOST_DEADLINE_S: u64 = 600;
+
+impl Ctx {
+    /// Returns the names a selection stands for, in the inventory's order: the patterns, of these only what
+    /// `--limit` names, without what `--exclude` names.
+    ///
+    /// # Errors
+    /// When the selection is wrong or empty.
+    pub fn names(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<HostName>, Error> {
+        let select = |patterns: &[String]| {
+            inventory.select(&self.selection(inventory, patterns)).map_err(|error| usage(error.to_string()))
+        };
+        let mut names = select(patterns)?;
+        if !self.global.limit.is_empty() && !patterns.is_empty() {
+            let limit: HashSet<HostName> = select(&self.global.limit)?.into_iter().collect();
+            names.retain(|name| limit.contains(name));
+            if names.is_empty() {
+                return Err(usage("no host is both in the patterns and in --limit"));
+            }
+        } else if !self.global.limit.is_empty() {
+            return select(&self.global.limit);
+        }
+        Ok(names)
+    }
+
+    /// Returns the projects of every host; with names given, only those.
+    ///
+    /// # Errors
+    /// When a name is no project's.
+    pub fn projects<'a>(&self, inventory: &'a Inventory, only: &[String]) -> Result<Projects<'a>, Error> {
+        Projects::of(inventory, only).map_err(|unknown| {
+            let known: Vec<&str> = inventory.projects.iter().map(|project| project.name.as_str()).collect();
+            let hint = if known.is_empty() {
+                "the inventory has no [projects]".to_owned()
+            } else {
+                format!("there are: {}", known.join(", "))
+            };
+            usage(format!("no project is called {unknown:?}")).hinted(hint)
+        })
+    }
+
+    /// Returns the selected hosts with how each is reached.
+    ///
+    /// # Errors
+    /// When the selection is wrong or empty, or a host's settings are.
+    pub fn targets(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<Target>, Error> {
+        let names = self.names(inventory, patterns)?;
+        let local =
+            connection::local(self.home().as_deref(), &self.user(), &self.machine(), self.variables());
+        let given = Given { user: self.global.user.clone(), connect_timeout: self.global.connect_timeout };
+        let connections = Connections::load(local, given).map_err(|error| config(error.to_string()))?;
+        targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))
+    }
+
+    /// Shows the selected hosts, a name a line.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn list_hosts(&self, targets: &[Target]) -> Result<Exit, Error> {
+        let names: String = targets.iter().map(|target| format!("{}\n", target.name)).collect();
+        printed(print::text(&names))?;
+        Ok(Exit::Ok)
+    }
+
+    /// Returns how many hosts may be at work at the same time: as many as wanted, or as the open files allow.
+    pub fn forks(&self, inventory: &Inventory) -> NonZeroUsize {
+        let given = self.global.forks.or_else(|| inventory.defaults.forks.as_ref().map(|set| set.value));
+        let wanted = usize::try_from(given.unwrap_or(FORKS))
+            .ok()
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(NonZeroUsize::MIN);
+        let Ok(limit) = open_files::raise() else { return wanted };
+        let forks = open_files::forks_within(limit, wanted);
+        if forks < wanted {
+            print::note(&format!(
+                "warning: {limit} open files allow {forks} hosts at a time, not {wanted} (ulimit -n)"
+            ));
+        }
+        forks
+    }
+
+    /// Returns the SSH client of this run.
+    pub fn client(&self) -> Client {
+        Client::new(ClientOptions {
+            agent_socket: self.env("SSH_AUTH_SOCK").map(Into::into),
+            accept_new: self.global.accept_new,
+            prompter: super::prompt::prompter(),
+            ..ClientOptions::default()
+        })
+    }
+
+    /// Works on every target, so many at a time, each within its deadline, and returns how each ended, in their order.
+    ///
+    /// # Errors
+    /// When the runtime cannot be started.
+    pub fn each_host<F, Fut>(
+        &self,
+        inventory: &Inventory,
+        verb: &str,
+        targets: Vec<Target>,
+        work: F,
+    ) -> Result<Recap, Error>
+    where
+        F: Fn(Client, Target) -> Fut + Send + 'static,
+        Fut: Future<Output = HostResult> + Send + 'static,
+    {
+        let progress = Arc::new(Progress::new(self.show(), verb, targets.len()));
+        let names: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
+        let skipped = |name: &String| HostResult::new(name.clone(), Status::Skipped, "");
+        let mut results: Vec<HostResult> = names.iter().map(skipped).collect();
+        let items: Vec<(usize, Target)> = targets.into_iter().enumerate().collect();
+        let what = verb.to_owned();
+        let interrupted = self.block_on(async {
+            let client = self.client();
+            let cancel = self.cancel(&progress)?;
+            let options = FanoutOptions {
+                forks: self.forks(inventory),
+                per_host_deadline: Some(self.deadline()),
+                cancel: cancel.clone(),
+            };
+            let steps = progress.clone();
+            let mut outcomes = fanout::run(items, options, move |(_, target)| {
+                steps.step(target.name.as_str(), &what);
+                work(client.clone(), target)
+            });
+            while let Some(((number, target), outcome)) = outcomes.recv().await {
+                let result = recap::of_outcome(target.name.as_str(), outcome, |result| result);
+                progress.ended(&result);
+                if let Some(place) = results.get_mut(number) {
+                    *place = result;
+                }
+            }
+            Ok(cancel.is_stopping())
+        })?;
+        progress.finish();
+        let stopped = if interrupted { Stopped::ByInterrupt } else { Stopped::No };
+        Ok(Recap { results, stopped })
+    }
+
+    /// Returns what Ctrl-C reaches a run through: the first one stops starting hosts and says who is still at work, a
+    /// second one within two seconds aborts.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn cancel(&self, progress: &Arc<Progress>) -> Result<Cancel, Error> {
+        let cancel = Cancel::new();
+        cancel.listen().map_err(|error| config("cannot listen for signals").caused_by(error))?;
+        let (told, progress) = (cancel.clone(), progress.clone());
+        tokio::spawn(async move {
+            told.stopping().await;
+            progress.interrupted();
+        });
+        Ok(cancel)
+    }
+
+    /// Returns how long one host may take in all.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.global.timeout.unwrap_or(HOST_DEADLINE_S))
+    }
+
+    /// Shows the recap on stderr, remembers it for `@failed`, and returns the exit code.
+    ///
+    /// # Errors
+    /// None; a verb ends with its answer.
+    pub fn finish(&self, inventory: &Inventory, recap: &Recap) -> Result<Exit, Error> {
+        if let Some(state) = dirs::state_dir() {
+            let path = last_run::path(&state, &inventory.fleet.name);
+            if let Err(error) = last_run::write(&path, recap) {
+                print::note(&format!(
+                    "warning: {} cannot be written, so @failed keeps its old meaning: {error}",
+                    path.display()
+                ));
+            }
+        }
+        if !self.global.quiet {
+            print::note(recap.text().trim_end());
+        }
+        Ok(Exit::of(recap))
+    }
+
+    fn selection(&self, inventory: &Inventory, patterns: &[String]) -> Selection {
+        let mut selection = Selection::limit(patterns.iter().cloned());
+        selection.exclude.clone_from(&self.global.exclude);
+        if let Some(state) = dirs::state_dir() {
+            selection.remembered = last_run::read(&last_run::path(&state, &inventory.fleet.name));
+        }
+        selection
+    }
+}

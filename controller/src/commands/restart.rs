@@ -1,0 +1,25 @@
+//! `agent-runner-fleet restart`.
+
+use clap::Args;
+
+use super::Ctx;
+use super::agent_verb::{self, ProjectPatterns};
+use crate::error::{Error, Exit};
+
+/// Stop and start the projects
+#[derive(Debug, Args)]
+pub struct RestartArgs {
+    #[command(flatten)]
+    on: ProjectPatterns,
+    /// End the round in progress instead of waiting for it
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: RestartArgs) -> Result<Exit, Error> {
+    agent_verb::run(ctx, &args.on, if args.force { &["restart", "--force"] } else { &["restart"] })
+}

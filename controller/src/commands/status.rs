@@ -1,0 +1,22 @@
+//! `agent-runner-fleet status`.
+
+use clap::Args;
+
+use super::Ctx;
+use super::agent_verb::{self, ProjectPatterns};
+use crate::error::{Error, Exit};
+
+/// Show whether the projects run
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    on: ProjectPatterns,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: StatusArgs) -> Result<Exit, Error> {
+    agent_verb::run(ctx, &args.on, &["status"])
+}

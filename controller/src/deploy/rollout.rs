@@ -1,0 +1,127 @@
+//! Who is deployed next: batches, the canary and the failure threshold. Pure.
+
+use std::collections::VecDeque;
+
+use agent_runner_inventory::{Batch, Share};
+
+/// How one host ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It is as it shall be.
+    Well,
+    /// It is not: failed, reverted or unreachable.
+    Badly,
+}
+
+/// The state of one rollout. Hosts are started batch by batch; a batch starts when the one before has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    batches: VecDeque<Vec<usize>>,
+    outstanding: usize,
+    failed: usize,
+    allowed: usize,
+}
+
+impl Rollout {
+    /// Returns the rollout of `hosts` hosts, numbered from 0 in the order they are deployed. The last entry of
+    /// `batches` repeats; none is one batch of all. More than `max_fail` failures end it: with `0`, the first does.
+    pub fn new(hosts: usize, batches: &[Batch], max_fail: Share) -> Rollout {
+        let mut rest: VecDeque<usize> = (0..hosts).collect();
+        let mut split = VecDeque::new();
+        let mut sizes = batches.iter();
+        let mut size = sizes.next().map_or(hosts.max(1), |batch| batch.size(hosts));
+        while !rest.is_empty() {
+            split.push_back(rest.drain(..size.min(rest.len())).collect());
+            size = sizes.next().map_or(size, |batch| batch.size(hosts));
+        }
+        Rollout { batches: split, outstanding: 0, failed: 0, allowed: max_fail.floor_of(hosts) }
+    }
+
+    /// Returns the hosts to start now: the next batch, when the one before has ended and the threshold holds.
+    pub fn start(&mut self) -> Vec<usize> {
+        if self.outstanding > 0 || self.is_stopped() {
+            return Vec::new();
+        }
+        let batch = self.batches.pop_front().unwrap_or_default();
+        self.outstanding = batch.len();
+        batch
+    }
+
+    /// Records how a started host ended.
+    pub fn ended(&mut self, how: Ended) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.failed += usize::from(how == Ended::Badly);
+    }
+
+    /// Returns whether more hosts failed than may: no further one is started.
+    pub fn is_stopped(&self) -> bool {
+        self.failed > self.allowed
+    }
+
+    /// Returns the hosts that have not been started.
+    pub fn never_started(&self) -> Vec<usize> {
+        self.batches.iter().flatten().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sizes(hosts: usize, batches: &[Share]) -> Vec<usize> {
+        let batches: Vec<Batch> = batches.iter().copied().map(Batch).collect();
+        let mut rollout = Rollout::new(hosts, &batches, Share::Percent(100));
+        let mut sizes = Vec::new();
+        loop {
+            let batch = rollout.start();
+            if batch.is_empty() {
+                return sizes;
+            }
+            sizes.push(batch.len());
+            batch.iter().for_each(|_| rollout.ended(Ended::Well));
+        }
+    }
+
+    #[test]
+    fn batches_grow_as_configured_and_the_last_repeats() {
+        assert_eq!(sizes(40, &[Share::Count(1), Share::Percent(10), Share::Percent(50)]), [1, 4, 20, 15]);
+        assert_eq!(sizes(3, &[Share::Percent(10)]), [1, 1, 1]);
+        assert_eq!(sizes(5, &[]), [5]);
+        assert_eq!(sizes(0, &[Share::Count(1)]), [0; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn after_the_threshold_no_host_is_started(
+            hosts in 0usize..60, batch in prop::collection::vec(1u32..20, 0..4), max_fail in 0usize..10,
+            fates in prop::collection::vec(any::<bool>(), 60),
+        ) {
+            let batches: Vec<Batch> = batch.into_iter().map(|count| Batch(Share::Count(count))).collect();
+            let mut rollout = Rollout::new(hosts, &batches, Share::Count(u32::try_from(max_fail).unwrap()));
+            let mut started = Vec::new();
+            let mut failed = 0;
+            loop {
+                let batch = rollout.start();
+                prop_assert!(batch.is_empty() || failed <= max_fail);
+                if batch.is_empty() {
+                    break;
+                }
+                for host in batch {
+                    prop_assert!(!started.contains(&host));
+                    // While one of the batch is at work, nobody else starts.
+                    prop_assert!(rollout.start().is_empty());
+                    started.push(host);
+                    failed += usize::from(!fates[host]);
+                    rollout.ended(if fates[host] { Ended::Well } else { Ended::Badly });
+                }
+            }
+            let mut all = started.clone();
+            all.extend(rollout.never_started());
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..hosts).collect::<Vec<_>>());
+            prop_assert!(rollout.is_stopped() == (failed > max_fail));
+            prop_assert!(rollout.is_stopped() || started.len() == hosts);
+        }
+    }
+}

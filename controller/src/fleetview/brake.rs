@@ -1,0 +1,62 @@
+//! The brake: the controller by itself never stops more than a share of the fleet within ten minutes. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use agent_runner_inventory::Share;
+
+/// The time over which stops are counted.
+pub const WINDOW: Duration = Duration::from_secs(600);
+
+/// The controller's recent stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brake {
+    allowed: usize,
+    stops: VecDeque<Duration>,
+}
+
+impl Brake {
+    /// Returns the brake of a fleet of `hosts`. A share above zero allows at least one stop; zero allows none.
+    pub fn new(share: Share, hosts: usize) -> Brake {
+        let allowed = match share {
+            Share::Count(0) | Share::Percent(0) => 0,
+            Share::Count(_) | Share::Percent(_) => share.floor_of(hosts).max(1),
+        };
+        Brake { allowed, stops: VecDeque::new() }
+    }
+
+    /// Counts one more stop at `now` and returns true, unless it would be one too many.
+    pub fn take(&mut self, now: Duration) -> bool {
+        while self.stops.front().is_some_and(|&at| now.saturating_sub(at) >= WINDOW) {
+            self.stops.pop_front();
+        }
+        let free = self.stops.len() < self.allowed;
+        if free {
+            self.stops.push_back(now);
+        }
+        free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_share_within_the_window() {
+        let mut brake = Brake::new(Share::Percent(25), 8);
+        let at = Duration::from_secs;
+        assert!(brake.take(at(0)));
+        assert!(brake.take(at(100)));
+        assert!(!brake.take(at(599)));
+        assert!(brake.take(at(600)));
+        assert!(!brake.take(at(601)));
+        assert!(brake.take(at(700)));
+    }
+
+    #[test]
+    fn a_small_fleet_may_have_one_stop_and_zero_means_none() {
+        assert!(Brake::new(Share::Percent(25), 3).take(Duration::ZERO));
+        assert!(!Brake::new(Share::Percent(0), 300).take(Duration::ZERO));
+    }
+}

@@ -1,0 +1,132 @@
+//! The streams' connections: one shared SSH connection per host, a channel per project, a cursor that survives every
+//! reconnect. Each stream is a task of its own, so that a hung host delays no other.
+
+use std::time::Duration;
+
+use agent_runner::store::follow::Cursor;
+use agent_runner::witness::stream::{HEARTBEAT_S, StreamLine};
+use tokio::sync::mpsc::Sender;
+use tokio::time::{sleep, timeout};
+
+use super::fold::Input;
+use super::state::{Reach, StreamId};
+use crate::remote;
+use crate::ssh::{Client, Exec, Settings, Source, Stream};
+
+/// Silence after which a stream counts as hung: three heartbeats and a little.
+const SILENCE: Duration = Duration::from_secs(HEARTBEAT_S * 3 + 5);
+/// The first pause before a reconnect, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The most of a host's words that is repeated in a reason, in characters.
+const WORDS: usize = 200;
+
+/// One project on one host, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Which.
+    pub id: StreamId,
+    /// How to reach the host.
+    pub settings: Settings,
+    /// The project's folder there.
+    pub work_dir: String,
+}
+
+/// Follows one stream for ever: connects, reads, reconnects after growing pauses, and goes on behind the last event.
+/// Ends when nobody takes its inputs any more.
+pub async fn follow(client: Client, watched: Watched, inputs: Sender<Input>) {
+    let mut cursor = None;
+    let mut pause = PAUSES.0;
+    while !inputs.is_closed() {
+        let before = cursor.clone();
+        let (reason, reach) = read(&client, &watched, &mut cursor, &inputs).await;
+        if cursor != before {
+            pause = PAUSES.0;
+        }
+        if inputs.send(Input::Lost(watched.id.clone(), reason, reach)).await.is_err() {
+            return;
+        }
+        // A share of chance keeps hosts that went down together from coming back together.
+        let share =
+            f64::from(std::process::id().wrapping_mul(31).wrapping_add(spread(&watched.id)) % 256) / 1024.0;
+        sleep(pause.mul_f64(1.0 + share)).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Reads one connection's stream to its end and returns why it ended.
+async fn read(
+    client: &Client,
+    watched: &Watched,
+    cursor: &mut Option<Cursor>,
+    inputs: &Sender<Input>,
+) -> (String, Reach) {
+    let session = match client.session(&watched.settings).await {
+        Ok(session) => session,
+        Err(error) => return (words(&error.to_string()), Reach::Unreached),
+    };
+    let mut verb = vec!["monitor".to_owned(), "--mode".into(), "stream".into()];
+    if let Some(Cursor { file, offset }) = cursor {
+        verb.extend(["--cursor".into(), format!("{file}:{offset}")]);
+    }
+    let verb: Vec<&str> = verb.iter().map(String::as_str).collect();
+    let exec = Exec::command(remote::agent(&watched.work_dir, &verb)).deadline(None).hold_stdin();
+    let mut stream = match session.stream(exec).await {
+        Ok(stream) => stream,
+        Err(error) => return (words(&error.to_string()), Reach::Reached),
+    };
+    let mut complaint = String::new();
+    let mut greeted = false;
+    loop {
+        let line = match timeout(SILENCE, stream.next()).await {
+            Ok(Some(line)) => line,
+            Ok(None) => return (ended(stream, complaint).await, Reach::Reached),
+            Err(_) => {
+                // Nothing came in time, not even a heartbeat: the connection is as good as cut.
+                session.close().await;
+                return (format!("no heartbeat for {} s", SILENCE.as_secs()), Reach::Unreached);
+            }
+        };
+        if stream.dropped() > 0 {
+            return ("the host sent faster than it could be read; reading again".into(), Reach::Reached);
+        }
+        if line.source == Source::Stderr {
+            complaint = words(&String::from_utf8_lossy(&line.bytes));
+            continue;
+        }
+        let Ok(parsed) = serde_json::from_slice::<StreamLine>(&line.bytes) else {
+            if greeted {
+                continue;
+            }
+            let said = words(&String::from_utf8_lossy(&line.bytes));
+            return (format!("the agent did not answer with a stream: {said}"), Reach::Reached);
+        };
+        if !greeted {
+            greeted = true;
+            if inputs.send(Input::Connected(watched.id.clone())).await.is_err() {
+                return (String::new(), Reach::Reached);
+            }
+        }
+        if let StreamLine::Event { cursor: at, .. } = &parsed {
+            *cursor = Some(at.clone());
+        }
+        if inputs.send(Input::Line(watched.id.clone(), Box::new(parsed))).await.is_err() {
+            return (String::new(), Reach::Reached);
+        }
+    }
+}
+
+async fn ended(stream: Stream, complaint: String) -> String {
+    let how = match stream.finish().await {
+        Ok(status) => format!("the stream ended ({status})"),
+        Err(error) => words(&error.to_string()),
+    };
+    if complaint.is_empty() { how } else { format!("{how}: {complaint}") }
+}
+
+fn words(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(WORDS).collect()
+}
+
+fn spread(id: &StreamId) -> u32 {
+    id.host.bytes().fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
+}

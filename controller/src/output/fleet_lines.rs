@@ -1,0 +1,195 @@
+//! The fleet view as text and as JSON lines. Pure.
+
+use std::fmt::Write as _;
+
+use agent_runner::witness::alert::{Alert, Severity};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::fleetview::state::{Fleet, Link, StreamId, StreamState, Told};
+
+/// The version of the JSON lines' form.
+pub const SCHEMA: u32 = 1;
+
+/// How much of the events becomes lines for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Alerts, links and stops.
+    Alerts,
+    /// Also how each round ended.
+    Rounds,
+    /// Every event.
+    Everything,
+}
+
+/// Returns a line for people, without its newline; `None` for what `detail` leaves out.
+pub fn text(told: &Told, detail: Detail) -> Option<String> {
+    Some(match told {
+        Told::Event { stream, event, .. } => return event_text(stream, event, detail),
+        Told::Fired { stream, alert, .. } => {
+            format!("{} {stream} {} \u{2014} {}", mark(alert.severity), alert.detector, alert.message)
+        }
+        Told::Resolved { stream, detector, firing_for_s, .. } => {
+            format!("[OK]   {stream} {detector} \u{2014} over after {firing_for_s} s")
+        }
+        Told::State { .. } => return None,
+        Told::LinkUp { stream } => format!("[LINK] {stream} connected"),
+        Told::LinkDown { stream, reason } => format!("[LINK] {stream} lost: {reason}"),
+        Told::StopWanted { stream, detector, .. } => format!("[STOP] {stream} stopping for {detector}"),
+        Told::Stopped { stream, detector } => format!("[STOP] {stream} stopped for {detector}"),
+        Told::StopFailed { stream, detector, reason } => {
+            format!("[STOP] {stream} could not be stopped for {detector}, trying again: {reason}")
+        }
+        Told::BrakeEngaged { stream, detector } => format!(
+            "[STOP] {stream} not stopped for {detector}: the brake holds, too many stops within ten minutes; stop it with: agent-runner-fleet stop {}",
+            stream.host
+        ),
+    })
+}
+
+/// Returns one JSON line's object.
+pub fn json(told: &Told, at: Timestamp) -> Value {
+    let (stream, kind, rest) = match told {
+        Told::Event { stream, cursor, event } => (stream, "event", json!({"cursor": cursor, "event": event})),
+        Told::Fired { stream, identity, alert } => {
+            (stream, "alert", json!({"identity": identity, "alert": alert}))
+        }
+        Told::Resolved { stream, identity, detector, firing_for_s } => (
+            stream,
+            "resolved",
+            json!({"identity": identity, "detector": detector, "firing_for_s": firing_for_s}),
+        ),
+        Told::State { stream, state } => (stream, "state", json!({"state": state})),
+        Told::LinkUp { stream } => (stream, "link_up", json!({})),
+        Told::LinkDown { stream, reason } => (stream, "link_down", json!({"reason": reason})),
+        Told::StopWanted { stream, identity, detector } => {
+            (stream, "stop_wanted", json!({"identity": identity, "detector": detector}))
+        }
+        Told::Stopped { stream, detector } => (stream, "stopped", json!({"detector": detector})),
+        Told::StopFailed { stream, detector, reason } => {
+            (stream, "stop_failed", json!({"detector": detector, "reason": reason}))
+        }
+        Told::BrakeEngaged { stream, detector } => (stream, "brake_engaged", json!({"detector": detector})),
+    };
+    let mut line = json!({
+        "schema": SCHEMA,
+        "at": agent_runner::store::time::stamp(at),
+        "type": kind,
+        "host": &*stream.host,
+        "project": &*stream.project,
+    });
+    if let (Some(line), Value::Object(rest)) = (line.as_object_mut(), rest) {
+        line.extend(rest);
+    }
+    line
+}
+
+/// Returns the fleet as a table, a row per stream, for a terminal without colour.
+pub fn table(fleet: &Fleet) -> Vec<String> {
+    let mut rows = vec![["HOST", "PROJECT", "SERVICE", "ROUND", "LAST", "DISK", "ALERTS"].map(str::to_owned)];
+    rows.extend(fleet.streams.iter().map(|(stream, state)| row(stream, state)));
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    rows.iter()
+        .map(|row| {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(widths) {
+                let _ = write!(line, "{cell:width$}  ");
+            }
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// Returns when an event happened, as a person on this machine reads a clock.
+pub fn clock(event: &Value, zone: &TimeZone) -> String {
+    let at = event.get("ts").and_then(Value::as_str).and_then(agent_runner::store::time::parse);
+    at.map_or_else(|| "--:--:--".to_owned(), |at| at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
+}
+
+fn row(stream: &StreamId, state: &StreamState) -> [String; 7] {
+    let said = state.state.as_ref();
+    let service = match (&state.link, said) {
+        (Link::Down { .. }, _) => "? (no link)",
+        (Link::Connecting, None) => "connecting",
+        (_, Some(said)) if said.active => "active",
+        (_, Some(_)) => "stopped",
+        (Link::Up, None) => "?",
+    };
+    let dash = || "-".to_owned();
+    let round = said.and_then(|said| {
+        let running = if said.running { " \u{25b6}" } else { "" };
+        said.round_num.map(|number| format!("{number}{running}"))
+    });
+    let last = said.and_then(|said| {
+        let how = if said.last_exit_code? == 0 {
+            "ok".to_owned()
+        } else {
+            format!("exit {}", said.last_exit_code?)
+        };
+        Some(said.last_duration_s.map_or(how.clone(), |seconds| format!("{how} {seconds:.1} s")))
+    });
+    let disk = said.and_then(|said| said.disk_used_pct).map(|used| format!("{used:.0} %"));
+    let mut alerts: Vec<&str> = state.alerts.values().map(|open| open.alert.detector.as_str()).collect();
+    alerts.sort_unstable();
+    alerts.dedup();
+    let alerts = if alerts.is_empty() { dash() } else { alerts.join(" ") };
+    [
+        stream.host.to_string(),
+        stream.project.to_string(),
+        service.to_owned(),
+        round.unwrap_or_else(dash),
+        last.unwrap_or_else(dash),
+        disk.unwrap_or_else(dash),
+        alerts,
+    ]
+}
+
+fn mark(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "[INFO]",
+        Severity::Warning => "[WARN]",
+        Severity::Critical => "[CRIT]",
+    }
+}
+
+fn event_text(stream: &StreamId, event: &Value, detail: Detail) -> Option<String> {
+    let kind = event.get("event").and_then(Value::as_str)?;
+    match (detail, kind) {
+        (Detail::Alerts, _) => None,
+        (Detail::Rounds | Detail::Everything, "agent_exit") => Some(round_text(stream, event)),
+        (Detail::Rounds, _) => None,
+        (Detail::Everything, _) => {
+            let fields: Vec<String> = event
+                .as_object()?
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), "ts" | "event"))
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            Some(format!("       {stream} {kind} {}", fields.join(" ")))
+        }
+    }
+}
+
+fn round_text(stream: &StreamId, event: &Value) -> String {
+    let number = event.get("round_num").and_then(Value::as_i64).unwrap_or_default();
+    let seconds = event.get("duration_s").and_then(Value::as_f64).unwrap_or_default();
+    let how = match event.get("exit_cause").and_then(Value::as_str) {
+        Some("clean") => "ok".to_owned(),
+        Some("error") | None => {
+            format!("exit {}", event.get("exit_code").and_then(Value::as_i64).unwrap_or_default())
+        }
+        Some(cause) => cause.to_owned(),
+    };
+    format!("       {stream} round {number} {how} ({seconds:.1} s)")
+}
+
+/// Returns the alert as one line for a recap.
+pub fn alert_text(stream: &StreamId, alert: &Alert) -> String {
+    format!("{} {stream} {} \u{2014} {}", mark(alert.severity), alert.detector, alert.message)
+}

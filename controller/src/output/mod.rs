@@ -1,0 +1,9 @@
+//! What people and programs see of a run: lines, progress, the recap. stdout is the result, stderr everything else.
+
+pub mod print;
+
+pub mod progress;
+pub mod recap;
+
+pub mod fleet_lines;
+pub mod live;

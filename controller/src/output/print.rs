@@ -1,0 +1,52 @@
+//! The only place that prints. A closed stdout is quiet success.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use agent_runner::error::Error;
+use serde::Serialize;
+
+/// Prints text to stdout as it is and flushes.
+///
+/// # Errors
+/// What the write returned; a broken pipe tells the caller that nobody reads any more.
+pub fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints one JSON line to stdout.
+///
+/// # Errors
+/// As [`text`].
+pub fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_string(value)?;
+    line.push('\n');
+    text(&line)
+}
+
+/// Prints a line for people to stderr.
+pub fn note(line: &str) {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Prints an error with its causes and its hint to stderr.
+pub fn error<E: fmt::Debug>(error: &Error<E>) {
+    note(&format!("error: {error}"));
+    let mut source = error.source();
+    while let Some(cause) = source {
+        note(&format!("caused by: {cause}"));
+        source = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        note(&format!("hint: {hint}"));
+    }
+}
+
+/// Returns whether progress can be drawn: stderr is a terminal that moves its cursor, and nobody asked for plain lines.
+pub fn is_live(env: impl Fn(&str) -> Option<String>) -> bool {
+    io::stderr().is_terminal() && env("CI").is_none() && env("TERM").is_none_or(|term| term != "dumb")
+}

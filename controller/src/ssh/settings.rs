@@ -1,0 +1,171 @@
+//! Everything about how to reach one host, as values. Who decides them is the inventory's business.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to reach one host: address, route, trust and credentials.
+///
+/// Two equal values (apart from [`name`](Self::name)) share one connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// The name shown to people and put into errors.
+    pub name: String,
+    /// The host name or address to connect to.
+    pub address: String,
+    /// The TCP port.
+    pub port: u16,
+    /// The user to log in as.
+    pub user: String,
+    /// Private keys to offer, in order.
+    pub identities: Vec<IdentityFile>,
+    /// Offer only the keys of `identities`, even if the agent holds more.
+    pub identities_only: bool,
+    /// Which agent to ask.
+    pub identity_agent: IdentityAgent,
+    /// User certificates, beside `<identity>-cert.pub`.
+    pub certificates: Vec<PathBuf>,
+    /// Hosts to go through, the one nearest to us first.
+    pub jumps: Vec<Settings>,
+    /// A command whose stdin and stdout are the connection; used instead of TCP and of `jumps`.
+    pub proxy_command: Option<String>,
+    /// The name under which the host's key is recorded, if not its address.
+    pub host_key_alias: Option<String>,
+    /// The user's known_hosts files; the first is written to.
+    pub user_known_hosts: Vec<PathBuf>,
+    /// The machine's known_hosts files; never written to.
+    pub global_known_hosts: Vec<PathBuf>,
+    /// What to do with a host whose key is not recorded.
+    pub strictness: Strictness,
+    /// Deadline of each of: TCP connect, first sign of SSH, key exchange, one answer to an authentication request.
+    pub connect_timeout: Duration,
+    /// Silence after which the host is asked whether it is alive; `None` never asks.
+    pub keepalive_interval: Option<Duration>,
+    /// Unanswered questions after which the connection is dead.
+    pub keepalive_count: usize,
+    /// Restrictions on algorithms.
+    pub algorithms: AlgorithmFilters,
+    /// Which kinds of address may be used.
+    pub address_family: AddressFamily,
+}
+
+impl Settings {
+    /// Returns the settings of a host about which nothing but its address and user is known.
+    ///
+    /// No key files and no known_hosts files are named: those need the home folder, which is read at the edge.
+    pub fn new(address: impl Into<String>, user: impl Into<String>) -> Self {
+        let address = address.into();
+        Self {
+            name: address.clone(),
+            address,
+            port: 22,
+            user: user.into(),
+            identities: Vec::new(),
+            identities_only: false,
+            identity_agent: IdentityAgent::Default,
+            certificates: Vec::new(),
+            jumps: Vec::new(),
+            proxy_command: None,
+            host_key_alias: None,
+            user_known_hosts: Vec::new(),
+            global_known_hosts: Vec::new(),
+            strictness: Strictness::Strict,
+            connect_timeout: Duration::from_secs(10),
+            // Dead peers are found within a minute: 15 s of silence and three unanswered questions.
+            keepalive_interval: Some(Duration::from_secs(15)),
+            keepalive_count: 3,
+            algorithms: AlgorithmFilters::default(),
+            address_family: AddressFamily::Any,
+        }
+    }
+
+    /// Returns all known_hosts files, the one written to first.
+    pub fn known_hosts_files(&self) -> Vec<PathBuf> {
+        self.user_known_hosts.iter().chain(&self.global_known_hosts).cloned().collect()
+    }
+
+    /// Returns `address:port`, with brackets around an IPv6 address.
+    pub fn endpoint(&self) -> String {
+        if self.address.contains(':') {
+            format!("[{}]:{}", self.address, self.port)
+        } else {
+            format!("{}:{}", self.address, self.port)
+        }
+    }
+}
+
+/// A private key file to offer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdentityFile {
+    /// Where the private key is.
+    pub path: PathBuf,
+    /// Whether somebody asked for this file.
+    pub origin: IdentityOrigin,
+}
+
+impl IdentityFile {
+    /// Returns a key file that somebody named: a problem with it is reported.
+    pub fn configured(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), origin: IdentityOrigin::Configured }
+    }
+
+    /// Returns one of the files tried when nobody named any: it may be missing.
+    pub fn default_name(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), origin: IdentityOrigin::DefaultName }
+    }
+}
+
+/// Where a key file's name came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IdentityOrigin {
+    /// From a configuration or the command line.
+    Configured,
+    /// From the list of usual names, such as `~/.ssh/id_ed25519`.
+    DefaultName,
+}
+
+/// Which SSH agent to ask for keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum IdentityAgent {
+    /// The one the client was given (`SSH_AUTH_SOCK`).
+    Default,
+    /// None.
+    None,
+    /// The one listening at this path.
+    Socket(PathBuf),
+}
+
+/// What to do with a host whose key is not recorded.
+///
+/// A key that contradicts the record is refused whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Strictness {
+    /// Refuse it.
+    Strict,
+    /// Record it and go on.
+    AcceptNew,
+}
+
+/// Restrictions on algorithms, in the syntax of OpenSSH: a list replaces ours, `+list` appends,
+/// `-list` removes, `^list` puts first; names may hold `*` and `?`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct AlgorithmFilters {
+    /// `Ciphers`.
+    pub ciphers: Option<String>,
+    /// `MACs`.
+    pub macs: Option<String>,
+    /// `KexAlgorithms`.
+    pub kex: Option<String>,
+    /// `HostKeyAlgorithms`.
+    pub host_keys: Option<String>,
+}
+
+/// Which kinds of address may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AddressFamily {
+    /// Both.
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}

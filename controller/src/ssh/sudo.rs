@@ -1,0 +1,94 @@
+//! Running a script as root. The password goes in on stdin, never on a command line.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::exec::Exec;
+use super::quote::quote;
+
+/// How to become root on a host.
+#[derive(Debug, Clone)]
+pub enum Sudo {
+    /// `sudo -n`: fails at once where a password would be asked for.
+    WithoutPassword,
+    /// `sudo -S`: the password is fed on stdin.
+    Password(SecretString),
+}
+
+/// Ends the password's part of stdin.
+const END_OF_PASSWORD: &str = "-- agent-runner: end of password --";
+
+impl Sudo {
+    /// Returns `exec` wrapped so that its script runs as root, with the same stdin.
+    ///
+    /// sudo may not ask (NOPASSWD, a fresh ticket), and then leaves the password in stdin. So a
+    /// marker follows the password, and the inner shell discards everything up to it.
+    #[must_use]
+    pub fn wrap(&self, mut exec: Exec) -> Exec {
+        match self {
+            Self::WithoutPassword => {
+                exec.script = format!("exec sudo -n -- /bin/sh -c {}", quote(&exec.script));
+            }
+            Self::Password(password) => {
+                let inner = format!(
+                    "while IFS= read -r l; do [ \"$l\" = '{END_OF_PASSWORD}' ] && break; done\n{}",
+                    exec.script
+                );
+                exec.script = format!("exec sudo -S -p '' -- /bin/sh -c {}", quote(&inner));
+                let mut fed = format!("{}\n{END_OF_PASSWORD}\n", password.expose_secret()).into_bytes();
+                fed.append(&mut exec.stdin);
+                exec.stdin = fed;
+            }
+        }
+        exec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Runs the wrapped script with a stand-in sudo that does (or does not) read the password.
+    fn run(fake_sudo: &str, exec: &Exec) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let sudo = dir.path().join("sudo");
+        let mut file = std::fs::File::create(&sudo).unwrap();
+        file.write_all(fake_sudo.as_bytes()).unwrap();
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        drop(file);
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &exec.script])
+            .env("PATH", format!("{}:/usr/bin:/bin", dir.path().display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&exec.stdin).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    const SHIFT: &str = "while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"\n";
+
+    #[test]
+    fn the_script_gets_its_own_stdin_whether_sudo_asks_or_not() {
+        let exec = Sudo::Password("s3 'cret".into()).wrap(Exec::command("echo \"[$(cat)]\"").stdin("in"));
+        let asks = format!("#!/bin/sh\nread -r pw; [ \"$pw\" = \"s3 'cret\" ] || exit 1\n{SHIFT}");
+        assert_eq!(run(&asks, &exec), "[in]\n");
+        assert_eq!(run(&format!("#!/bin/sh\n{SHIFT}"), &exec), "[in]\n");
+    }
+
+    #[test]
+    fn the_password_is_in_stdin_and_nowhere_else() {
+        let exec = Sudo::Password("s3cret".into()).wrap(Exec::command("id -u"));
+        assert!(!exec.script.contains("s3cret"));
+        assert!(!format!("{exec:?}").contains("s3cret"), "{exec:?}");
+    }
+
+    #[test]
+    fn without_a_password_nothing_is_asked() {
+        let exec = Sudo::WithoutPassword.wrap(Exec::argv(&["id", "-u"]));
+        assert_eq!(exec.script, "exec sudo -n -- /bin/sh -c 'exec id -u'");
+    }
+}

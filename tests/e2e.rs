@@ -1,0 +1,9 @@
+//! End-to-end tests of both programs on this machine, and of the harness they stand on.
+#![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
+
+/// The scripted agent of the harness.
+#[path = "e2e/fake_agent.rs"]
+mod fake_agent;
+/// The loopback servers of the harness.
+#[path = "e2e/sshd.rs"]
+mod sshd;

@@ -1,0 +1,11 @@
+//! The harness of the end-to-end tests: real OpenSSH servers on loopback, real hosts with systemd, and
+//! scripted agents. Nothing here stands in for a part of ours.
+
+pub mod fake_agent;
+pub mod lab;
+pub mod packages;
+pub mod process;
+pub mod run;
+pub mod skip;
+pub mod sshd;
+pub mod wait;
