@@ -34,7 +34,7 @@ pub struct History {
 impl History {
     /// Takes one line of the log into account, in the order of the log; what does not matter is not even parsed.
     pub fn apply_line(&mut self, line: &[u8]) {
-        if quick_kind(line).is_none_or(|kind| concerns(&kind))
+        if quick_kind(line).is_none_or(concerns)
             && let Some(record) = Record::parse(line)
         {
             self.apply(&record);
@@ -100,13 +100,13 @@ fn concerns(kind: &[u8]) -> bool {
 }
 
 /// Returns the kind of a line in the shape we write, without parsing it; `None` for any other shape.
-fn quick_kind(line: &[u8]) -> Option<Vec<u8>> {
+fn quick_kind(line: &[u8]) -> Option<&[u8]> {
     if !line.starts_with(br#"{"ts": ""#) || line.get(KIND_AT - 11..KIND_AT)? != br#" "event": ""# {
         return None;
     }
     let rest = line.get(KIND_AT..)?;
     let end = rest.iter().position(|&byte| byte == b'"')?;
-    rest.get(..end).map(<[u8]>::to_vec)
+    rest.get(..end)
 }
 
 #[cfg(test)]
@@ -151,7 +151,7 @@ mod tests {
         let spaced = r#"{"event":"round_mem_terminated","ts":"2026-01-01T00:00:00Z"}"#;
         assert!(history(&[spaced]).is_mem_terminated());
         assert!(!history(&["{broken", "", "[]", "{\"ts\": \""]).is_mem_terminated());
-        assert_eq!(quick_kind(KILLED.as_bytes()).as_deref(), Some(&b"round_mem_terminated"[..]));
+        assert_eq!(quick_kind(KILLED.as_bytes()), Some(&b"round_mem_terminated"[..]));
         assert_eq!(quick_kind(spaced.as_bytes()), None);
     }
 }
