@@ -20,9 +20,8 @@ use super::pending::{self, Deadline, Pending};
 use super::places::Places;
 use super::plan::{Plan, ServicePlan};
 use super::report::What;
-use super::{release, services, stage};
+use super::{ground, release, services, stage};
 use crate::config::types::Config;
-use crate::git::{Git, Limits};
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 use crate::round::options::Battery;
@@ -193,7 +192,7 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     let refused = |reason: String| SwitchError::Preflight { project: project.name.clone(), reason };
     let loaded = Config::load(&project.config, Some(&project.account.home))
         .map_err(|error| refused(format!("config error: {error}")))?;
-    let mut git = Git::new(&project.work_dir, Limits::default());
+    let mut git = ground::git(&project.work_dir);
     let path = variable("PATH").map(OsString::from).or_else(|| input.world.path.clone());
     let own_path = plan.wanted.scope == Scope::Detached;
     let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path.as_deref()));
