@@ -4,3 +4,19 @@
 /// The hosts keep their promises.
 #[path = "hosts/lab.rs"]
 mod lab;
+
+/// Hosts with the project on them.
+#[path = "hosts/deployed.rs"]
+mod deployed;
+/// From nothing to work, and what a second deploy does.
+#[path = "hosts/deploy.rs"]
+mod deploy;
+/// A login expires.
+#[path = "hosts/auto_stop.rs"]
+mod auto_stop;
+/// Cables are cut.
+#[path = "hosts/cable.rs"]
+mod cable;
+/// Processes, hosts and their power go away.
+#[path = "hosts/crash.rs"]
+mod crash;
