@@ -1,6 +1,7 @@
 //! Feeding the snapshot from the log dir: the first time from the end backwards, as far as the detectors need; from
 //! then on only what is new.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use jiff::Timestamp;
@@ -171,6 +172,7 @@ impl Reader {
     fn look_back(&mut self, mut lines: Lines) {
         let mut kept: Vec<Record> = Vec::new();
         let (mut rounds, mut exits, mut newest_seen) = (0, 0, false);
+        let mut succeeded: BTreeSet<String> = BTreeSet::new();
         while lines.bytes_read() < self.first_look.events {
             let Some(line) = lines.next() else { break };
             let wanted = if rounds >= ROUNDS && exits >= EXITS { LASTING } else { KINDS };
@@ -186,6 +188,11 @@ impl Reader {
                 "agent_exit" => exits += 1,
                 "agent_usage_recorded" => {
                     record.fields.retain(|(field, _)| field == "agent" || field == "success");
+                    // Only an agent's newest success counts.
+                    let agent = record.str("agent").filter(|_| record.bool("success") == Some(true));
+                    if agent.is_none_or(|agent| !succeeded.insert(agent.to_owned())) && !newest {
+                        continue;
+                    }
                 }
                 _ => {}
             }
