@@ -46,12 +46,16 @@ pub(super) fn result_of(output: &Output, host: &Host) -> Value {
     found.unwrap_or_else(|| panic!("{} is not in {}", host.name(), output.stdout))["result"].clone()
 }
 
-/// Whether the service of each host is active, as `status --json` says.
-pub(super) fn active(controller: &Controller) -> Vec<bool> {
+/// The hosts whose service is active, as `status --json` says of them all.
+pub(super) fn active(controller: &Controller, lab: &Lab) -> Vec<String> {
     let output = controller.run(&["status", "--json"]).unwrap();
     assert_eq!(output.code(), 0, "{}", output.stderr);
     let lines = output.json_lines().unwrap();
-    lines.iter().map(|line| line["service"]["active"].as_bool().unwrap()).collect()
+    assert_eq!(lines.len(), lab.hosts().len(), "{}", output.stdout);
+    let active = lines.iter().filter(|line| line["service"]["active"] == true);
+    let mut names: Vec<String> = active.map(|line| text(&line["host"])).collect();
+    names.sort();
+    names
 }
 
 /// Whether an event is of this kind.
