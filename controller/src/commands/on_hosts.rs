@@ -92,8 +92,8 @@ impl Ctx {
             connection::local(self.home().as_deref(), &self.user(), &self.machine(), self.variables());
         let given = Given { user: self.global.user.clone(), connect_timeout: self.global.connect_timeout };
         let connections = Connections::load(local, given).map_err(|error| config(error.to_string()))?;
-        let mut targets = targets::resolve(inventory, names, &connections)
-            .map_err(|error| config(error.to_string()))?;
+        let mut targets =
+            targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))?;
         self.add_sudo(&mut targets)?;
         Ok(targets)
     }
@@ -111,8 +111,9 @@ impl Ctx {
         }
         let password = self.become_password.get_or_init(|| self.secret("password for sudo on the hosts: "));
         let Some(password) = password else {
-            return Err(usage("--ask-become-pass, and nobody answered")
-                .hinted("run it on a terminal, or name a program with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force"));
+            return Err(usage("--ask-become-pass, and nobody answered").hinted(
+                "run it on a terminal, or name a program with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force",
+            ));
         };
         targets.iter_mut().for_each(|target| target.set_sudo_password(password.clone()));
         Ok(())
