@@ -93,6 +93,15 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// Returns git in a work tree that may be another account's: as root, it would refuse that.
+pub(super) fn git(work_dir: &Path) -> Git {
+    let env = Environment::inherited()
+        .with("GIT_CONFIG_COUNT", "1")
+        .with("GIT_CONFIG_KEY_0", "safe.directory")
+        .with("GIT_CONFIG_VALUE_0", "*");
+    Git::with_environment(work_dir, Limits::default(), env)
+}
+
 fn place(work_dir: &Path, owner: &Account) -> Place {
     let meta = match fs::symlink_metadata(work_dir) {
         Ok(meta) => meta,
@@ -113,12 +122,7 @@ fn place(work_dir: &Path, owner: &Account) -> Place {
 }
 
 fn exclude(project: &Project, work_dir: &Path) -> Option<Exclude> {
-    // As root, git would refuse another account's work tree without this.
-    let env = Environment::inherited()
-        .with("GIT_CONFIG_COUNT", "1")
-        .with("GIT_CONFIG_KEY_0", "safe.directory")
-        .with("GIT_CONFIG_VALUE_0", "*");
-    let git = Git::with_environment(work_dir, Limits::default(), env);
+    let git = git(work_dir);
     let path = git.exclude_file().ok()?;
     let content = lossy(&read(&path).ok()?.unwrap_or_default());
     let paths: Vec<&str> = project.files.iter().map(|file| file.path.as_str()).collect();

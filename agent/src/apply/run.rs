@@ -242,9 +242,8 @@ fn locked(world: &World, manifest: &Manifest, mut view: View) -> Report {
         Switched::Untouched(error) => refused(vec![problem(&error, "nothing was changed")]),
         Switched::Half(pending, error) => {
             guard::dismiss(&world.places(pending.scope));
-            let mut report = reverted(world, &pending, &error.to_string());
-            report.problems.insert(0, problem(&error, "everything was put back"));
-            report
+            let cause = problem(&error, "");
+            reverted(world, &pending, &cause.message)
         }
         Switched::Pending(pending) => {
             let entry = audit::Entry {

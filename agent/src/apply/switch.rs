@@ -20,9 +20,9 @@ use super::pending::{self, Deadline, Pending};
 use super::places::Places;
 use super::plan::{Plan, ServicePlan};
 use super::report::What;
-use super::{release, services, stage};
+use super::{ground, midround, release, services, stage};
 use crate::config::types::Config;
-use crate::git::{Git, Limits};
+use crate::git::GitError;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 use crate::round::options::Battery;
@@ -54,6 +54,9 @@ pub(super) enum SwitchError {
     /// No round could ever run with it.
     #[error("{project} could not run a round: {reason}")]
     Preflight { project: String, reason: String },
+    /// The running round would stash the files away.
+    #[error("the running round of {0} cannot be told of its new files")]
+    Round(String, #[source] GitError),
     /// systemd refused.
     #[error("the service manager refused")]
     Systemctl(#[from] SystemctlError),
@@ -167,6 +170,11 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
     }
     for plan in &input.plan.services {
         preflight(input, plan)?;
+        let project = &plan.wanted.project;
+        let own = input.plan.writes.iter().filter(|write| write.project == project.name);
+        let written: Vec<_> = own.map(|write| write.path.clone()).collect();
+        midround::tell_round(project, &written, places)
+            .map_err(|error| SwitchError::Round(project.name.clone(), error))?;
     }
     step(input.world, "checked")?;
     let switch = pending.clone();
@@ -193,7 +201,7 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     let refused = |reason: String| SwitchError::Preflight { project: project.name.clone(), reason };
     let loaded = Config::load(&project.config, Some(&project.account.home))
         .map_err(|error| refused(format!("config error: {error}")))?;
-    let mut git = Git::new(&project.work_dir, Limits::default());
+    let mut git = ground::git(&project.work_dir);
     let path = variable("PATH").map(OsString::from).or_else(|| input.world.path.clone());
     let own_path = plan.wanted.scope == Scope::Detached;
     let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path.as_deref()));

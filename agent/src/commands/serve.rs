@@ -23,8 +23,8 @@ pub struct ServeArgs {
     #[arg(long)]
     once: bool,
     /// End after this many rounds; beats runtime.max_rounds
-    #[arg(long, value_name = "N")]
-    max_rounds: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    max_rounds: Option<i64>,
     /// Run at any time, whatever the schedule says
     #[arg(long)]
     ignore_schedule: bool,

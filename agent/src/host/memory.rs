@@ -1,6 +1,7 @@
 //! Memory and swap of the host, and the resident memory of one process.
 
 use std::io;
+use std::sync::OnceLock;
 
 use super::Root;
 use super::root::read_text;
@@ -109,7 +110,10 @@ fn parse_swapped_out_pages(text: &str) -> Option<u64> {
 
 /// Returns this machine's page size, which the kernel hands every program in its auxiliary vector.
 fn page_bytes() -> u64 {
-    std::fs::read("/proc/self/auxv").ok().and_then(|vector| page_size_in(&vector)).unwrap_or(4096)
+    static PAGE: OnceLock<u64> = OnceLock::new();
+    *PAGE.get_or_init(|| {
+        std::fs::read("/proc/self/auxv").ok().and_then(|vector| page_size_in(&vector)).unwrap_or(4096)
+    })
 }
 
 fn page_size_in(vector: &[u8]) -> Option<u64> {

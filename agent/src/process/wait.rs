@@ -65,6 +65,12 @@ pub fn wait_until(deadline: Instant) -> io::Result<()> {
     wait_for(&[], Some(deadline)).map(|_| ())
 }
 
+/// Returns the instant a duration after another. The operator may configure ages; an instant cannot hold them.
+pub fn after(start: Instant, duration: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+    start + duration.min(LONGEST)
+}
+
 fn left_until(at: Instant) -> Duration {
     at.saturating_duration_since(Instant::now())
 }
@@ -96,6 +102,13 @@ mod tests {
         assert!(wait_for(&hangup, Some(soon)).unwrap().is_empty());
         drop(reader);
         assert_eq!(wait_for(&hangup, None).unwrap(), [0]);
+    }
+
+    #[test]
+    fn an_age_is_cut_to_what_an_instant_can_hold() {
+        let now = Instant::now();
+        assert!(after(now, Duration::MAX) > now + Duration::from_secs(365 * 24 * 3600));
+        assert_eq!(after(now, Duration::from_secs(3)), now + Duration::from_secs(3));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use crate::store::orphan_state::OrphanState;
 use crate::store::round_context::{OrphanStash, Previous, RoundContext};
 use crate::store::status::Status;
 
+/// Paths of an orphan that the prompt carries; an argument has its limits.
+const FILES_MAX: usize = 200;
+
 /// The round that starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Starting {
@@ -21,7 +24,8 @@ pub fn build(starting: Starting, status: Option<&Status>, orphans: Option<&Orpha
         Some(OrphanStash {
             r#ref: orphan.stashed_ref.clone()?,
             message: orphan.stash_message.clone().unwrap_or_default(),
-            files: orphan.files.clone(),
+            files: orphan.files.iter().take(FILES_MAX).cloned().collect(),
+            files_omitted: orphan.files.len().checked_sub(FILES_MAX).filter(|&more| more > 0),
         })
     });
     let previous = status.map(|status| Previous {
@@ -82,5 +86,13 @@ mod tests {
         assert!(without.previous.unwrap().had_dirty_tree);
         let with = build(starting(), Some(&status), Some(&orphans(Some("abc"))));
         assert_eq!(with.orphan_stash.unwrap().r#ref, "abc");
+    }
+
+    #[test]
+    fn a_huge_orphan_does_not_make_a_huge_prompt() {
+        let mut state = orphans(Some("abc"));
+        state.newest.files = vec!["x".to_owned(); 1000];
+        let stash = build(starting(), None, Some(&state)).orphan_stash.unwrap();
+        assert_eq!((stash.files.len(), stash.files_omitted), (FILES_MAX, Some(1000 - FILES_MAX)));
     }
 }

@@ -14,7 +14,7 @@ use super::marker::{Look, MarkerSearch};
 use super::scene::Scene;
 use crate::config::pattern::{Case, compile};
 use crate::event::Event;
-use crate::process::{pidfd, tree};
+use crate::process::{pidfd, tree, wait};
 
 /// How long after a look at the log the next one is at the earliest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Linger {
                     return Lingering::No;
                 }
                 match search.look(log) {
-                    Ok(Look::Found) => self.stage = Stage::Waiting { until: now + self.grace },
+                    Ok(Look::Found) => self.stage = Stage::Waiting { until: wait::after(now, self.grace) },
                     Ok(Look::More) => *next = Some(now),
                     Ok(Look::AtEnd) if has_news => *next = Some(now + LOOK_EVERY),
                     Ok(Look::AtEnd) => *next = None,
@@ -107,12 +107,12 @@ impl Linger {
             }
             Stage::Extended { children, until } => {
                 let fds: Vec<BorrowedFd<'_>> = children.iter().map(AsFd::as_fd).collect();
-                let ended = crate::process::wait::wait_any(&fds, Some(now)).unwrap_or_default();
+                let ended = wait::wait_any(&fds, Some(now)).unwrap_or_default();
                 if ended.is_empty() && now < *until {
                     return Lingering::No;
                 }
                 // Their end is news for the agent, which gets the grace once more to use it.
-                self.stage = Stage::Waiting { until: now + self.grace };
+                self.stage = Stage::Waiting { until: wait::after(now, self.grace) };
                 Lingering::No
             }
         }
@@ -150,8 +150,8 @@ impl Linger {
         let children = verdict.blocking.iter().take(WATCHED_MAX);
         let children: Vec<OwnedFd> = children.filter_map(|child| pidfd::open(child.pid).ok()).collect();
         // A child that ended meanwhile means another look, soon but not at once.
-        let wait = if children.is_empty() { LOOK_EVERY } else { Duration::from_secs(24 * 3600) };
-        self.stage = Stage::Extended { children, until: Instant::now() + wait };
+        let patience = if children.is_empty() { LOOK_EVERY } else { Duration::from_secs(24 * 3600) };
+        self.stage = Stage::Extended { children, until: Instant::now() + patience };
         Lingering::No
     }
 

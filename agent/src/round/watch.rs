@@ -56,7 +56,7 @@ pub(super) fn watch(scene: &Scene, mut watched: Watched<'_>) -> io::Result<Endin
 
 fn run(scene: &Scene, watched: &mut Watched<'_>) -> io::Result<Ending> {
     let budget = Duration::from_secs(scene.profile.round_budget_s);
-    let wall_clock = watched.started + budget;
+    let wall_clock = wait::after(watched.started, budget);
     let mut cancelled: Option<Instant> = None;
     let mut heartbeat = Heartbeat::new(scene, watched.started);
     let mut linger = Linger::new(scene, watched.log);
@@ -125,14 +125,14 @@ struct Heartbeat {
 impl Heartbeat {
     fn new(scene: &Scene, started: Instant) -> Heartbeat {
         let every = Duration::from_secs(scene.config.monitor.round_progress_interval_s);
-        Heartbeat { every, started, next: (!every.is_zero()).then(|| started + every) }
+        Heartbeat { every, started, next: (!every.is_zero()).then(|| wait::after(started, every)) }
     }
 
     fn beat(&mut self, scene: &Scene, log: &File) {
         let now = Instant::now();
         let Some(due) = self.next.filter(|&due| now >= due) else { return };
         // From now on when we were held up, so that no burst makes up for it.
-        self.next = Some((due + self.every).max(now));
+        self.next = Some(wait::after(due, self.every).max(now));
         let meta = log.metadata();
         let size = meta.as_ref().map_or(0, std::fs::Metadata::len);
         let written = meta.and_then(|meta| meta.modified()).unwrap_or_else(|_| SystemTime::now());

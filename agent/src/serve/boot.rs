@@ -48,7 +48,7 @@ pub struct Options {
     /// `$XDG_CONFIG_HOME` or its default, for the operator's presets.
     pub config_home: Option<PathBuf>,
     /// `--max-rounds`
-    pub max_rounds: Option<u64>,
+    pub max_rounds: Option<i64>,
     /// `--once`
     pub rounds: Rounds,
     /// `--ignore-schedule`
@@ -121,6 +121,7 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         child: None,
         started: Instant::now(),
         inputs: VecDeque::new(),
+        poisoned: Vec::new(),
         invocation: options.invocation,
         config,
         events,
@@ -138,7 +139,7 @@ fn serve(mut driver: Driver, handover: Option<Handover>) -> Result<Exit, Error> 
         // A full disk must not keep the Loop from running; only who asks for the pid misses it.
         output::error(&Error::failed("serve.pid cannot be written").caused_by(error));
     }
-    driver.read_log();
+    driver.replay_log();
     let delay = handover.as_ref().map(|handover| Duration::from_millis(handover.delay_ms));
     let mut current = Loop::new(handover.map(|handover| handover.carried).unwrap_or_default());
     let first = match delay {
@@ -205,7 +206,7 @@ fn prepare(
     let now = Timestamp::now();
     retention::prune_events(layout, config.retention.events_months, now);
     retention::prune_metrics(layout, config.retention.metrics_months, now);
-    if options.max_rounds == Some(0) {
+    if options.max_rounds.is_some_and(|rounds| rounds < 1) {
         return Err("--max-rounds must be at least 1".into());
     }
     match overlaps(config).first() {
@@ -253,7 +254,7 @@ fn tell_limits(events: &EventLog, facts: &limits::Facts) {
 fn policy(options: &Options, config: &Config, facts: &limits::Facts) -> Policy {
     let folders = Presets::folders(options.config_home.as_deref(), Some(&config.runtime.work_dir));
     let around = Surroundings {
-        max_rounds: options.max_rounds,
+        max_rounds: options.max_rounds.and_then(|rounds| u64::try_from(rounds).ok()),
         rounds: options.rounds,
         windows: options.windows,
         presets: &Presets::load(&folders).without(&config.disabled_plugins),

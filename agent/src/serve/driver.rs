@@ -22,7 +22,8 @@ use crate::config::types::Config;
 use crate::error::Exit;
 use crate::git::Git;
 use crate::host::Root;
-use crate::process::signals::{SignalInput, Signals};
+use crate::process::signals::{SignalInput, Signals, StopSignal};
+use crate::process::stop::{self, Reach, StopOptions};
 use crate::process::wait;
 use crate::store::doorbell::Doorbell;
 use crate::store::event_log::EventLog;
@@ -32,6 +33,9 @@ use crate::store::lock::Lock;
 
 /// The longest wait when the state names no deadline: it is a state that only waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a round gets to end when the Loop itself fails.
+const LAST_GRACE: Duration = Duration::from_secs(15);
 
 /// Everything the Loop needs of the world.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub struct Driver {
     pub(super) config_path: PathBuf,
     pub(super) started: Instant,
     pub(super) inputs: VecDeque<Input>,
+    /// Agents whose reset was told to make no sense.
+    pub(super) poisoned: Vec<String>,
 }
 
 impl Driver {
@@ -77,7 +83,18 @@ impl Driver {
                 self.notify.stopping();
                 return Ok(exit);
             }
-            self.wait(&current)?;
+            if let Err(error) = self.wait(&current) {
+                self.end_child();
+                return Err(error);
+            }
+        }
+    }
+
+    /// Ends the round when nobody can watch it any more.
+    fn end_child(&mut self) {
+        if let Some(round) = &mut self.child {
+            let options = StopOptions { first: StopSignal::Term, grace: LAST_GRACE, reach: Reach::Leader };
+            stop::stop_agent(&mut round.child, options);
         }
     }
 

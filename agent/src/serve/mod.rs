@@ -34,4 +34,5 @@ mod facts;
 mod fingerprint;
 mod glob;
 mod perform;
+mod replay;
 mod watch;

@@ -1,6 +1,7 @@
 //! Performing what `step` asks for. What cannot be done is told, never fatal: supervision goes on.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use super::facts;
 use super::fingerprint;
 use super::handover::{self, Handover, HandoverError};
 use super::input::{BrakeWrite, Facts, Input, Scan, Started};
+use super::replay;
 use super::round_child::{self, Ending, Origin, RoundChild};
 use super::state::{Loop, RoundPlan, State};
 use crate::error::Error;
@@ -98,6 +100,7 @@ impl Driver {
 
     fn gather(&mut self) -> Facts {
         self.read_log();
+        self.tell_poison();
         let fresh_id = facts::fresh_id(&self.root);
         Facts {
             agent_done: facts::note(&self.layout.agent_done()),
@@ -114,13 +117,44 @@ impl Driver {
         self.config.runtime.stop_file.as_deref().and_then(facts::note)
     }
 
+    /// Folds the newest event files from their beginning, once.
+    pub(super) fn replay_log(&mut self) {
+        for path in self.newest_events() {
+            let history = &mut self.history;
+            // A file that cannot be read now is followed from its beginning.
+            if let Ok(behind) = replay::lines(&path, |line| history.apply_line(line)) {
+                self.follower.set(&path, behind);
+            }
+        }
+    }
+
     /// Folds what is new in the newest event files.
     pub(super) fn read_log(&mut self) {
-        let mut files = self.layout.events_files();
-        let old = files.len().saturating_sub(MONTHS);
+        let files = self.newest_events();
         let history = &mut self.history;
         // What cannot be read now is read the next time; the place is kept.
-        let _ = self.follower.poll(&files.split_off(old), |line| history.apply_line(&line.bytes));
+        let _ = self.follower.poll(&files, |line| history.apply_line(&line.bytes));
+    }
+
+    fn newest_events(&self) -> Vec<PathBuf> {
+        let mut files = self.layout.events_files();
+        files.split_off(files.len().saturating_sub(MONTHS))
+    }
+
+    /// Warns, once per error, of a reset that makes no sense and is ignored.
+    fn tell_poison(&mut self) {
+        let now = Timestamp::now();
+        let unrecovered = self.history.throttles.unrecovered();
+        let found: Vec<String> = unrecovered
+            .filter(|throttle| throttle.is_poisoned(now))
+            .map(|throttle| throttle.agent.clone())
+            .collect();
+        for agent in found.iter().filter(|agent| !self.poisoned.contains(agent)) {
+            output::note(&format!(
+                "warning: the reset time of {agent}'s throttle makes no sense and is ignored"
+            ));
+        }
+        self.poisoned = found;
     }
 
     fn substrate(&self) -> (Option<String>, Option<String>) {

@@ -194,3 +194,105 @@ fn calendar(around: &Surroundings<'_>, schedule: Schedule) -> Calendar {
     let zone = (around.zone)(schedule.timezone.as_deref());
     Calendar::new(schedule, zone)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::cgroup::Limits;
+    use std::path::Path;
+
+    const BASE: &str = "schema_version = 1\n[agent]\ncommand = [\"claude\"]\nprompt_arg_template = [\"{prompt}\"]\n\
+        [prompt]\nfile = \"p.md\"\n[runtime]\nwork_dir = \".\"\nlog_dir = \"/logs\"\n";
+
+    fn policy(more: &str, change: impl FnOnce(&mut Surroundings<'_>)) -> Policy {
+        let text = format!("{BASE}{more}");
+        let loaded = Config::parse(&text, Path::new("/project/agent-runner.toml"), None).unwrap();
+        let mut around = Surroundings {
+            max_rounds: None,
+            rounds: Rounds::Endless,
+            windows: Windows::Honoured,
+            presets: &Presets::embedded(),
+            zone: |_| TimeZone::UTC,
+            limits: &limits::Facts::default(),
+        };
+        change(&mut around);
+        Policy::new(&loaded.config, &around)
+    }
+
+    #[test]
+    fn an_agent_is_stopped_and_resumed_as_its_preset_says() {
+        let base = policy("", |_| {}).base;
+        assert_eq!((base.stop_signal, base.grace_s, base.resume_flag), (StopSignal::Int, 10, None));
+        let phases = "[phases]\nlist = [\"a\", \"b\"]\n[phases.a.agent]\ncommand = [\"pi\"]\n\
+            [phases.b.agent]\ncommand = [\"/opt/other\"]\nsigterm_grace_s = 12";
+        let phases = policy(phases, |_| {}).phases;
+        assert_eq!(phases[0].resume_flag.as_deref(), Some("--session-id"));
+        assert_eq!((phases[1].agent.as_str(), phases[1].grace_s), ("other", 5));
+        assert_eq!(phases[1].stop_signal, StopSignal::Term);
+    }
+
+    #[test]
+    fn the_ceiling_is_the_phases_own_or_the_largest() {
+        let phases =
+            "round_budget_s = 100\n[phases]\nlist = [\"a\", \"b\"]\n[phases.b]\nround_budget_s = 400";
+        let policy = policy(phases, |_| {});
+        let ceilings: Vec<_> = policy.phases.iter().map(|phase| phase.ceiling.as_secs()).collect();
+        assert_eq!((policy.base.ceiling.as_secs(), ceilings), (595, vec![295, 595]));
+    }
+
+    #[test]
+    fn the_loop_chooses_the_phase_when_it_may_skip_or_a_phase_has_its_own_schedule() {
+        let list = "[phases]\nlist = [\"a\"]\n";
+        let skip = format!("{list}phase_policy = \"skip\"\n");
+        let own = format!("{list}[phases.a.schedule]\nrun_windows = [\"08:00-10:00\"]\n");
+        let ignore = |around: &mut Surroundings<'_>| around.windows = Windows::Ignored;
+        assert_eq!(policy("", |_| {}).turns, Turns::Child);
+        assert_eq!(policy(list, |_| {}).turns, Turns::Child);
+        assert_eq!(policy(&skip, |_| {}).turns, Turns::Skip);
+        assert_eq!(policy(&own, |_| {}).turns, Turns::Wait);
+        assert_eq!(policy(&skip, ignore).turns, Turns::ChildAnytime);
+    }
+
+    #[test]
+    fn the_command_line_beats_the_configured_number_of_rounds() {
+        let five = "max_rounds = 5\n";
+        assert_eq!(policy(five, |_| {}).max_rounds, Some(5));
+        assert_eq!(policy(five, |around| around.max_rounds = Some(2)).max_rounds, Some(2));
+    }
+
+    #[test]
+    fn memory_is_left_to_the_kernel_only_where_it_bounds_the_agent_too() {
+        let facts = limits::Facts {
+            effective: Limits { max: Some(1), swap_max: Some(0), high: None },
+            ram: 2,
+            ..limits::Facts::default()
+        };
+        let terminate = |more: &str| {
+            let facts = facts.clone();
+            let text = format!("{BASE}{more}");
+            let loaded = Config::parse(&text, Path::new("/project/agent-runner.toml"), None).unwrap();
+            let around = Surroundings {
+                max_rounds: None,
+                rounds: Rounds::Endless,
+                windows: Windows::Honoured,
+                presets: &Presets::embedded(),
+                zone: |_| TimeZone::UTC,
+                limits: &facts,
+            };
+            Policy::new(&loaded.config, &around)
+        };
+        assert_eq!(terminate("").base.terminate, Terminate::LeaveToCgroup);
+        let container = "[phases]\nlist = [\"a\"]\n[phases.a.agent]\ncommand = [\"docker\", \"run\", \"x\"]";
+        assert_eq!(terminate(container).phases[0].terminate, Terminate::Round);
+        let off = "[monitor.host_health.pressure]\nin_round_terminate = false";
+        assert_eq!(terminate(off).base.terminate, Terminate::Never);
+        assert_eq!(policy("", |_| {}).base.terminate, Terminate::Round);
+    }
+
+    #[test]
+    fn the_rotation_starts_with_the_phase_whose_turn_it_is() {
+        let policy = policy("[phases]\nlist = [\"a\", \"b\", \"c\"]", |_| {});
+        let names: Vec<_> = policy.rotation(5).filter_map(|phase| phase.name.as_deref()).collect();
+        assert_eq!(names, ["b", "c", "a"]);
+    }
+}

@@ -12,12 +12,16 @@ use super::state::{self, Read, read_object};
 /// How many earlier orphans are kept; each is in the event log and in git all the same.
 const EARLIER_MAX: usize = 50;
 
+/// Bytes of paths kept of the newest orphan, and of each earlier one: a file that nobody can read names no stash.
+const NEWEST_BYTES: usize = 1 << 20;
+const EARLIER_BYTES: usize = 16 << 10;
+
 /// One orphan: what was dirty after a round, and the stash that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Orphan {
     /// The round that left it.
     pub round_num: i64,
-    /// Every path that was dirty, the new side of renames.
+    /// Every path that was dirty, the new side of renames; the first MiB of them.
     pub files: Vec<String>,
     /// The stash commit.
     pub stashed_ref: Option<String>,
@@ -42,7 +46,8 @@ pub struct OrphanState {
 
 impl OrphanState {
     /// Returns the state after one more orphan. The same stash again replaces its entry.
-    pub fn followed_by(before: Option<OrphanState>, newest: Orphan) -> OrphanState {
+    pub fn followed_by(before: Option<OrphanState>, mut newest: Orphan) -> OrphanState {
+        newest.keep_bytes(NEWEST_BYTES);
         let mut earlier: Vec<Orphan> = before
             .map(|state| [vec![state.newest], state.earlier].concat())
             .unwrap_or_default()
@@ -50,7 +55,22 @@ impl OrphanState {
             .filter(|orphan| orphan.stashed_ref != newest.stashed_ref)
             .collect();
         earlier.truncate(EARLIER_MAX);
+        for orphan in &mut earlier {
+            orphan.keep_bytes(EARLIER_BYTES);
+        }
         OrphanState { newest, earlier }
+    }
+}
+
+impl Orphan {
+    /// Keeps the first paths that together have at most this many bytes.
+    fn keep_bytes(&mut self, most: usize) {
+        let mut room = most;
+        self.files.retain(|path| {
+            let fits = path.len() <= room;
+            room = if fits { room - path.len() } else { 0 };
+            fits
+        });
     }
 }
 
@@ -124,6 +144,20 @@ mod tests {
         assert_eq!(read_back.earlier, [orphan(1, "aa")]);
         remove(&layout).unwrap();
         assert_eq!(read(&layout), Read::Missing);
+    }
+
+    #[test]
+    fn a_hundred_thousand_paths_still_make_a_file_that_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let mut state = None;
+        for number in 0..3 {
+            let files = (0..100_000).map(|path| format!("some/long/folder/name/{path}")).collect();
+            let orphan = Orphan { files, ..orphan(number, &number.to_string()) };
+            state = Some(OrphanState::followed_by(state, orphan));
+        }
+        write(&layout, &state.unwrap()).unwrap();
+        assert_eq!(read(&layout).usable().unwrap().earlier.len(), 2);
     }
 
     #[test]

@@ -32,8 +32,11 @@ pub struct OrphanStash {
     pub r#ref: String,
     /// Its message.
     pub message: String,
-    /// The paths that were dirty.
+    /// The paths that were dirty, as many as a prompt should carry.
     pub files: Vec<String>,
+    /// How many more there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_omitted: Option<usize>,
 }
 
 /// The previous round, from status.json.

@@ -47,11 +47,11 @@ fn a_configuration_that_breaks_under_way_ends_the_loop_with_the_next_round() {
 }
 
 #[test]
-fn zero_rounds_are_a_configuration_error() {
+fn fewer_than_one_round_is_a_configuration_error() {
     let project = Project::new("exit 0");
-    let mut serve = project.serve(&["--max-rounds", "0"]);
-    assert_eq!(serve.wait(), 78);
-    assert_eq!(project.of_kind("config_broken").len(), 1);
+    assert_eq!(project.serve(&["--max-rounds", "0"]).wait(), 78);
+    assert_eq!(project.serve(&["--max-rounds", "-1"]).wait(), 78);
+    assert_eq!(project.of_kind("config_broken").len(), 2);
 }
 
 #[test]

@@ -326,7 +326,8 @@ const NAMED: usize = 3;
 fn summary(changes: &[Change]) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut files: Vec<&str> = Vec::new();
-    for change in changes {
+    // What keeps our files out of git's sight is no news to a person.
+    for change in changes.iter().filter(|change| !change.name.ends_with(".git/info/exclude")) {
         let short = change.name.rsplit('/').next().unwrap_or(&change.name);
         match change.what {
             What::Binary => said.push(format!("agent {}", env!("CARGO_PKG_VERSION"))),

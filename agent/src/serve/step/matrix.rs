@@ -1,19 +1,22 @@
-//! Every state with every input: what is listed in `matrix.txt` happens, and everything else changes nothing.
+//! Every state with every input: what docs/supervision.md lists happens, and everything else changes nothing.
 
 use super::example::{in_state, inputs, now, policy, states};
 use super::step;
 use crate::serve::action::Action;
 use crate::serve::state::{State, Wish};
 
+const DOCUMENT: &str = include_str!("../../../../docs/supervision.md");
+
 #[test]
-fn every_state_takes_every_input_as_the_matrix_says() {
-    let found = matrix();
-    assert!(found == include_str!("matrix.txt"), "matrix.txt is stale; it should be:\n{found}");
+fn every_state_takes_every_input_as_the_document_says() {
+    let (_, rest) = DOCUMENT.split_once("<!-- states -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- end of states -->").unwrap();
+    let found = table_of_all();
+    assert!(found == table, "docs/supervision.md is stale; its table should be:\n{found}");
 }
 
-fn matrix() -> String {
-    let mut lines = String::from("state | input | next state | actions\n");
-    let mut last = "";
+fn table_of_all() -> String {
+    let mut lines = String::from("| state | input | next state | actions |\n|---|---|---|---|\n");
     for (state_name, state) in states() {
         for (input_name, input) in inputs() {
             let before = in_state(state.clone());
@@ -21,15 +24,12 @@ fn matrix() -> String {
             if after == before && actions.is_empty() {
                 continue;
             }
-            if last != state_name {
-                lines.push('\n');
-                last = state_name;
-            }
             let actions: Vec<_> = actions.iter().map(name_of).collect();
             let next = if after.state == before.state { "same".to_owned() } else { describe(&after.state) };
             let wish =
                 if after.wish == Wish::GoOn { String::new() } else { format!(", wants {:?}", after.wish) };
-            lines.push_str(&format!("{state_name} | {input_name} | {next}{wish} | {}\n", actions.join(", ")));
+            let cells = [state_name, input_name, &format!("{next}{wish}"), &actions.join(", ")].join(" | ");
+            lines.push_str(&format!("| {cells} |\n"));
         }
     }
     lines
