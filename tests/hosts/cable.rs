@@ -1,5 +1,6 @@
 //! Cables are cut while the fleet is watched: it is said in time, and no event is lost or doubled.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use agent_runner_tests::fake_agent::Mode;
@@ -9,7 +10,9 @@ use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::deployed::{ROUNDS, deploy_changes, fleet_of, is};
+use super::deployed::{
+    ROUNDS, dead_connections_are_noticed_soon, deploy_changes, deployed, fleet_of, is, next_good_round,
+};
 
 /// As the inventory says; the rest is for a busy machine.
 const STALE_AFTER: Duration = Duration::from_secs(30);
@@ -34,6 +37,17 @@ fn is_silence(line: &Value, host: &Host) -> bool {
     let detector = &line["alert"]["detector"];
     is_about(line, host, "link_down")
         || is_about(line, host, "alert") && (detector == "host_stale" || detector == "host_unreachable")
+}
+
+/// Insists that what was told is the log from the place on at which watching began, between two looks at it.
+fn each_event_was_told_once(monitor: &Running, host: &Host, began: RangeInclusive<usize>) {
+    let log = host.events().unwrap();
+    let all = wait::until(ROUNDS, || told(monitor, host).last() == log.last());
+    let told = told(monitor, host);
+    assert!(all, "{}: {:?} is not the log's last", host.name(), told.last());
+    let first = log.len().checked_sub(told.len()).unwrap();
+    assert!(began.contains(&first), "{}: {first} is not in {began:?}", host.name());
+    assert_eq!(told, log[first..], "{}", host.name());
 }
 
 #[test]
@@ -72,14 +86,7 @@ fn a_cut_cable_is_reported_in_time_and_afterwards_no_event_is_lost_or_doubled() 
         host.says("systemctl --user stop agent-runner@demo.service").unwrap();
     }
     for (host, (before, after)) in lab.hosts().iter().zip(before.into_iter().zip(after)) {
-        let log = host.events().unwrap();
-        let all = wait::until(ROUNDS, || told(&monitor, host).last() == log.last());
-        let told = told(&monitor, host);
-        assert!(all, "{}: {:?} is not the log's last", host.name(), told.last());
-        // Watching began between two looks at the log.
-        let first = log.len().checked_sub(told.len()).unwrap();
-        assert!((before..=after).contains(&first), "{}: {before} <= {first} <= {after}", host.name());
-        assert_eq!(told, log[first..], "{}", host.name());
+        each_event_was_told_once(&monitor, host, before..=after);
     }
     let disturbed = monitor.lines().iter().filter(|line| is_silence(line, untouched)).count();
     assert_eq!(disturbed, 0, "the other host's stream stood all the time");
@@ -88,4 +95,23 @@ fn a_cut_cable_is_reported_in_time_and_afterwards_no_event_is_lost_or_doubled() 
     monitor.signal(Signal::SIGINT);
     let output = monitor.wait(Duration::from_secs(30)).unwrap();
     assert_eq!(output.code(), 0, "{}", output.stderr);
+}
+
+#[test]
+fn a_power_cut_under_watch_loses_and_doubles_no_event() {
+    let Some((lab, controller)) = deployed(1) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    dead_connections_are_noticed_soon(&controller);
+    let before = host.events().unwrap().len();
+    let monitor = controller.start(&["monitor", "--json"]).unwrap();
+    monitor.wait_for(ROUNDS, |line| is_about(line, host, "state")).unwrap();
+    let after = host.events().unwrap().len();
+    monitor.wait_for(ROUNDS, |line| is(&line["event"], "round_end")).unwrap();
+    host.pull_plug().unwrap();
+    monitor.wait_for(ROUNDS, |line| is_about(line, host, "link_down")).unwrap();
+    host.boot().unwrap();
+    assert!(wait::until(ROUNDS, || links(&monitor, host) == 2), "{:?}", monitor.lines());
+    next_good_round(host);
+    host.says("systemctl --user stop agent-runner@demo.service").unwrap();
+    each_event_was_told_once(&monitor, host, before..=after);
 }

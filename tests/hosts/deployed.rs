@@ -26,6 +26,12 @@ pub(super) fn deployed(hosts: usize) -> Option<(Lab, Controller)> {
     Some((lab, controller))
 }
 
+/// Lets the client ask sooner whether a silent connection lives: a dead one is noticed after 9 s instead of 45 s.
+pub(super) fn dead_connections_are_noticed_soon(controller: &Controller) {
+    let config = std::fs::read_to_string(controller.home().join(".ssh/config")).unwrap();
+    controller.write(".ssh/config", &format!("{config}Host *\n    ServerAliveInterval 3\n")).unwrap();
+}
+
 /// Deploys, and insists that every host was changed.
 pub(super) fn deploy_changes(controller: &Controller, hosts: usize) {
     let output = controller.run(&["deploy", "--json"]).unwrap();

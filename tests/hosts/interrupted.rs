@@ -8,7 +8,9 @@ use agent_runner_tests::lab::Host;
 use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
 
-use super::deployed::{ROUNDS, active, deploy_changes, fleet_of, next_good_round, statuses};
+use super::deployed::{
+    ROUNDS, active, dead_connections_are_noticed_soon, deploy_changes, fleet_of, next_good_round, statuses,
+};
 
 /// Deploys to one host and kills the controller as soon as a command succeeds there.
 fn killed_when(controller: &Controller, host: &Host, sign: &str) {
@@ -92,10 +94,7 @@ fn a_killed_controller_leaves_one_release_and_the_next_deploy_succeeds() {
 fn a_reboot_in_the_middle_of_a_deploy_leaves_one_release_and_the_next_deploy_succeeds() {
     let Some((lab, controller)) = fleet_of(1) else { return };
     let [host] = lab.hosts() else { panic!("one host") };
-    // The dead connection is noticed sooner than after the usual 45 s.
-    let config = controller.home().join(".ssh/config");
-    let config = std::fs::read_to_string(config).unwrap();
-    controller.write(".ssh/config", &format!("{config}Host *\n    ServerAliveInterval 3\n")).unwrap();
+    dead_connections_are_noticed_soon(&controller);
     write_release(&controller, 1);
     deploy_changes(&controller, 1);
     write_release(&controller, 2);
