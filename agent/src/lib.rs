@@ -20,6 +20,8 @@ pub mod apply;
 pub mod service;
 pub mod witness;
 
+pub mod peek;
+
 pub mod cli;
 pub mod commands;
 pub mod error;

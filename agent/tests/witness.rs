@@ -14,6 +14,9 @@ mod events;
 /// `monitor` in anomaly mode: alerts, auto-stop, survival.
 #[path = "witness/monitor.rs"]
 mod monitor;
+/// `peek` and `watch`.
+#[path = "witness/peek.rs"]
+mod peek;
 /// `monitor --mode stream`, `narrate` and `events`.
 #[path = "witness/stream.rs"]
 mod stream;

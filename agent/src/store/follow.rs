@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::record::LINE_MAX;
 
 const CHUNK: usize = 256 * 1024;
+/// One look for the end of the last whole line; nearly always it is the last byte.
+const TAIL_CHUNK: u64 = 4096;
 
 /// The place behind one line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -175,17 +178,38 @@ impl Follower {
     }
 }
 
+/// Hands the whole lines within a range of a file to `each`; the range is read at once, so keep it small.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn lines_between(path: &Path, range: Range<u64>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(range.start))?;
+    file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\n")) {
+        each(line);
+    }
+    Ok(())
+}
+
 fn name_of(path: &Path) -> Option<String> {
     path.file_name().and_then(|name| name.to_str()).map(str::to_owned)
 }
 
 /// Returns the offset behind the last newline; 0 when the last megabyte has none.
 fn last_line_end(file: &File, length: u64) -> io::Result<u64> {
-    let size = length.min(LINE_MAX as u64);
-    let mut tail = vec![0; usize::try_from(size).unwrap_or_default()];
-    file.read_exact_at(&mut tail, length - size)?;
-    let newline = tail.iter().rposition(|&byte| byte == b'\n');
-    Ok(newline.map_or(0, |at| length - size + at as u64 + 1))
+    let mut end = length;
+    while end > 0 && length - end < LINE_MAX as u64 {
+        let size = end.min(TAIL_CHUNK);
+        let mut tail = vec![0; usize::try_from(size).unwrap_or_default()];
+        file.read_exact_at(&mut tail, end - size)?;
+        if let Some(at) = tail.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(end - size + at as u64 + 1);
+        }
+        end -= size;
+    }
+    Ok(0)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::alert::Alert;
 use super::detectors::{self, Evaluation};
 use super::episode::{Change, Episodes, StopOutcome};
-use super::reader::{Look, Reader, Start};
+use super::reader::{FirstLook, Look, Reader, Start};
 use super::thresholds::Thresholds;
 use crate::config::types::Config;
 use crate::event::Event;
@@ -22,8 +22,8 @@ use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
 use crate::store::presence::Presence;
 
-/// Bytes of events the first poll looks back at most: the newest 20 000 lines and more.
-pub const FIRST_LOOK_BYTES: u64 = 4 << 20;
+/// How far a monitor's first poll looks back: the newest 20 000 events and more.
+pub const FIRST_LOOK: FirstLook = FirstLook { events: 4 << 20, samples: 512 * 1024 };
 
 /// What the loop does to the world, and what it asks of it.
 pub struct Edge<'a> {
@@ -60,7 +60,7 @@ pub fn watch(config: Config, interval: Duration, edge: &Edge<'_>) -> io::Result<
 /// # Errors
 /// When a file of the log dir cannot be read.
 pub fn look_once(config: &Config, now: Timestamp) -> io::Result<Evaluation> {
-    let mut reader = Reader::new(Layout::new(&config.runtime.log_dir), FIRST_LOOK_BYTES, Start::End);
+    let mut reader = Reader::new(Layout::new(&config.runtime.log_dir), FIRST_LOOK, Start::End);
     reader.poll(&look_of(config), |_| {})?;
     Ok(detectors::evaluate(reader.snapshot(), &Thresholds::of(config), now))
 }
@@ -93,7 +93,7 @@ impl<'a> Monitor<'a> {
             edge,
             config,
             log: EventLog::new(layout.clone()),
-            reader: Reader::new(layout, FIRST_LOOK_BYTES, Start::End),
+            reader: Reader::new(layout, FIRST_LOOK, Start::End),
             episodes: Episodes::default(),
             presence: None,
             warned: BTreeMap::new(),
@@ -138,7 +138,7 @@ impl<'a> Monitor<'a> {
             if config.runtime.log_dir != self.config.runtime.log_dir {
                 let layout = Layout::new(&config.runtime.log_dir);
                 self.log = EventLog::new(layout.clone());
-                self.reader = Reader::new(layout, FIRST_LOOK_BYTES, Start::End);
+                self.reader = Reader::new(layout, FIRST_LOOK, Start::End);
                 self.presence = None;
             }
             self.config = config;

@@ -1,6 +1,7 @@
 //! Feeding the snapshot from the log dir: the first time from the end backwards, as far as the detectors need; from
 //! then on only what is new.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use jiff::Timestamp;
@@ -16,9 +17,6 @@ use crate::store::record::{Record, glance};
 const ROUNDS: usize = 20;
 /// Exits that are looked at, as many as a window holds.
 const EXITS: usize = super::thresholds::EXITS;
-/// Bytes of metrics the first look may take.
-const METRICS_BYTES: u64 = 512 * 1024;
-
 /// Kinds the snapshot is made of.
 const KINDS: &[&str] = &[
     "round_start",
@@ -60,6 +58,15 @@ pub struct Look {
     pub growth_window_s: u64,
 }
 
+/// How far the first poll looks back at most, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstLook {
+    /// Of events.
+    pub events: u64,
+    /// Of host samples.
+    pub samples: u64,
+}
+
 /// Where the events begin that a poll hands out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
@@ -73,7 +80,7 @@ pub enum Start {
 #[derive(Debug)]
 pub struct Reader {
     layout: Layout,
-    first_look_bytes: u64,
+    first_look: FirstLook,
     start: Start,
     look: Option<Look>,
     patterns: Option<Patterns>,
@@ -84,11 +91,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Returns a reader; the first poll looks back at most `first_look_bytes` of events.
-    pub fn new(layout: Layout, first_look_bytes: u64, start: Start) -> Reader {
+    /// Returns a reader whose first poll looks back as far as `first_look` says.
+    pub fn new(layout: Layout, first_look: FirstLook, start: Start) -> Reader {
         Reader {
             layout,
-            first_look_bytes,
+            first_look,
             start,
             look: None,
             patterns: None,
@@ -129,7 +136,7 @@ impl Reader {
         }
         let mut events = match self.events.take() {
             Some(events) => events,
-            None => self.first_look(look),
+            None => self.take_in(look),
         };
         let snapshot = &mut self.snapshot;
         let followed = events.poll(&files, |line| {
@@ -148,7 +155,7 @@ impl Reader {
         followed.and(sampled)
     }
 
-    fn first_look(&mut self, look: &Look) -> Follower {
+    fn take_in(&mut self, look: &Look) -> Follower {
         let files = self.layout.events_files();
         let events = match &self.start {
             Start::End => Follower::from_end(&files),
@@ -165,7 +172,8 @@ impl Reader {
     fn look_back(&mut self, mut lines: Lines) {
         let mut kept: Vec<Record> = Vec::new();
         let (mut rounds, mut exits, mut newest_seen) = (0, 0, false);
-        while lines.bytes_read() <= self.first_look_bytes {
+        let mut succeeded: BTreeSet<String> = BTreeSet::new();
+        while lines.bytes_read() < self.first_look.events {
             let Some(line) = lines.next() else { break };
             let wanted = if rounds >= ROUNDS && exits >= EXITS { LASTING } else { KINDS };
             // Most lines need no parsing: their kind alone tells that nothing depends on them.
@@ -180,6 +188,11 @@ impl Reader {
                 "agent_exit" => exits += 1,
                 "agent_usage_recorded" => {
                     record.fields.retain(|(field, _)| field == "agent" || field == "success");
+                    // Only an agent's newest success counts.
+                    let agent = record.str("agent").filter(|_| record.bool("success") == Some(true));
+                    if agent.is_none_or(|agent| !succeeded.insert(agent.to_owned())) && !newest {
+                        continue;
+                    }
                 }
                 _ => {}
             }
@@ -194,7 +207,7 @@ impl Reader {
     fn look_back_at_samples(&mut self, mut lines: Lines, window_s: u64) {
         let mut kept: Vec<Record> = Vec::new();
         let mut newest: Option<Timestamp> = None;
-        while lines.bytes_read() <= METRICS_BYTES {
+        while lines.bytes_read() < self.first_look.samples {
             let Some(line) = lines.next() else { break };
             let Some(mut record) = Record::parse(&line) else { continue };
             let at = record.time();

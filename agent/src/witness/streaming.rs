@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::detectors;
 use super::episode::{Change, Episodes};
-use super::monitor::{FIRST_LOOK_BYTES, look_of};
+use super::monitor::{FIRST_LOOK, look_of};
 use super::reader::{Reader, Start};
 use super::state::{self, Alive};
 use super::stream::{HEARTBEAT_S, Hello, State, StreamLine};
@@ -44,7 +44,7 @@ pub fn speak(config: Config, start: Start, load: impl Fn() -> Option<Config>) ->
     let layout = Layout::new(&config.runtime.log_dir);
     let mut wake = Wake::new(layout.clone());
     let mut speaker = Speaker {
-        reader: Reader::new(layout.clone(), FIRST_LOOK_BYTES, start),
+        reader: Reader::new(layout.clone(), FIRST_LOOK, start),
         layout,
         config,
         episodes: Episodes::default(),
@@ -107,10 +107,8 @@ impl Speaker {
 
     fn poll(&mut self) -> io::Result<()> {
         let look = look_of(&self.config);
-        let mut reader = std::mem::replace(
-            &mut self.reader,
-            Reader::new(self.layout.clone(), FIRST_LOOK_BYTES, Start::End),
-        );
+        let mut reader =
+            std::mem::replace(&mut self.reader, Reader::new(self.layout.clone(), FIRST_LOOK, Start::End));
         let read = reader.poll(&look, |line| self.event(line));
         self.reader = reader;
         let now = Timestamp::now();

@@ -3,11 +3,16 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
+use agent_runner::config::types::Config;
+use agent_runner::peek::{self, Asked};
+use agent_runner::provider::Presets;
+use agent_runner::service::{Account, Acting};
 use agent_runner::store::layout::Layout;
 use agent_runner::store::time;
 use agent_runner::witness::detectors;
-use agent_runner::witness::monitor::FIRST_LOOK_BYTES;
+use agent_runner::witness::monitor::FIRST_LOOK;
 use agent_runner::witness::reader::{Look, Reader, Start};
+use agent_runner::witness::thresholds::Thresholds;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -51,12 +56,12 @@ fn a_first_poll_is_bounded_and_a_later_one_reads_what_is_new() {
     write_long_log(&project.layout);
     project.sample(&json!({"disk_used_pct": 97.0}));
     let look = Look { auth_patterns: vec!["401".into()], growth_window_s: 1800 };
-    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK_BYTES, Start::End);
+    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK, Start::End);
     let mut handed_out = 0;
     reader.poll(&look, |_| handed_out += 1).unwrap();
     assert_eq!(handed_out, 0);
     let first = reader.bytes_read();
-    assert!(first <= FIRST_LOOK_BYTES + SLACK, "{first}");
+    assert!(first <= FIRST_LOOK.events + SLACK, "{first}");
     assert_eq!(reader.snapshot().newest_round.as_ref().unwrap().round_num, ROUNDS);
     assert_eq!(reader.snapshot().exits.len(), 10);
 
@@ -69,17 +74,53 @@ fn a_first_poll_is_bounded_and_a_later_one_reads_what_is_new() {
     assert!(later < 64 * 1024, "{later}");
     assert_eq!(reader.snapshot().highest_round_num, Some(ROUNDS + 9));
 
-    let config = agent_runner::config::types::Config::load(&project.config(), None).unwrap().config;
-    let thresholds = agent_runner::witness::thresholds::Thresholds::of(&config);
+    let config = Config::load(&project.config(), None).unwrap().config;
+    let thresholds = Thresholds::of(&config);
     let alerts = detectors::evaluate(reader.snapshot(), &thresholds, Timestamp::now()).alerts;
     assert_eq!(alerts.iter().map(|(identity, _)| identity.as_str()).collect::<Vec<_>>(), ["disk_critical"]);
+}
+
+#[test]
+fn a_peek_reads_less_than_a_megabyte() {
+    let project = Project::new();
+    write_long_log(&project.layout);
+    for _ in 0..10_000 {
+        project.sample(&json!({"disk_used_pct": 50.0, "mem_total_mb": 8000}));
+    }
+    let config = Config::load(&project.config(), None).unwrap().config;
+    let presets = Presets::embedded();
+    let asked = Asked { round: None, log_lines: None, events: 20 };
+    let before = read_by_this_thread();
+    let answer = peek::look(&config, account(), &presets, asked).unwrap();
+    let read = read_by_this_thread() - before;
+    assert!(read < 1024 * 1024, "{read}");
+    assert_eq!(answer.recent_rounds.last().unwrap().round_num, ROUNDS);
+    assert_eq!((answer.recent_rounds.len(), answer.recent_events.len()), (20, 20));
+}
+
+/// Bytes, as the kernel counts them.
+fn read_by_this_thread() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+fn account() -> Account {
+    Account {
+        user: "nobody-here".into(),
+        group: "nobody-here".into(),
+        uid: 65_534,
+        gid: 65_534,
+        home: "/nonexistent".into(),
+        runtime_dir: None,
+        acting: Acting::Itself,
+    }
 }
 
 #[test]
 fn a_replaced_log_is_taken_in_again() {
     let project = Project::new();
     let look = Look { auth_patterns: Vec::new(), growth_window_s: 1800 };
-    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK_BYTES, Start::End);
+    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK, Start::End);
     project.event(0, "round_start", &json!({"round_num": 500}));
     reader.poll(&look, |_| {}).unwrap();
     assert_eq!(reader.snapshot().highest_round_num, Some(500));

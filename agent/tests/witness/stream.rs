@@ -14,7 +14,8 @@ fn next(stream: &Running) -> StreamLine {
 }
 
 fn cursor(event: &Value) -> String {
-    format!("{}:{}", event["cursor"]["file"].as_str().unwrap(), event["cursor"]["offset"])
+    let (file, offset) = event.pointer("/cursor/file").zip(event.pointer("/cursor/offset")).unwrap();
+    format!("{}:{offset}", file.as_str().unwrap())
 }
 
 #[test]

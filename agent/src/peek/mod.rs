@@ -1,0 +1,12 @@
+//! `peek` and `watch`: one look at a project, as JSON for programs and as a page for a tired person.
+
+pub mod answer;
+pub mod defenses;
+pub mod select;
+
+mod history;
+mod look;
+
+pub mod view;
+
+pub use look::{Asked, PeekError, RoundAsked, look};
