@@ -26,6 +26,7 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod output;
+pub mod unified;
 pub mod version;
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use similar::TextDiff;
+
+use crate::unified;
 
 /// The largest text that is compared line by line, in bytes.
 const TEXT_MAX: usize = 1 << 20;
@@ -33,11 +34,8 @@ pub(super) fn unified(path: &Path, old: Option<&[u8]>, new: Option<&str>) -> Str
         return format!("(binary or large, sha256 {})\n", sha256(new.unwrap_or_default().as_bytes()));
     };
     let name = |there: bool| if there { path.display().to_string() } else { "/dev/null".to_owned() };
-    TextDiff::from_lines(old_text, new.unwrap_or_default())
-        .unified_diff()
-        .context_radius(3)
-        .header(&name(old.is_some()), &name(new.is_some()))
-        .to_string()
+    let names = (name(old.is_some()), name(new.is_some()));
+    unified::diff(old_text, new.unwrap_or_default(), 3, (&names.0, &names.1))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::config::migrate::{Migration, migrate};
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::store::atomic;
+use crate::unified;
 
 /// The largest file that is read, in bytes.
 const SIZE_MAX: u64 = 1 << 20;
@@ -110,8 +111,7 @@ fn pretty(migration: &Migration, old: &str, told: &Told<'_>) -> String {
         }
     }
     if told.args.dry_run && migration.text != old {
-        let diff = similar::TextDiff::from_lines(old, &migration.text);
-        text.push_str(&diff.unified_diff().context_radius(2).header("now", "migrated").to_string());
+        text.push_str(&unified::diff(old, &migration.text, 2, ("now", "migrated")));
     }
     match told.backup {
         Some(backup) => text.push_str(&format!("The previous text is in {}.\n", backup.display())),

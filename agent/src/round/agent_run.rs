@@ -105,7 +105,7 @@ pub(super) fn tell_kill(scene: &Scene, end: &AgentEnd) {
             live_children: Vec::new(),
         }),
         EndedBy::WallClock => {
-            let reason = format!("round_budget_s={} exceeded", scene.profile.round_budget_s);
+            let reason = format!("exceeded round_budget_s={}", scene.profile.round_budget_s);
             scene.emit(&Event::RoundTimeoutKill { round_num, reason });
         }
     }

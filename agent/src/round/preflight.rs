@@ -151,9 +151,10 @@ fn prompts(config: &Config, phase: Option<&str>, files: &[PathBuf], found: &mut 
         }
         return;
     };
-    if !first.is_file() {
+    // A phase's files are one question: does its prompt come together?
+    if phase.is_none() && !first.is_file() {
         let reason = format!("{} is missing", first.display());
-        found.permanent(("prompt_file_exists", phase), reason, "write the prompt file, or correct [prompt]");
+        found.permanent(("prompt_file_exists", None), reason, "write the prompt file, or correct [prompt]");
     }
     let fix = "write a prompt of at least 500 bytes that begins with a letter";
     let refusal = match prompt::read(files) {

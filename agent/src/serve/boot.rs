@@ -108,6 +108,10 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         }),
         None => tell_limits(&events, &facts),
     }
+    if let Err(reason) = refuse_overlaps(&config) {
+        events.append(&Event::ConfigBroken { reason: reason.clone() });
+        return Ok(config_error(&reason, None));
+    }
     let driver = Driver {
         policy: policy(&options, &config, &facts),
         git: Git::new(&config.runtime.work_dir, Limits::default()),
@@ -209,6 +213,11 @@ fn prepare(
     if options.max_rounds.is_some_and(|rounds| rounds < 1) {
         return Err("--max-rounds must be at least 1".into());
     }
+    Ok(())
+}
+
+/// Refuses phases that would run two agents at the same time.
+fn refuse_overlaps(config: &Config) -> Result<(), String> {
     match overlaps(config).first() {
         None => Ok(()),
         Some(overlap) => Err(format!(

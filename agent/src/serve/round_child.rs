@@ -16,6 +16,7 @@ use crate::process::signals::SignalInput;
 use crate::process::stop;
 use crate::process::tree::{self, Descendant};
 use crate::store::layout::Layout;
+use crate::store::round_number;
 
 /// Characters of the log's end that a give-up event quotes.
 const REASON_MAX: usize = 2000;
@@ -88,9 +89,14 @@ impl RoundChild {
     }
 }
 
-/// Returns the end of a round child's log, masked; empty when it cannot be read.
+/// Returns the end of a round child's log, masked, or, when that says nothing, of its agent's log: it was the agent
+/// that failed. Empty when neither can be read.
 pub fn reason(layout: &Layout, round_num: i64) -> String {
-    let text = mask(&tail(&layout.round_log(round_num)).unwrap_or_default());
+    let said = |path: &Path| tail(path).ok().filter(|text| !text.trim().is_empty());
+    let text = said(&layout.round_log(round_num))
+        .or_else(|| said(&newest_agent_log(layout, round_num)?))
+        .unwrap_or_default();
+    let text = mask(&text);
     let skip = text.chars().count().saturating_sub(REASON_MAX);
     text.chars().skip(skip).collect()
 }
@@ -169,6 +175,14 @@ fn log(layout: &Layout, round_num: i64) -> io::Result<File> {
     }
 }
 
+/// The stamp in the name orders the logs of one round.
+fn newest_agent_log(layout: &Layout, round_num: i64) -> Option<PathBuf> {
+    let entries = fs::read_dir(layout.rounds_dir()).ok()?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let newest = names.filter(|name| round_number::of_agent_log(name) == Some(round_num)).max()?;
+    Some(layout.rounds_dir().join(newest))
+}
+
 fn tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -196,6 +210,20 @@ mod tests {
         let reason = reason(&layout, 3);
         assert_eq!(reason.chars().count(), REASON_MAX);
         assert!(reason.ends_with("end\n") && !reason.contains("abcdefghijklmnop"));
+    }
+
+    #[test]
+    fn an_agent_that_crashed_gives_the_reason_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        fs::create_dir(layout.rounds_dir()).unwrap();
+        for (name, text) in [("R3-1.log", "old"), ("R3-2.log", "no such model"), ("R30-1.log", "another")] {
+            atomic::replace(&layout.rounds_dir().join(name), text.as_bytes()).unwrap();
+        }
+        atomic::replace(&layout.round_log(3), b"\n").unwrap();
+        assert_eq!(reason(&layout, 3), "no such model");
+        atomic::replace(&layout.round_log(3), b"STARTUP FAIL: x\n").unwrap();
+        assert_eq!(reason(&layout, 3), "STARTUP FAIL: x\n");
     }
 
     #[test]

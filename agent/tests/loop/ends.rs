@@ -10,6 +10,7 @@ fn five_short_crashes_in_a_row_give_up_with_the_reason() {
     assert_eq!(project.of_kind("agent_exit").len(), 5);
     let told = project.of_kind("crash_loop");
     assert_eq!((told[0].int("consecutive"), told[0].int("exit_code")), (Some(5), Some(1)));
+    assert_eq!(told[0].str("reason"), Some("no such model\n"));
     assert!(!exists(&project.logs().serve_pid()));
 }
 

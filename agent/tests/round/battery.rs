@@ -76,3 +76,12 @@ fn a_broken_configuration_is_told_and_changes_nothing() {
     assert!(ran.stderr.contains("round_budget"), "{}", ran.stderr);
     assert!(!project.layout().root().exists());
 }
+
+#[test]
+fn a_phase_may_run_without_a_prompt() {
+    let project = Project::new("echo \"phase $AGENT_RUNNER_PHASE\"")
+        .more("[phases]\nlist = [\"bare\"]\n[phases.bare.prompt]\nfiles = []");
+    let ran = project.run();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(project.agent_log(), b"phase bare\n");
+}

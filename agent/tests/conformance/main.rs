@@ -1,0 +1,8 @@
+//! The contract, rule by rule: which test holds which rule, and a project of the Python program 0.3.14 taken over.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
+#![expect(clippy::indexing_slicing, reason = "a part that is missing is what the test is about")]
+
+/// A project as the Python program left it, on this machine and at this time.
+mod inherited;
+/// Our program goes on where the Python program stopped.
+mod takeover;
