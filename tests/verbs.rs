@@ -1,0 +1,9 @@
+//! The controller's verbs as an operator types them, against real OpenSSH servers on this machine.
+#![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
+
+/// `exec` in all its forms.
+#[path = "verbs/exec.rs"]
+mod exec;
+/// A fleet of loopback servers and the controller that knows them.
+#[path = "verbs/loopback.rs"]
+mod loopback;
