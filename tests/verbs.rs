@@ -4,6 +4,12 @@
 /// `exec` in all its forms.
 #[path = "verbs/exec.rs"]
 mod exec;
+/// `logs` of many hosts as one.
+#[path = "verbs/logs.rs"]
+mod logs;
 /// A fleet of loopback servers and the controller that knows them.
 #[path = "verbs/loopback.rs"]
 mod loopback;
+/// `ssh-check`: settings, their sources, and what became of them.
+#[path = "verbs/ssh_check.rs"]
+mod ssh_check;
