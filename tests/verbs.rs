@@ -4,6 +4,9 @@
 /// `exec` in all its forms.
 #[path = "verbs/exec.rs"]
 mod exec;
+/// `init` from what other tools know.
+#[path = "verbs/import.rs"]
+mod import;
 /// `logs` of many hosts as one.
 #[path = "verbs/logs.rs"]
 mod logs;

@@ -13,7 +13,7 @@ fn each_setting_its_source_and_the_way_in_are_shown() {
     let key = fleet.sshd.client_key().display().to_string();
     let way = format!("way:      {}@{}", fleet.sshd.user(), fleet.sshd.addr());
     for expected in [
-        format!("IdentityFile        {key}  ("),
+        format!("  {key}  ("),
         ".ssh/config:5)  honoured".to_owned(),
         ".ssh/config:8)  not applicable".to_owned(),
         ".ssh/config:9)  not followed: uploads are compressed where that helps".to_owned(),

@@ -270,7 +270,8 @@ end() { [ -z "$t" ] || kill "$t" 2>/dev/null; }
 follow() {
     trap 'end; exit' TERM
     while :; do
-        new=$(ls -t . | grep '^R[0-9].*\.log$' | head -n 1)
+        new=$(ls | sed -n 's/^R\([0-9]*\)-.*[.]log$/\1 &/p' | sort -n | tail -n 1)
+        new=${new#* }
         if [ -n "$new" ] && [ "$new" != "$f" ]; then
             end; tail -n "$n" -f "./$new" & t=$!
             f=$new n=+1

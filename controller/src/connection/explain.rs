@@ -183,7 +183,7 @@ mod tests {
         local.system_dir = home.path().join("none");
         let given = Given { user: Some("cli".into()), connect_timeout: None };
         let connections = Connections::load(local, given).unwrap();
-        let text = "[hosts.pi1]\naddress = \"10.0.0.1\"\nuser = \"inv\"\nconnect_timeout = 4\n";
+        let text = "[fleet]\nname = \"f\"\n[hosts.pi1]\naddress = \"10.0.0.1\"\nuser = \"inv\"\nconnect_timeout = 4\n";
         let inventory = Inventory::parse(text, "fleet.toml".as_ref()).unwrap();
         let host = inventory.host("pi1").unwrap();
         let rows = connections.explain(&inventory, &host).unwrap();
@@ -193,8 +193,8 @@ mod tests {
         };
         let line = |number: u32| format!("{}:{number}", path.display());
         assert_eq!(of("User"), ("cli", "command line", Fate::Honoured));
-        assert_eq!(of("HostName"), ("10.0.0.1", "hosts.\"pi1\" (fleet.toml:2)", Fate::Honoured));
-        assert_eq!(of("ConnectTimeout"), ("4", "hosts.\"pi1\" (fleet.toml:4)", Fate::Honoured));
+        assert_eq!(of("HostName"), ("10.0.0.1", "hosts.\"pi1\" (fleet.toml:4)", Fate::Honoured));
+        assert_eq!(of("ConnectTimeout"), ("4", "hosts.\"pi1\" (fleet.toml:6)", Fate::Honoured));
         assert_eq!(of("Port"), ("2022", line(3).as_str(), Fate::Honoured));
         assert_eq!(of("HashKnownHosts"), ("yes", line(4).as_str(), Fate::NotFollowed));
         assert_eq!(of("ForwardAgent"), ("yes", line(5).as_str(), Fate::NotApplicable));

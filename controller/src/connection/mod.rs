@@ -80,14 +80,28 @@ impl Connections {
     /// When one of them cannot be read or understood, with file and line.
     pub fn load(local: Local, given: Given) -> Result<Connections, ConnectionError> {
         let config = SshConfig::load(&local.standard_files(), &local)?;
-        Ok(Connections { config, local, given, ssh_g: SshG::default() })
+        Ok(Connections { config, local, given, ssh_g: SshG::default() }.find_own_files())
+    }
+
+    /// Has `ssh -G` read the files that were read here, where it would look elsewhere.
+    fn find_own_files(mut self) -> Connections {
+        let account = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+        if account.is_none_or(|account| account.dir != self.local.home) {
+            self.ssh_g = self.ssh_g.reading(&self.local.standard_files());
+        }
+        self
     }
 
     /// Remembers in `folder` what `ssh -G` says.
     #[must_use]
     pub fn cached_in(mut self, folder: PathBuf) -> Connections {
         self.ssh_g = SshG::new(Some(folder), self.config.files());
-        self
+        self.find_own_files()
+    }
+
+    /// Returns the host names that OpenSSH's configuration spells out.
+    pub fn aliases(&self) -> Vec<String> {
+        self.config.aliases()
     }
 
     /// Returns how a host of the inventory is reached.

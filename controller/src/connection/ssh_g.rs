@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -28,6 +29,8 @@ pub(super) struct SshG {
     folder: Option<PathBuf>,
     /// Of all files of the configuration.
     state: String,
+    /// A configuration that `ssh` would not find by itself.
+    roots: Vec<PathBuf>,
 }
 
 impl SshG {
@@ -39,7 +42,15 @@ impl SshG {
             let (s, ns) = (found.mtime(), found.mtime_nsec());
             state.push_str(&format!("{}\0{s}.{ns}\0{}\0", file.display(), found.len()));
         }
-        SshG { folder, state }
+        SshG { folder, state, roots: Vec::new() }
+    }
+
+    /// Names the files to read, the stronger one first. `ssh` looks for them in the home folder of the account, also
+    /// where `HOME` names another.
+    #[must_use]
+    pub(super) fn reading(mut self, roots: &[PathBuf]) -> SshG {
+        self.roots = roots.iter().filter(|file| file.exists()).cloned().collect();
+        self
     }
 
     /// Returns what `ssh -G` says of a host.
@@ -52,7 +63,7 @@ impl SshG {
         if let Some(said) = kept.as_deref().and_then(fresh) {
             return Ok(said);
         }
-        let said = run(argv)?;
+        let said = self.run(argv)?;
         if let Some(path) = &kept
             && let Err(error) = keep(path, &said)
         {
@@ -60,6 +71,19 @@ impl SshG {
             tracing::debug!(path = %path.display(), %error, "what ssh -G said is not remembered");
         }
         Ok(said)
+    }
+
+    fn run(&self, mut argv: Vec<OsString>) -> Result<String, String> {
+        if self.roots.is_empty() {
+            return run(argv);
+        }
+        let failed = |error: std::io::Error| format!("cannot write a configuration for `ssh -G`: {error}");
+        let mut both = tempfile::NamedTempFile::new().map_err(failed)?;
+        for file in &self.roots {
+            writeln!(both, "Include \"{}\"", file.display()).map_err(failed)?;
+        }
+        argv.splice(2..2, ["-F".into(), both.path().into()]);
+        run(argv)
     }
 
     fn key(&self, argv: &[OsString]) -> String {
@@ -121,7 +145,7 @@ fn keep(path: &Path, said: &str) -> std::io::Result<()> {
         }
     }
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, said.as_bytes())?;
+    file.write_all(said.as_bytes())?;
     file.persist(path)?;
     Ok(())
 }
@@ -132,8 +156,6 @@ fn fresh_age(path: &Path) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
 
     #[test]
