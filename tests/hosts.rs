@@ -20,3 +20,9 @@ mod cable;
 /// Processes, hosts and their power go away.
 #[path = "hosts/crash.rs"]
 mod crash;
+/// Hosts that differ from the usual one.
+#[path = "hosts/matrix.rs"]
+mod matrix;
+/// What the matrix is made of.
+#[path = "hosts/matrix_fleet.rs"]
+mod matrix_fleet;
