@@ -13,6 +13,7 @@ pub mod open_files;
 pub mod ssh;
 
 pub mod connection;
+pub mod import;
 pub mod last_run;
 pub mod targets;
 
@@ -25,6 +26,9 @@ pub mod demo;
 
 pub mod cli;
 pub mod commands;
+
+#[cfg(test)]
+mod reference;
 
 use std::process::ExitCode;
 

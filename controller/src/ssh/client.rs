@@ -232,7 +232,7 @@ impl Client {
         };
         let (wire, line) = wire(transport, turn);
         let mut connected = handshake(settings, &self.shared.host_keys, wire, &line).await?;
-        auth::log_in(&self.shared, settings, &mut connected).await?;
+        let login = auth::log_in(&self.shared, settings, &mut connected).await?;
         line.release();
         let negotiated = lock(&connected.notes).negotiated.clone();
         tracing::debug!(host = settings.name, ?negotiated, "connected");
@@ -240,7 +240,7 @@ impl Client {
             settings,
             connected,
             line,
-            (negotiated, jump.cloned(), self.shared.options.limits.channels),
+            (negotiated, login, jump.cloned(), self.shared.options.limits.channels),
         ))
     }
 }

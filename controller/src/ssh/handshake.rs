@@ -16,6 +16,7 @@ use super::host_key_files::HostKeyFiles;
 use super::host_keys::{self, HostName, Verdict};
 use super::jump::timed_out;
 use super::known_hosts::KnownHosts;
+use super::revoked;
 use super::settings::{Settings, Strictness};
 use super::wire::{Line, Phase, Wire};
 
@@ -63,6 +64,7 @@ struct Trust {
     known: Arc<KnownHosts>,
     store: Arc<HostKeyFiles>,
     files: Vec<std::path::PathBuf>,
+    revoked: Option<std::path::PathBuf>,
     strictness: Strictness,
 }
 
@@ -145,11 +147,20 @@ impl Trust {
             known,
             store: Arc::clone(store),
             files,
+            revoked: settings.revoked_host_keys.clone(),
             strictness: settings.strictness,
         })
     }
 
     async fn judge(&self, offered: &PublicKeyOrCertificate) -> Result<(), Unreachable> {
+        if let Some(file) = self.revoked.clone() {
+            let name = self.host.recorded.clone();
+            let mut keys = vec![offered.public_key().clone()];
+            if let PublicKeyOrCertificate::Certificate(certificate) = offered {
+                keys.push(PublicKey::from(certificate.signature_key().clone()));
+            }
+            blocking(move || revoked::check(&file, &name, &keys)).await?;
+        }
         let key = match offered {
             PublicKeyOrCertificate::PublicKey { key, .. } => key,
             PublicKeyOrCertificate::Certificate(certificate) => {
