@@ -98,8 +98,8 @@ impl Ctx {
     pub fn targets(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<Target>, Error> {
         let names = self.names(inventory, patterns)?;
         let connections = self.connections()?;
-        let mut targets = targets::resolve(inventory, names, &connections)
-            .map_err(|error| config(error.to_string()))?;
+        let mut targets =
+            targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))?;
         self.add_sudo(&mut targets)?;
         Ok(targets)
     }
