@@ -1,6 +1,12 @@
 //! End-to-end tests of both programs on this machine, and of the harness they stand on.
 #![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
 
+/// What an operator gets wrong.
+#[path = "e2e/bad_input.rs"]
+mod bad_input;
+/// The demo, to its end and interrupted.
+#[path = "e2e/demo.rs"]
+mod demo;
 /// The scripted agent of the harness.
 #[path = "e2e/fake_agent.rs"]
 mod fake_agent;

@@ -1,6 +1,33 @@
 //! Tests that need hosts with a real systemd. Where they cannot be booted, every one says that it is skipped.
-#![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test sets up and reads must be there, or the test fails"
+)]
 
 /// The hosts keep their promises.
 #[path = "hosts/lab.rs"]
 mod lab;
+
+/// A login expires.
+#[path = "hosts/auto_stop.rs"]
+mod auto_stop;
+/// Cables are cut.
+#[path = "hosts/cable.rs"]
+mod cable;
+/// Processes, hosts and their power go away.
+#[path = "hosts/crash.rs"]
+mod crash;
+/// From nothing to work, and what a second deploy does.
+#[path = "hosts/deploy.rs"]
+mod deploy;
+/// Hosts with the project on them.
+#[path = "hosts/deployed.rs"]
+mod deployed;
+/// The controller is killed in the middle of a deploy.
+#[path = "hosts/interrupted.rs"]
+mod interrupted;
+/// Hosts that are down, refuse or hang.
+#[path = "hosts/unreachable.rs"]
+mod unreachable;

@@ -2,6 +2,7 @@
 //! scripted agents. Nothing here stands in for a part of ours.
 
 pub mod fake_agent;
+pub mod fleet;
 pub mod lab;
 pub mod packages;
 pub mod process;

@@ -90,6 +90,21 @@ pub fn with_environment(entry: &str) -> Vec<Process> {
     every_process().into_iter().map(|(process, _)| process).filter(holds).collect()
 }
 
+/// Every live process whose command line, environment or working folder holds this text, this one apart.
+#[must_use]
+pub fn mentioning(text: &str) -> Vec<Process> {
+    let own = std::process::id();
+    let holds = |process: &Process| {
+        let folder = format!("/proc/{}", process.pid);
+        let file = |name: &str| fs::read(format!("{folder}/{name}")).unwrap_or_default();
+        let cwd = fs::read_link(format!("{folder}/cwd")).unwrap_or_default();
+        let said = [file("cmdline"), file("environ"), cwd.into_os_string().into_encoded_bytes()];
+        said.iter().any(|bytes| String::from_utf8_lossy(bytes).contains(text))
+    };
+    let others = every_process().into_iter().map(|(process, _)| process);
+    others.filter(|process| u32::try_from(process.pid) != Ok(own)).filter(holds).collect()
+}
+
 /// Every live process with its parent's pid.
 fn every_process() -> Vec<(Process, i32)> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

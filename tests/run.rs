@@ -57,6 +57,19 @@ impl Output {
         );
         Ok(self.stdout.trim().to_owned())
     }
+
+    /// Standard output as JSON, a value a line.
+    ///
+    /// # Errors
+    /// The first line that is no JSON, with everything the command said.
+    pub fn json_lines(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        let parse = |line: &str| {
+            serde_json::from_str(line).with_context(|| {
+                format!("`{}` printed {line:?}\nstderr: {}", self.command, self.stderr.trim())
+            })
+        };
+        self.stdout.lines().map(parse).collect()
+    }
 }
 
 /// Runs a command with nothing on its standard input; its whole process group is killed at the deadline.
@@ -128,7 +141,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
     receiver
 }
 
-fn shown(command: &Command) -> String {
+/// A command as people write it, for messages.
+pub(crate) fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")

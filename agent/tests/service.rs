@@ -1,6 +1,11 @@
 //! The service verbs and `apply`, with the real program in a home folder of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod service {
     /// A host: a home folder, a git work tree, the program, and everything it started ended at the end.

@@ -41,10 +41,19 @@ pub struct Global {
     /// Log in as this user
     #[arg(short, long, global = true, value_name = "NAME")]
     pub user: Option<String>,
+    /// Work as root through sudo, or as the inventory's become_user
+    #[arg(short = 'b', long = "become", global = true)]
+    pub r#become: bool,
+    /// Ask once for the password sudo wants; without it sudo may not ask
+    #[arg(short = 'K', long, global = true)]
+    pub ask_become_pass: bool,
+    /// Log in by password where keys do not suffice; asks once
+    #[arg(long, global = true)]
+    pub ask_pass: bool,
     /// Seconds until a connection must stand
     #[arg(long, global = true, value_name = "SECONDS")]
     pub connect_timeout: Option<u64>,
-    /// Seconds one host may take in all
+    /// Seconds one host may take in all [default: 600]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// Record the keys of hosts that are not known yet; a key that differs from the recorded one is refused all the same

@@ -17,6 +17,8 @@ pub enum Exit {
     Interrupted,
     /// What the hosts said: bits of [`HostBits`].
     Hosts(HostBits),
+    /// The highest code a command ended with on a host (`exec --rc max`).
+    Command(u8),
 }
 
 /// How the hosts of a run ended, as bits that are OR-ed.
@@ -56,6 +58,7 @@ impl Exit {
             Exit::Locked => 75,
             Exit::Interrupted => 130,
             Exit::Hosts(HostBits(bits)) => bits,
+            Exit::Command(code) => code,
         }
     }
 
@@ -64,7 +67,7 @@ impl Exit {
         match self {
             Exit::Ok => Exit::Hosts(bits),
             Exit::Hosts(other) => Exit::Hosts(other.and(bits)),
-            Exit::Config | Exit::Usage | Exit::Locked | Exit::Interrupted => self,
+            Exit::Config | Exit::Usage | Exit::Locked | Exit::Interrupted | Exit::Command(_) => self,
         }
     }
 

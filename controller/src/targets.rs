@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use agent_runner_inventory::{HostName, Inventory, Project, ResolvedHost};
 
+use secrecy::SecretString;
+
 use crate::connection::{ConnectionError, Connections};
-use crate::ssh::{Settings, Sudo};
+use crate::ssh::{Exec, Settings, Sudo};
 
 /// One host of a run.
 #[derive(Debug, Clone)]
@@ -16,13 +18,38 @@ pub struct Target {
     pub host: ResolvedHost,
     /// How it is reached.
     pub settings: Settings,
+    become_password: Option<SecretString>,
+    become_wanted: bool,
 }
 
 impl Target {
-    /// Returns how to become root there, when the inventory says so.
+    /// Returns how to become another user there, where the command line or the inventory says so.
     pub fn sudo(&self) -> Option<Sudo> {
-        let becomes = self.host.r#become.as_ref().is_some_and(|set| set.value);
-        becomes.then_some(Sudo::WithoutPassword)
+        let user = self.host.become_user.as_ref().map(|set| set.value.clone());
+        self.becomes().then(|| Sudo::to_root().user(user).password(self.become_password.clone()))
+    }
+
+    /// Returns whether what runs there runs through sudo.
+    pub fn becomes(&self) -> bool {
+        self.become_wanted || self.host.r#become.as_ref().is_some_and(|set| set.value)
+    }
+
+    /// Sets that sudo is wanted whatever the inventory says (`--become`).
+    pub fn want_sudo(&mut self) {
+        self.become_wanted = true;
+    }
+
+    /// Sets the password sudo is given (`--ask-become-pass`).
+    pub fn set_sudo_password(&mut self, password: SecretString) {
+        self.become_password = Some(password);
+    }
+
+    /// Returns `exec` as it runs there: through sudo where that is wanted.
+    pub fn exec(&self, exec: Exec) -> Exec {
+        match self.sudo() {
+            Some(sudo) => sudo.wrap(exec),
+            None => exec,
+        }
     }
 }
 
@@ -39,7 +66,7 @@ pub fn resolve(
     for name in names {
         let Some(host) = inventory.host(name.as_str()) else { continue };
         let settings = connections.settings(inventory, &host)?;
-        targets.push(Target { name, host, settings });
+        targets.push(Target { name, host, settings, become_password: None, become_wanted: false });
     }
     Ok(targets)
 }

@@ -18,6 +18,7 @@ mod repo;
 
 mod audit;
 mod lock;
+mod midround;
 mod owner;
 mod pending;
 mod release;

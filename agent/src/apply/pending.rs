@@ -107,6 +107,13 @@ impl Deadline {
 }
 
 impl Undo {
+    /// Returns the path that is switched.
+    pub(super) fn path(&self) -> &PathBuf {
+        match self {
+            Undo::File { path, .. } | Undo::Link { path, .. } => path,
+        }
+    }
+
     /// Returns the name beside the target under which its new content waits.
     pub(super) fn staged(&self) -> &PathBuf {
         match self {

@@ -382,3 +382,56 @@ fn without_password(url: &str) -> String {
         None => url.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::manifest::AgentRelease;
+
+    #[test]
+    fn the_service_gets_the_mildest_action_that_does() {
+        use Action::{HandOver, Restart, Start};
+        let check = |active, restart, hand_over, drain, expected| {
+            assert_eq!(service_action(Needs { active, restart, hand_over }, drain), expected);
+        };
+        check(true, false, false, Drain::Now, None);
+        check(true, false, true, Drain::Round, Some(HandOver));
+        check(true, false, true, Drain::Now, Some(Restart));
+        check(true, false, true, Drain::Seconds(5), Some(Restart));
+        check(true, true, true, Drain::Round, Some(Restart));
+        check(true, true, false, Drain::Round, Some(Restart));
+        check(false, true, true, Drain::Round, Some(Start));
+        check(false, false, false, Drain::Now, Some(Start));
+    }
+
+    #[test]
+    fn the_binary_is_switched_only_when_something_about_it_differs() {
+        let sha256 = "a".repeat(64);
+        let machine = std::env::consts::ARCH.to_owned();
+        let wanted = AgentRelease { machine, version: "1.2.3".into(), sha256: sha256.clone() };
+        let there = Binary {
+            wanted: Some(wanted.clone()),
+            offered: vec![wanted.machine.clone()],
+            there: Some(sha256.clone()),
+            current: Some(Places::current_target(&wanted.folder())),
+            bin: Link::To("x".into()),
+            ..Binary::default()
+        };
+        let switch =
+            |copy_self| Ok(Some(BinarySwitch { folder: wanted.folder(), copy_self, sha256: sha256.clone() }));
+        assert_eq!(binary_switch(&there), Ok(None));
+        assert_eq!(binary_switch(&Binary { current: None, ..there.clone() }), switch(false));
+        assert_eq!(binary_switch(&Binary { bin: Link::Missing, ..there.clone() }), switch(false));
+        assert_eq!(binary_switch(&Binary { there: None, ..there.clone() }), switch(true));
+        assert!(binary_switch(&Binary { bin: Link::Taken, ..there.clone() }).is_err());
+        assert!(binary_switch(&Binary { wanted: None, ..there.clone() }).is_err());
+        assert_eq!(binary_switch(&Binary::default()), Ok(None));
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        assert_eq!(without_password("https://me:secret@example.org/r.git"), "https://me@example.org/r.git");
+        assert_eq!(without_password("https://example.org/a@b:c"), "https://example.org/a@b:c");
+        assert_eq!(without_password("git@example.org:team/r.git"), "git@example.org:team/r.git");
+    }
+}

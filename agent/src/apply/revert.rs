@@ -10,7 +10,7 @@ use super::facts::{World, manager};
 use super::guard::{self, GuardError};
 use super::pending::{self, Pending};
 use super::places::Places;
-use super::{lock, services, stage};
+use super::{lock, midround, services, stage};
 use crate::process::wait;
 use crate::store::lock::Lock;
 
@@ -68,6 +68,12 @@ fn undo(world: &World, pending: &Pending) -> Vec<String> {
         if let Err(error) = stage::put_back(undo, owner) {
             failures.push(format!("{undo:?}: {error}"));
         }
+    }
+    let places = world.places(pending.scope);
+    let written: Vec<_> = pending.undo.iter().map(|undo| undo.path().clone()).collect();
+    for service in &pending.services {
+        // Not told, the round puts the new files back once more; the next apply finds that.
+        let _ = midround::tell_round(&service.project(owner), &written, &places);
     }
     if pending.has_units()
         && let Some(Err(error)) = manager(pending.scope, owner).map(|manager| manager.reload())

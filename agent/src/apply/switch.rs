@@ -20,8 +20,9 @@ use super::pending::{self, Deadline, Pending};
 use super::places::Places;
 use super::plan::{Plan, ServicePlan};
 use super::report::What;
-use super::{ground, release, services, stage};
+use super::{ground, midround, release, services, stage};
 use crate::config::types::Config;
+use crate::git::GitError;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 use crate::round::options::Battery;
@@ -53,6 +54,9 @@ pub(super) enum SwitchError {
     /// No round could ever run with it.
     #[error("{project} could not run a round: {reason}")]
     Preflight { project: String, reason: String },
+    /// The running round would stash the files away.
+    #[error("the running round of {0} cannot be told of its new files")]
+    Round(String, #[source] GitError),
     /// systemd refused.
     #[error("the service manager refused")]
     Systemctl(#[from] SystemctlError),
@@ -166,6 +170,11 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
     }
     for plan in &input.plan.services {
         preflight(input, plan)?;
+        let project = &plan.wanted.project;
+        let own = input.plan.writes.iter().filter(|write| write.project == project.name);
+        let written: Vec<_> = own.map(|write| write.path.clone()).collect();
+        midround::tell_round(project, &written, places)
+            .map_err(|error| SwitchError::Round(project.name.clone(), error))?;
     }
     step(input.world, "checked")?;
     let switch = pending.clone();

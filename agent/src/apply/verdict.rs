@@ -9,10 +9,15 @@ use crate::process::identity::Identity;
 use crate::service::mode::UnitState;
 use crate::service::{self, Account};
 use crate::store::layout::Layout;
+use crate::store::record::Record;
 use crate::store::{backward, holder, time};
 
 /// How many events back a hand-over or a deliberate end is looked for.
 const LOOK_BACK: usize = 5000;
+
+/// Kinds of event with which a Loop says why it gives up.
+const GAVE_UP: &[&str] =
+    &["config_broken", "crash_loop", "mem_loop", "mem_loop_persistent", "stalled_no_progress"];
 
 /// What became of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub(super) struct Seen {
     pub(super) active: bool,
     /// Why systemd holds it for failed.
     pub(super) failed: Option<String>,
+    /// Why the Loop gave up since the switch, in its own words.
+    pub(super) gave_up: Option<String>,
     /// Whether serve.pid names a running Loop, and whether that is the one from before the switch.
     pub(super) serve: Serve,
     /// Whether it executes the wanted binary; `None` when none is wanted.
@@ -85,6 +92,8 @@ pub(super) fn look(
         action: service.action,
         active: status.active,
         failed,
+        gave_up: event_since(&project.layout, since, GAVE_UP)
+            .and_then(|record| Some(record.str("reason")?.trim().to_owned())),
         serve: match (running, service.was) {
             (None, _) => Serve::Nobody,
             (Some(now), Some(was)) if same(now, was) => Serve::Same,
@@ -97,7 +106,8 @@ pub(super) fn look(
             &project.layout,
             since,
             &["max_rounds_reached", "stop_file_detected", "agent_self_terminated"],
-        ),
+        )
+        .map(|record| record.kind),
         start_when_gone: service.start_when_gone,
     };
     let state = ServiceState {
@@ -115,14 +125,18 @@ pub(super) fn judge(seen: &Seen) -> Verdict {
         Some(round) => Verdict::Draining(format!("round {round} has to end first")),
         None => Verdict::Starting("the Loop is between two rounds".to_owned()),
     };
+    let dead = |what: &str| match &seen.gave_up {
+        Some(reason) => Verdict::Dead(format!("{what}: {reason}")),
+        None => Verdict::Dead(what.to_owned()),
+    };
     if let Some(reason) = &seen.failed {
-        return Verdict::Dead(reason.clone());
+        return dead(reason);
     }
     if !seen.active {
         return match &seen.ended {
             Some(kind) => Verdict::Ended(format!("the Loop ended on purpose ({kind})")),
             None if seen.start_when_gone => Verdict::Starting("the old Loop is gone".to_owned()),
-            None => Verdict::Dead("it does not run".to_owned()),
+            None => dead("it does not run"),
         };
     }
     let right_binary = seen.right_binary.unwrap_or(true);
@@ -144,13 +158,12 @@ pub(super) fn round_num(project: &service::Project) -> Option<i64> {
 }
 
 /// Returns the newest of some kinds of event, when it is not older than `since`.
-fn event_since(layout: &Layout, since: Option<Timestamp>, kinds: &[&str]) -> Option<String> {
+fn event_since(layout: &Layout, since: Option<Timestamp>, kinds: &[&str]) -> Option<Record> {
     let since = since?;
     backward::records(layout.events_files())
         .take(LOOK_BACK)
         .take_while(|record| time::parse(&record.ts).is_none_or(|at| at >= since))
         .find(|record| kinds.contains(&record.kind.as_str()))
-        .map(|record| record.kind)
 }
 
 fn same(one: Identity, other: Identity) -> bool {
@@ -170,6 +183,7 @@ mod tests {
             action,
             active: true,
             failed: None,
+            gave_up: None,
             serve: Serve::New,
             right_binary: Some(true),
             handed_over: false,
@@ -204,6 +218,13 @@ mod tests {
         }
         check(Seen { serve: Serve::Same, ..up(None) }, "up");
         check(Seen { active: false, start_when_gone: true, ..up(Some(Restart)) }, "starting");
+    }
+
+    #[test]
+    fn the_loops_own_reason_is_named() {
+        let gave_up = Some("the prompt is missing".to_owned());
+        let seen = Seen { failed: Some("systemd says failed".into()), gave_up, ..up(None) };
+        assert_eq!(judge(&seen), Verdict::Dead("systemd says failed: the prompt is missing".into()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod commit;
 pub mod deploy;
 pub mod exclude;
+pub mod placed;
 pub mod snapshot;
 pub mod stash;
 pub mod status;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::throttle::Throttles;
-use crate::store::record::Record;
+use crate::store::record::{Record, glance};
 
 /// Seconds within which three `mem_loop` are one persistent problem.
 pub const MEM_LOOP_WINDOW_S: i64 = 7200;
@@ -16,9 +16,6 @@ const AGENTS_MAX: usize = 256;
 
 /// `mem_loop` events remembered at most; two within the window already decide.
 const EPISODES_MAX: usize = 16;
-
-/// Where the kind begins in a line as we write it.
-const KIND_AT: usize = br#"{"ts": "2026-01-01T00:00:00.000Z", "event": ""#.len();
 
 /// The Loop's memory of the log.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,7 +31,8 @@ pub struct History {
 impl History {
     /// Takes one line of the log into account, in the order of the log; what does not matter is not even parsed.
     pub fn apply_line(&mut self, line: &[u8]) {
-        if quick_kind(line).is_none_or(concerns)
+        let line = line.trim_ascii_end();
+        if glance(line).is_none_or(|(_, kind)| concerns(kind))
             && let Some(record) = Record::parse(line)
         {
             self.apply(&record);
@@ -87,26 +85,16 @@ impl History {
     }
 }
 
-fn concerns(kind: &[u8]) -> bool {
-    const KINDS: [&[u8]; 6] = [
-        b"transient_error_detected",
-        b"transient_error_recovered",
-        b"agent_usage_recorded",
-        b"round_substrate_before",
-        b"round_mem_terminated",
-        b"mem_loop",
+fn concerns(kind: &str) -> bool {
+    const KINDS: [&str; 6] = [
+        "transient_error_detected",
+        "transient_error_recovered",
+        "agent_usage_recorded",
+        "round_substrate_before",
+        "round_mem_terminated",
+        "mem_loop",
     ];
     KINDS.contains(&kind)
-}
-
-/// Returns the kind of a line in the shape we write, without parsing it; `None` for any other shape.
-fn quick_kind(line: &[u8]) -> Option<&[u8]> {
-    if !line.starts_with(br#"{"ts": ""#) || line.get(KIND_AT - 11..KIND_AT)? != br#" "event": ""# {
-        return None;
-    }
-    let rest = line.get(KIND_AT..)?;
-    let end = rest.iter().position(|&byte| byte == b'"')?;
-    rest.get(..end)
 }
 
 #[cfg(test)]
@@ -151,7 +139,6 @@ mod tests {
         let spaced = r#"{"event":"round_mem_terminated","ts":"2026-01-01T00:00:00Z"}"#;
         assert!(history(&[spaced]).is_mem_terminated());
         assert!(!history(&["{broken", "", "[]", "{\"ts\": \""]).is_mem_terminated());
-        assert_eq!(quick_kind(KILLED.as_bytes()), Some(&b"round_mem_terminated"[..]));
-        assert_eq!(quick_kind(spaced.as_bytes()), None);
+        assert!(history(&[&format!("{KILLED}\n")]).is_mem_terminated());
     }
 }

@@ -82,6 +82,12 @@ impl Follower {
         follower
     }
 
+    /// Returns the place reached in the newest file; `None` when no file has been seen.
+    pub fn newest(&self) -> Option<Cursor> {
+        let (file, place) = self.places.last_key_value()?;
+        Some(Cursor { file: file.clone(), offset: place.offset })
+    }
+
     /// Sets the place in one file, as after a replay that stopped there.
     pub fn set(&mut self, path: &Path, offset: u64) {
         if let (Some(name), Ok(meta)) = (name_of(path), path.metadata()) {

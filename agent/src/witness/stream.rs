@@ -67,6 +67,9 @@ pub struct Hello {
     pub monitor_active: bool,
     /// Detectors that may stop the service here, as the project's configuration says.
     pub auto_stop_on: Vec<String>,
+    /// The place behind which this stream's events begin: who loses the connection before the first one goes on here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
 }
 
 /// The project's state in a few fields.

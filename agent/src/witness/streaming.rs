@@ -23,7 +23,7 @@ use crate::host;
 use crate::output;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait::Interest;
-use crate::store::follow::Line;
+use crate::store::follow::{Cursor, Follower, Line};
 use crate::store::layout::Layout;
 use crate::store::presence::Presence;
 use crate::store::time;
@@ -42,9 +42,13 @@ const BATCH: usize = 64 * 1024;
 pub fn speak(config: Config, start: Start, load: impl Fn() -> Option<Config>) -> io::Result<()> {
     let signals = Signals::block(&[SignalInput::Term, SignalInput::Int, SignalInput::Hup])?;
     let layout = Layout::new(&config.runtime.log_dir);
+    let begin = match start {
+        Start::End => end_of(&layout),
+        Start::Cursor(cursor) => cursor,
+    };
     let mut wake = Wake::new(layout.clone());
     let mut speaker = Speaker {
-        reader: Reader::new(layout.clone(), FIRST_LOOK, start),
+        reader: Reader::new(layout.clone(), FIRST_LOOK, Start::Cursor(begin.clone())),
         layout,
         config,
         episodes: Episodes::default(),
@@ -53,7 +57,7 @@ pub fn speak(config: Config, start: Start, load: impl Fn() -> Option<Config>) ->
         spoken: Instant::now(),
         failure: None,
     };
-    speaker.hello();
+    speaker.hello(begin);
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let asked_for_more = stdin_is_a_line();
     loop {
@@ -92,7 +96,7 @@ struct Speaker {
 }
 
 impl Speaker {
-    fn hello(&mut self) {
+    fn hello(&mut self, begin: Cursor) {
         let hello = StreamLine::Hello(Hello {
             protocol: version::PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -101,6 +105,7 @@ impl Speaker {
             at: time::stamp(Timestamp::now()),
             monitor_active: Presence::is_announced(&self.layout.monitor_lock()),
             auto_stop_on: self.config.monitor.auto_stop_on.clone(),
+            cursor: Some(begin),
         });
         self.say(&hello);
     }
@@ -167,6 +172,15 @@ impl Speaker {
     fn next_heartbeat(&self) -> Instant {
         self.spoken + Duration::from_secs(HEARTBEAT_S)
     }
+}
+
+/// Returns the place behind everything there is; where there is nothing yet, the beginning of this month's file.
+fn end_of(layout: &Layout) -> Cursor {
+    Follower::from_end(&layout.events_files()).newest().unwrap_or_else(|| {
+        let file = layout.events_file(Timestamp::now());
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Cursor { file: name, offset: 0 }
+    })
 }
 
 /// Returns whether stdin is a connection whose end means that nobody listens any more; a file or `/dev/null` is not.

@@ -171,16 +171,12 @@ impl Drop for Host {
         if self.work_dir().join("agent-runner.toml").exists() {
             self.agent(&["kill"]);
         }
-        for file in ["guard.json"] {
-            let pid = fs::read(self.state().join(file)).ok().and_then(|text| {
-                serde_json::from_slice::<serde_json::Value>(&text).ok()?.get("pid")?.as_i64()
-            });
-            if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
-                let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(pid),
-                    nix::sys::signal::Signal::SIGKILL,
-                );
-            }
+        let pid = fs::read(self.state().join("guard.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok()?.get("pid")?.as_i64());
+        if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
     }
 }

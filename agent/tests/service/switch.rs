@@ -53,7 +53,7 @@ fn other_release(host: &Host, version: &str) -> PathBuf {
         let copy = host.home().join("copy");
         let mut bytes = fs::read(program()).unwrap();
         bytes.push(b'\n');
-        fs::write(&copy, bytes).unwrap();
+        agent_runner::store::atomic::replace(&copy, &bytes).unwrap();
         release(version, &copy)
     };
     let folder = host.home().join(".local/share/agent-runner/versions").join(release.folder());
@@ -412,4 +412,28 @@ fn a_switch_without_a_guard_is_looked_after_by_the_next_serve() {
         (leftovers(&host).is_empty() && host.read("research/prompts/main.md") == PROMPT).then_some(())
     });
     assert!(host.verb(&["status"]).active);
+}
+
+#[test]
+fn a_tracked_prompt_placed_during_a_round_outlives_the_rounds_stash() {
+    let host = Host::new();
+    let script = "echo $$ >> ~/pids; while [ ! -e ~/end ]; do sleep 0.1; done; echo dirt >> dirt; sleep 0.2";
+    host.write("research/prompts/main.md", PROMPT);
+    host.write("research/agent-runner.toml", &config(script, ""));
+    host.git(&["add", "-A"]);
+    host.git(&["commit", "--quiet", "-m", "tracked"]);
+    let with = |prompt: &str| {
+        host.manifest(prompt, |manifest| manifest.projects[0].files[0].content = config(script, ""))
+    };
+    deploy(&host, &with(PROMPT));
+    wait_for("the agent", || {
+        fs::read_to_string(host.home().join("pids")).ok().filter(|pids| !pids.is_empty())
+    });
+    let changed = format!("{PROMPT}Something else.\n");
+    deploy(&host, &with(&changed));
+    assert_eq!(host.read("pids").lines().count(), 1);
+    host.write("end", "");
+    wait_for("the stash", || host.git(&["stash", "list"]).contains("ORPHAN R1").then_some(()));
+    wait_for("the next round", || (host.read("pids").lines().count() > 1).then_some(()));
+    assert_eq!(host.read("research/prompts/main.md"), changed);
 }

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use agent_runner::service::unit::{Owner, Spec};
 
-use super::host::program;
+use super::host::{Host, PROMPT, config, program};
 
 #[test]
 fn systemd_accepts_the_units() {
@@ -45,4 +45,30 @@ fn systemd_accepts_the_units() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("agent-runner"), "{manager}: {said}");
     }
+}
+
+#[test]
+fn install_without_a_manager_writes_nothing_and_names_the_way_out() {
+    let host = Host::new();
+    host.write("research/agent-runner.toml", &config("true", ""));
+    host.write("research/prompts/main.md", PROMPT);
+    let before = host.snapshot();
+    let mut command = host.command(program());
+    // A runtime folder without a bus: whatever this machine runs, this account's manager is not reached.
+    command.env("XDG_RUNTIME_DIR", host.home()).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    let toml = host.work_dir().join("agent-runner.toml");
+    let output = command.args(["install", "--monitor", "--config"]).arg(toml).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("enable-linger"), "{output:?}");
+    assert_eq!(host.snapshot(), before);
+}
+
+#[test]
+fn another_name_than_the_projects_own_is_refused() {
+    let host = Host::new();
+    host.write("research/other.toml", &config("true", ""));
+    let mut command = host.command(program());
+    let output =
+        command.args(["status", "--config"]).arg(host.work_dir().join("other.toml")).output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
 }

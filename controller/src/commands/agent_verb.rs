@@ -64,7 +64,7 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
             };
             let mut said = Vec::new();
             for (project, work_dir) in on {
-                match ask(&session, &work_dir, &verb).await {
+                match ask((&session, &target), &work_dir, &verb).await {
                     Ok(Ok(service)) => {
                         let line = if json {
                             json!({"schema": 1, "host": host, "project": project, "service": service})
@@ -98,14 +98,18 @@ pub async fn ask_all(
 ) -> Result<(), SshError> {
     let session = client.session(&target.settings).await?;
     for project in projects {
-        ask(&session, &project.work_dir, verb).await?.ok();
+        ask((&session, target), &project.work_dir, verb).await?.ok();
     }
     Ok(())
 }
 
 /// Returns the service's state after the verb, or what the verb printed when it failed.
-async fn ask(session: &Session, work_dir: &str, verb: &[&str]) -> Result<Result<Service, Output>, SshError> {
-    let output = session.exec(Exec::command(remote::agent(work_dir, verb))).await?;
+async fn ask(
+    (session, target): (&Session, &Target),
+    work_dir: &str,
+    verb: &[&str],
+) -> Result<Result<Service, Output>, SshError> {
+    let output = session.exec(target.exec(Exec::command(remote::agent(work_dir, verb)))).await?;
     let service = serde_json::from_slice(&output.stdout).ok().filter(|_| output.success());
     Ok(service.ok_or(output))
 }

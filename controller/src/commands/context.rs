@@ -5,9 +5,11 @@ use std::env;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use agent_runner::apply::manifest::By;
 use agent_runner_inventory::Inventory;
+use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -20,12 +22,14 @@ use crate::output::progress::Show;
 pub struct Ctx {
     /// The options every verb shares.
     pub global: Global,
+    /// The password of `--ask-become-pass`, once it was asked for.
+    pub(super) become_password: Arc<OnceLock<Option<SecretString>>>,
 }
 
 impl Ctx {
     /// Returns the context of a command line.
     pub fn new(global: Global) -> Ctx {
-        Ctx { global }
+        Ctx { global, become_password: Arc::default() }
     }
 
     /// Returns an environment variable; empty and non-UTF-8 values count as unset.

@@ -1,78 +1,247 @@
 //! `agent-runner-fleet exec`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agent_runner_inventory::fold_names;
-use clap::Args;
+use agent_runner_inventory::HostName;
+use clap::{Args, ValueEnum};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::context::printed;
-use super::{Ctx, Patterns};
-use crate::error::{Error, Exit};
+use super::on_hosts::Pass;
+use super::{Ctx, Patterns, script};
+use crate::error::{Error, Exit, config, usage};
+use crate::output::folded::{Folded, Others};
+use crate::output::host_files::HostFiles;
+use crate::output::prefixed::Prefixed;
 use crate::output::print;
-use crate::output::recap::{self, HostResult, Status};
-use crate::ssh::{Exec, Output};
+use crate::output::progress::Show;
+use crate::output::recap::{self, HostResult, Status, Stopped};
+use crate::ssh::{Client, Exec, ExitStatus, Output, Source, SshError};
+use crate::targets::Target;
+
+/// The most of all hosts' output that is kept for folding, in bytes; each host gets its share.
+const KEPT: usize = 256 << 20;
+/// The bounds of that share: enough for a report, and enough for a page however many hosts there are.
+const SHARE: (usize, usize) = (16 << 10, 1 << 20);
+/// The longest script.
+const MAX_SCRIPT: u64 = 16 << 20;
+/// What `--rc max` counts for a host without an exit code, as ssh does.
+const NO_CODE: u32 = 255;
 
 /// Run a command on hosts
 ///
 /// The words after -- are joined by spaces and run by /bin/sh on every selected host. Hosts that print the same and end
-/// the same are shown once.
+/// the same are shown once, when all have ended; --live shows each line as it comes.
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     #[command(flatten)]
     on: Patterns,
+    /// Show each line as it comes, with its host before it
+    #[arg(long, conflicts_with = "diff")]
+    live: bool,
+    /// Show what most hosts printed, and of the others only the difference
+    #[arg(long)]
+    diff: bool,
+    /// Also write all output to DIR/HOST.out and DIR/HOST.err
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// Run this local script; - reads it from stdin. The words after -- are its arguments
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// What the exit code says: bits as every verb, or the highest code of the command on any host (255 for a host that
+    /// gave none)
+    #[arg(long, value_name = "HOW", default_value = "bits")]
+    rc: Rc,
     /// The command, as /bin/sh reads it
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "script", value_name = "CMD")]
     command: Vec<String>,
 }
 
-/// Hosts that printed and ended alike.
-type Folded = BTreeMap<(String, Vec<u8>, Vec<u8>), Vec<(usize, String)>>;
+/// What the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rc {
+    /// 2 for failed hosts, 4 for unreachable ones, OR-ed.
+    Bits,
+    /// The highest code of the command on any host.
+    Max,
+}
+
+/// Where output goes while the hosts work.
+#[derive(Debug)]
+struct Sinks {
+    shown: Shown,
+    files: Option<HostFiles>,
+    folded: Mutex<Folded>,
+    places: HashMap<HostName, usize>,
+    highest: AtomicU32,
+    deadline: Duration,
+}
+
+/// How output is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Folded,
+    Live,
+    Json,
+}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// When the inventory or the selection is wrong.
+/// When the inventory, the selection or the script is wrong.
 pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
     let targets = ctx.targets(&inventory, &args.on.patterns)?;
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let command = args.command.join(" ");
-    let deadline = Duration::from_secs(ctx.global.timeout.unwrap_or(60));
-    let order: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
-    let order = Arc::new(order);
-    let folded = Arc::new(Mutex::new(Folded::new()));
-    let (all, json) = (folded.clone(), ctx.global.json);
-    let recap = ctx.each_host(&inventory, "exec", targets, move |client, target| {
-        let exec = Exec::command(command.clone()).deadline(Some(deadline));
-        let (folded, order) = (all.clone(), order.clone());
-        async move {
-            let host = target.name.to_string();
-            let ran = async { client.session(&target.settings).await?.exec(exec).await }.await;
-            match ran {
-                Ok(output) => {
-                    if json {
-                        // A closed stdout leaves nobody to show it to; the recap still counts the host.
-                        let _ = print::json_line(&as_json(&host, &output));
-                    } else {
-                        let place = order.iter().position(|name| *name == host).unwrap_or_default();
-                        let key = (output.status.to_string(), output.stdout.clone(), output.stderr.clone());
-                        let mut folded = folded.lock().unwrap_or_else(PoisonError::into_inner);
-                        folded.entry(key).or_default().push((place, host.clone()));
-                    }
-                    judge(&host, &output)
-                }
-                Err(error) => recap::of_ssh_error(&host, &error),
+    let share = (KEPT / targets.len().max(1)).clamp(SHARE.0, SHARE.1);
+    let exec = command(&args)?.deadline(None).output_limit(share);
+    let shown = match (ctx.global.json, args.live) {
+        (true, _) => Shown::Json,
+        (false, true) => Shown::Live,
+        (false, false) => Shown::Folded,
+    };
+    let sinks = Arc::new(Sinks {
+        shown,
+        files: args.output_dir.as_deref().map(files).transpose()?,
+        folded: Mutex::default(),
+        places: targets.iter().enumerate().map(|(place, target)| (target.name.clone(), place)).collect(),
+        highest: AtomicU32::new(0),
+        deadline: ctx.deadline(),
+    });
+    let pass = Pass { verb: "exec", show: show(ctx, shown), deadline: Some(ctx.deadline()) };
+    let all = sinks.clone();
+    let recap = ctx.each_host_in(&inventory, pass, targets, move |client, target| {
+        on_host(client, target, (exec.clone(), all.clone()))
+    })?;
+    let folded = std::mem::take(&mut *sinks.folded.lock().unwrap_or_else(PoisonError::into_inner));
+    let others = if args.diff { Others::AsDiff } else { Others::Whole };
+    printed(print::text(&folded.text(others)))?;
+    let exit = ctx.finish(&inventory, &recap)?;
+    match args.rc {
+        Rc::Max if recap.stopped == Stopped::No => {
+            Ok(Exit::Command(u8::try_from(sinks.highest.load(Ordering::Acquire)).unwrap_or(u8::MAX)))
+        }
+        Rc::Max | Rc::Bits => Ok(exit),
+    }
+}
+
+/// Live lines and a live progress line would write over each other, and lines of their own show progress enough.
+fn show(ctx: &Ctx, shown: Shown) -> Show {
+    match (shown, ctx.show()) {
+        (Shown::Live, Show::Live | Show::Lines | Show::Nothing) => Show::Nothing,
+        (_, show) => show,
+    }
+}
+
+fn files(folder: &Path) -> Result<HostFiles, Error> {
+    HostFiles::at(folder).map_err(|error| config(format!("cannot use {}", folder.display())).caused_by(error))
+}
+
+fn command(args: &ExecArgs) -> Result<Exec, Error> {
+    let Some(path) = &args.script else { return Ok(Exec::command(args.command.join(" "))) };
+    let read = |from: &mut dyn io::Read| {
+        let mut bytes = Vec::new();
+        from.take(MAX_SCRIPT + 1).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = if path.as_os_str() == "-" {
+        read(&mut io::stdin().lock())
+    } else {
+        std::fs::File::open(path).and_then(|mut file| read(&mut file))
+    };
+    let bytes = bytes.map_err(|error| config(format!("cannot read {}", path.display())).caused_by(error))?;
+    if bytes.len() as u64 > MAX_SCRIPT {
+        return Err(usage(format!("{} is larger than {} MiB", path.display(), MAX_SCRIPT >> 20)));
+    }
+    script::exec(&bytes, &args.command)
+        .map_err(|error| usage(format!("{} cannot run on a host", path.display())).caused_by(error))
+}
+
+async fn on_host(client: Client, target: Target, (exec, sinks): (Exec, Arc<Sinks>)) -> HostResult {
+    let host = target.name.to_string();
+    let ends = Instant::now() + sinks.deadline;
+    let mut file = match sinks.files.as_ref().map(|files| files.open(&host)).transpose() {
+        Ok(file) => file,
+        Err(error) => {
+            return HostResult::new(host, Status::Failed, format!("its output cannot be kept: {error}"));
+        }
+    };
+    let mut lines = Prefixed::new(&host);
+    let mut unwritten = None;
+    let ran = async {
+        let session = client.session(&target.settings).await?;
+        let left = ends.saturating_duration_since(Instant::now());
+        let exec = target.exec(exec).deadline(Some(left));
+        let seen = |source: Source, bytes: &[u8]| {
+            if let Some(file) = &mut file
+                && let Err(error) = file.write(source, bytes)
+            {
+                unwritten.get_or_insert(error);
+            }
+            if sinks.shown == Shown::Live {
+                show_lines(source, &lines.take(source, bytes));
+            }
+        };
+        session.exec_seen(exec, seen).await
+    };
+    let ran = ran.await;
+    if sinks.shown == Shown::Live {
+        for source in [Source::Stdout, Source::Stderr] {
+            show_lines(source, &lines.rest(source));
+        }
+    }
+    sinks.highest.fetch_max(ran.as_ref().map_or(NO_CODE, code), Ordering::AcqRel);
+    let result = match &ran {
+        Ok(output) => judge(&host, output),
+        Err(error) => recap::of_ssh_error(&host, error),
+    };
+    sinks.keep(&target.name, ran, &result);
+    match unwritten {
+        Some(error) => HostResult::new(host, Status::Failed, format!("its output cannot be kept: {error}")),
+        None => result,
+    }
+}
+
+impl Sinks {
+    /// Shows or keeps what a host printed. What a command printed before it failed to end is its output, too.
+    fn keep(&self, host: &HostName, ran: Result<Output, SshError>, result: &HostResult) {
+        match self.shown {
+            // A closed stdout leaves nobody to show it to; the recap still counts the host.
+            Shown::Json => drop(print::json_line(&as_json(&ran, result))),
+            Shown::Live => {}
+            Shown::Folded => {
+                let Ok(output) = ran else { return };
+                let place = self.places.get(host).copied().unwrap_or_default();
+                let mut folded = self.folded.lock().unwrap_or_else(PoisonError::into_inner);
+                folded.add(place, host.as_str(), output);
             }
         }
-    })?;
-    let folded = std::mem::take(&mut *folded.lock().unwrap_or_else(PoisonError::into_inner));
-    printed(print::text(&text(folded)))?;
-    ctx.finish(&inventory, &recap)
+    }
+}
+
+fn show_lines(source: Source, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    match source {
+        // A closed stdout leaves nobody to show it to; the recap still counts the host.
+        Source::Stdout => drop(print::text(text)),
+        Source::Stderr => print::note(text.trim_end_matches('\n')),
+    }
+}
+
+fn code(output: &Output) -> u32 {
+    match output.status {
+        ExitStatus::Code(code) => code,
+        ExitStatus::Signal(_) => NO_CODE,
+    }
 }
 
 fn judge(host: &str, output: &Output) -> HostResult {
@@ -80,39 +249,32 @@ fn judge(host: &str, output: &Output) -> HostResult {
         return HostResult::new(host, Status::Ok, "");
     }
     // What it printed stands above, folded; the recap names the status.
-    HostResult::new(host, Status::Failed, output.status.to_string())
+    let result = HostResult::new(host, Status::Failed, output.status.to_string());
+    if String::from_utf8_lossy(&output.stderr).contains("sudo: a password is required") {
+        return result.hinted("sudo wants a password there: --ask-become-pass");
+    }
+    result
 }
 
-fn as_json(host: &str, output: &Output) -> serde_json::Value {
+fn as_json(ran: &Result<Output, SshError>, result: &HostResult) -> serde_json::Value {
+    let none = Output::default();
+    let (output, ended) = match ran {
+        Ok(output) => (output, true),
+        Err(error) => (error.output().unwrap_or(&none), false),
+    };
+    let code = match output.status {
+        ExitStatus::Code(code) if ended => Some(code),
+        ExitStatus::Code(_) | ExitStatus::Signal(_) => None,
+    };
     json!({
         "schema": 1,
-        "host": host,
-        "status": output.status.to_string(),
-        "ok": output.success(),
+        "host": result.host,
+        "result": result.status,
+        "ok": result.status == Status::Ok,
+        "status": if ended { output.status.to_string() } else { result.message.clone() },
+        "code": code,
         "stdout": String::from_utf8_lossy(&output.stdout),
         "stderr": String::from_utf8_lossy(&output.stderr),
         "truncated": output.truncated,
     })
-}
-
-/// Returns what the hosts printed, alike ones once, the group with the earliest host first.
-fn text(folded: Folded) -> String {
-    let mut groups: Vec<_> = folded.into_iter().collect();
-    for (_, hosts) in &mut groups {
-        hosts.sort();
-    }
-    groups.sort_by_key(|(_, hosts)| hosts.first().map(|(place, _)| *place));
-    let mut text = String::new();
-    for ((status, stdout, stderr), hosts) in groups {
-        let names: Vec<&str> = hosts.iter().map(|(_, name)| name.as_str()).collect();
-        let how = if status == "exit 0" { String::new() } else { format!("  [{status}]") };
-        text.push_str(&format!("{}{how}\n", fold_names(&names)));
-        for line in String::from_utf8_lossy(&stdout).lines() {
-            text.push_str(&format!("  {line}\n"));
-        }
-        for line in String::from_utf8_lossy(&stderr).lines() {
-            text.push_str(&format!("  ! {line}\n"));
-        }
-    }
-    text
 }

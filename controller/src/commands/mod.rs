@@ -3,6 +3,7 @@
 mod context;
 mod on_hosts;
 mod prompt;
+mod script;
 
 pub mod version;
 

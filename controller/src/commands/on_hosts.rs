@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner_inventory::{HostName, Inventory, Selection};
+use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
@@ -17,7 +18,7 @@ use crate::fanout::{self, FanoutOptions};
 use crate::last_run;
 use crate::open_files;
 use crate::output::print;
-use crate::output::progress::Progress;
+use crate::output::progress::{Progress, Show};
 use crate::output::recap::{self, HostResult, Recap, Status, Stopped};
 use crate::ssh::{Client, ClientOptions};
 use crate::targets::{self, Projects, Target};
@@ -27,6 +28,20 @@ use crate::targets::{self, Projects, Target};
 const FORKS: u32 = 64;
 /// How long one host may take in a verb that says nothing of its own, in seconds.
 const HOST_DEADLINE_S: u64 = 600;
+
+/// What a deadline leaves a host's task to hand in what it has.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// One way over all hosts: what it is called, how it is shown, how long one host may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
+    /// The verb.
+    pub verb: &'a str,
+    /// How progress is shown.
+    pub show: Show,
+    /// How long one host may take in all; `None` for as long as it likes.
+    pub deadline: Option<Duration>,
+}
 
 impl Ctx {
     /// Returns the names a selection stands for, in the inventory's order: the patterns, of these only what
@@ -77,7 +92,31 @@ impl Ctx {
             connection::local(self.home().as_deref(), &self.user(), &self.machine(), self.variables());
         let given = Given { user: self.global.user.clone(), connect_timeout: self.global.connect_timeout };
         let connections = Connections::load(local, given).map_err(|error| config(error.to_string()))?;
-        targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))
+        let mut targets =
+            targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))?;
+        self.add_sudo(&mut targets)?;
+        Ok(targets)
+    }
+
+    /// Adds what the command line says of sudo.
+    fn add_sudo(&self, targets: &mut [Target]) -> Result<(), Error> {
+        if self.global.r#become {
+            targets.iter_mut().for_each(Target::want_sudo);
+        }
+        if !self.global.ask_become_pass || self.global.list_hosts {
+            return Ok(());
+        }
+        if !targets.iter().any(Target::becomes) {
+            return Err(usage("--ask-become-pass, and no selected host uses sudo").hinted("add --become"));
+        }
+        let password = self.become_password.get_or_init(|| self.secret("password for sudo on the hosts: "));
+        let Some(password) = password else {
+            return Err(usage("--ask-become-pass, and nobody answered").hinted(
+                "run it on a terminal, or name a program with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force",
+            ));
+        };
+        targets.iter_mut().for_each(|target| target.set_sudo_password(password.clone()));
+        Ok(())
     }
 
     /// Shows the selected hosts, a name a line.
@@ -109,10 +148,16 @@ impl Ctx {
 
     /// Returns the SSH client of this run.
     pub fn client(&self) -> Client {
+        self.client_beside(None)
+    }
+
+    /// As [`client`](Self::client); its questions wait for the live line to step aside.
+    fn client_beside(&self, progress: Option<Arc<Progress>>) -> Client {
         Client::new(ClientOptions {
             agent_socket: self.env("SSH_AUTH_SOCK").map(Into::into),
             accept_new: self.global.accept_new,
-            prompter: super::prompt::prompter(),
+            ask_password: self.global.ask_pass,
+            prompter: self.prompter(progress),
             ..ClientOptions::default()
         })
     }
@@ -132,18 +177,39 @@ impl Ctx {
         F: Fn(Client, Target) -> Fut + Send + 'static,
         Fut: Future<Output = HostResult> + Send + 'static,
     {
-        let progress = Arc::new(Progress::new(self.show(), verb, targets.len()));
+        let pass = Pass { verb, show: self.show(), deadline: Some(self.deadline()) };
+        self.each_host_in(inventory, pass, targets, work)
+    }
+
+    /// As [`each_host`](Self::each_host), shown and bounded as `pass` says.
+    ///
+    /// # Errors
+    /// When the runtime cannot be started.
+    pub fn each_host_in<F, Fut>(
+        &self,
+        inventory: &Inventory,
+        pass: Pass<'_>,
+        targets: Vec<Target>,
+        work: F,
+    ) -> Result<Recap, Error>
+    where
+        F: Fn(Client, Target) -> Fut + Send + 'static,
+        Fut: Future<Output = HostResult> + Send + 'static,
+    {
+        let verb = pass.verb;
+        let progress = Arc::new(Progress::new(pass.show, verb, targets.len()));
         let names: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
         let skipped = |name: &String| HostResult::new(name.clone(), Status::Skipped, "");
         let mut results: Vec<HostResult> = names.iter().map(skipped).collect();
         let items: Vec<(usize, Target)> = targets.into_iter().enumerate().collect();
         let what = verb.to_owned();
         let interrupted = self.block_on(async {
-            let client = self.client();
+            let client = self.client_beside(Some(progress.clone()));
             let cancel = self.cancel(&progress)?;
             let options = FanoutOptions {
                 forks: self.forks(inventory),
-                per_host_deadline: Some(self.deadline()),
+                // A verb that bounds its own commands hands in what they had printed.
+                per_host_deadline: pass.deadline.map(|deadline| deadline.saturating_add(GRACE)),
                 cancel: cancel.clone(),
             };
             let steps = progress.clone();
@@ -184,6 +250,19 @@ impl Ctx {
     /// Returns how long one host may take in all.
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.global.timeout.unwrap_or(HOST_DEADLINE_S))
+    }
+
+    /// With `--json`, shows each host's result, a line each; for verbs whose recap is all they have to say.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_results(&self, recap: &Recap) -> Result<(), Error> {
+        if self.global.json {
+            for result in &recap.results {
+                printed(print::json_line(&json!({"schema": 1, "result": result})))?;
+            }
+        }
+        Ok(())
     }
 
     /// Shows the recap on stderr, remembers it for `@failed`, and returns the exit code.

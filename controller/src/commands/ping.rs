@@ -46,5 +46,6 @@ pub fn run(ctx: &Ctx, args: PingArgs) -> Result<Exit, Error> {
             Err(error) => recap::of_ssh_error(&host, &error),
         }
     })?;
+    ctx.print_results(&recap)?;
     ctx.finish(&inventory, &recap)
 }

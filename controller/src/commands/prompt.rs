@@ -2,22 +2,145 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::time::Duration;
 
+use agent_runner::process::capture::{Capture, capture};
+use agent_runner::process::child::{Environment, Stdin};
 use secrecy::SecretString;
 
+use super::Ctx;
+use crate::output::progress::Progress;
 use crate::ssh::{Prompt, Prompter};
 
-/// Returns who answers questions: a person at the terminal, or nobody.
-pub(super) fn prompter() -> Option<Prompter> {
-    io::stdin().is_terminal().then(|| Arc::new(|prompt| ask(&prompt)) as Prompter)
+/// How long the program may wait for the person: as long as sshd waits for a login.
+const ASKPASS_DEADLINE: Duration = Duration::from_secs(120);
+/// The most that the program may answer, in bytes.
+const ASKPASS_OUTPUT: usize = 4096;
+
+/// Who answers questions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Who {
+    Nobody,
+    Terminal,
+    Program(String),
 }
 
-fn ask(prompt: &Prompt) -> Option<SecretString> {
-    let question = match prompt {
+impl Ctx {
+    /// Returns who answers the questions of a run, if anybody can; the live line waits meanwhile.
+    pub(super) fn prompter(&self, progress: Option<Arc<Progress>>) -> Option<Prompter> {
+        let who = self.who();
+        (who != Who::Nobody).then(|| {
+            Arc::new(move |prompt: Prompt| {
+                let question = words(&prompt);
+                match &progress {
+                    Some(progress) => progress.pause(|| ask(&who, &question)),
+                    None => ask(&who, &question),
+                }
+            }) as Prompter
+        })
+    }
+
+    /// Asks for a secret; `None` where nobody can be asked, or the question was called off.
+    pub(super) fn secret(&self, question: &str) -> Option<SecretString> {
+        ask(&self.who(), question)
+    }
+
+    fn who(&self) -> Who {
+        let terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
+        who(|name| self.env(name), terminal)
+    }
+}
+
+/// Decides as ssh(1) does: the terminal where there is one, else the program where there is a display; the variable
+/// `SSH_ASKPASS_REQUIRE` shifts that.
+fn who(env: impl Fn(&str) -> Option<String>, terminal: bool) -> Who {
+    let program = env("SSH_ASKPASS");
+    let display = env("DISPLAY").or_else(|| env("WAYLAND_DISPLAY")).is_some();
+    match (env("SSH_ASKPASS_REQUIRE").as_deref(), program) {
+        (Some("force" | "prefer"), Some(program)) => Who::Program(program),
+        (Some("force"), None) => Who::Nobody,
+        (Some("never"), _) | (_, None) if terminal => Who::Terminal,
+        (Some("never"), _) | (_, None) => Who::Nobody,
+        (_, Some(_)) if terminal => Who::Terminal,
+        (_, Some(program)) if display => Who::Program(program),
+        (_, Some(_)) => Who::Nobody,
+    }
+}
+
+fn ask(who: &Who, question: &str) -> Option<SecretString> {
+    match who {
+        Who::Nobody => None,
+        Who::Terminal => rpassword::prompt_password(question).ok().map(SecretString::from),
+        Who::Program(program) => ask_program(program, question),
+    }
+}
+
+fn ask_program(program: &str, question: &str) -> Option<SecretString> {
+    let asked = Capture {
+        argv: vec![program.into(), question.into()],
+        cwd: "/".into(),
+        env: Environment::inherited(),
+        stdin: Stdin::Null,
+        timeout: ASKPASS_DEADLINE,
+        output_limit: ASKPASS_OUTPUT,
+    };
+    let said = match capture(asked) {
+        Ok(said) => said,
+        Err(error) => {
+            tracing::warn!(program, %error, "SSH_ASKPASS cannot be run");
+            return None;
+        }
+    };
+    // Any other end than 0 is the person's "cancel".
+    let text = String::from_utf8(said.stdout).ok().filter(|_| said.status.is_success() && !said.timed_out)?;
+    Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn words(prompt: &Prompt) -> String {
+    match prompt {
         Prompt::Passphrase { key, attempt: 0 } => format!("passphrase of {}: ", key.display()),
         Prompt::Passphrase { key, .. } => format!("that was not it; passphrase of {}: ", key.display()),
         Prompt::Password { user } => format!("password of {user} on the hosts: "),
         Prompt::Question { host, text } => format!("{host} asks: {text}"),
-    };
-    rpassword::prompt_password(question).ok().map(SecretString::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn who_is_asked_is_decided_as_ssh_does() {
+        let program = || Who::Program("/bin/ask".to_owned());
+        for (askpass, require, display, terminal, expected) in [
+            (false, "", false, true, Who::Terminal),
+            (false, "", true, false, Who::Nobody),
+            (true, "", true, true, Who::Terminal),
+            (true, "", true, false, program()),
+            (true, "", false, false, Who::Nobody),
+            (true, "prefer", false, true, program()),
+            (true, "force", false, false, program()),
+            (false, "force", true, true, Who::Nobody),
+            (true, "never", true, false, Who::Nobody),
+            (true, "never", true, true, Who::Terminal),
+        ] {
+            let env = |name: &str| match name {
+                "SSH_ASKPASS" if askpass => Some("/bin/ask".to_owned()),
+                "SSH_ASKPASS_REQUIRE" if !require.is_empty() => Some(require.to_owned()),
+                "WAYLAND_DISPLAY" if display => Some("wayland-0".to_owned()),
+                _ => None,
+            };
+            assert_eq!(who(env, terminal), expected, "{askpass} {require} {display} {terminal}");
+        }
+    }
+
+    #[test]
+    fn the_program_gets_the_question_and_its_failure_is_no_answer() {
+        let secret = ask_program("/bin/echo", "password of pi: ").unwrap();
+        assert_eq!(secret.expose_secret(), "password of pi: ");
+        assert!(ask_program("/bin/false", "x").is_none());
+        assert!(ask_program("/nonexistent/ask", "x").is_none());
+    }
 }

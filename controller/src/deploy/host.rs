@@ -19,7 +19,7 @@ use crate::ssh::{Client, Exec, ExitStatus, Output, Payload, Session, Settings, S
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
 /// Between two questions whether a switched release is well.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
-/// Between them while a long round drains.
+/// Between them while a long round drains, at most.
 const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 /// How long a new connection may take to come about before the release counts as the one that broke the login.
 const LOGIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -247,7 +247,7 @@ impl<S: Fn(&str)> Run<'_, S> {
                 Outcome::Waiting => {
                     (self.step)(if note.is_empty() { "confirming" } else { &note });
                     let drains = report.services.iter().any(|service| service.round_num.is_some());
-                    sleep(if drains { DRAIN_PAUSE } else { CONFIRM_PAUSE }).await;
+                    sleep(if drains { self.drain_pause() } else { CONFIRM_PAUSE }).await;
                 }
             }
         }
@@ -261,6 +261,13 @@ impl<S: Fn(&str)> Run<'_, S> {
             Drain::Seconds(seconds) => confirm + Duration::from_secs(seconds),
             Drain::Round => confirm + Duration::from_secs(longest_round_s(&self.task.manifest)),
         }
+    }
+
+    /// How long to wait before asking again while a round drains: each question keeps the host from reverting for
+    /// another `confirm_s`, so several have to fit into that.
+    fn drain_pause(&self) -> Duration {
+        let confirm = Duration::from_secs(self.task.manifest.confirm_s);
+        (confirm / 4).clamp(CONFIRM_PAUSE, DRAIN_PAUSE)
     }
 
     fn unconfirmed(&self, why: &str) -> Halt {
@@ -319,7 +326,8 @@ const NAMED: usize = 3;
 fn summary(changes: &[Change]) -> String {
     let mut said: Vec<String> = Vec::new();
     let mut files: Vec<&str> = Vec::new();
-    for change in changes {
+    // What keeps our files out of git's sight is no news to a person.
+    for change in changes.iter().filter(|change| !change.name.ends_with(".git/info/exclude")) {
         let short = change.name.rsplit('/').next().unwrap_or(&change.name);
         match change.what {
             What::Binary => said.push(format!("agent {}", env!("CARGO_PKG_VERSION"))),

@@ -271,9 +271,12 @@ fn render(text: &str, path: &Path, variables: &Variables) -> Result<String, Mani
         .expect("the delimiters differ from each other");
     environment.set_syntax(syntax);
     environment.render_str(text, Serde(variables)).map_err(|error| {
-        let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+        let said = error.line().and_then(|line| Some((line, text.lines().nth(line.checked_sub(1)?)?)));
+        let place = said.map_or_else(String::new, |(line, said)| format!("line {line}: `{}`: ", said.trim()));
         let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
-        ManifestError::Template { path: path.to_owned(), detail: format!("{line}{}{detail}", error.kind()) }
+        let (project, host) = (&variables.project.name, &variables.host.name);
+        let detail = format!("{place}{}{detail} (project {project} on {host})", error.kind());
+        ManifestError::Template { path: path.to_owned(), detail }
     })
 }
 

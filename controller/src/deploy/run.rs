@@ -53,7 +53,9 @@ pub async fn run(
     let results = tasks.iter().enumerate().map(|(number, task)| {
         ended.get(&number).map_or_else(|| skipped(&task.host), |deployed| deployed.result.clone())
     });
-    let stopped = match (rollout.is_stopped(), options.cancel.is_stopping()) {
+    // The last host's failure stops nothing any more.
+    let held_back = rollout.is_stopped() && !rollout.never_started().is_empty();
+    let stopped = match (held_back, options.cancel.is_stopping()) {
         (true, _) => Stopped::ByFailures,
         (false, true) => Stopped::ByInterrupt,
         (false, false) => Stopped::No,

@@ -14,10 +14,20 @@ use crate::ssh::{Client, Exec};
 /// How long the verb may take: it waits 5 s for the service by itself.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The alert that wants a stop.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// What distinguishes it.
+    pub identity: String,
+    /// Its detector, which the host's log names as the reason.
+    pub detector: String,
+}
+
 /// Asks a host to stop a project's service and reports what it said. A service that still drains its round is neither:
 /// it is asked for again later.
-pub async fn stop(client: Client, watched: Watched, identity: String, inputs: Sender<Input>) {
-    let answer = match ask(&client, &watched).await {
+pub async fn stop(client: Client, watched: Watched, wanted: Wanted, inputs: Sender<Input>) {
+    let Wanted { identity, detector } = wanted;
+    let answer = match ask(&client, &watched, &detector).await {
         Ok(Stopping::Stopped) => Input::Stopped(watched.id, identity),
         Ok(Stopping::Draining) => return,
         Err(reason) => Input::StopFailed(watched.id, identity, reason),
@@ -31,9 +41,10 @@ enum Stopping {
     Draining,
 }
 
-async fn ask(client: &Client, watched: &Watched) -> Result<Stopping, String> {
+async fn ask(client: &Client, watched: &Watched, detector: &str) -> Result<Stopping, String> {
     let session = client.session(&watched.settings).await.map_err(|error| error.to_string())?;
-    let exec = Exec::command(remote::agent(&watched.work_dir, &["stop"])).deadline(Some(DEADLINE));
+    let exec = Exec::command(remote::agent(&watched.work_dir, &["stop", "--because", detector]))
+        .deadline(Some(DEADLINE));
     let output = session.exec(exec).await.map_err(|error| error.to_string())?;
     if !output.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());

@@ -138,14 +138,18 @@ impl Step<'_> {
 
     /// Opens an alert, once; an open one takes the newest wording.
     fn fire(&mut self, stream: &StreamId, state: &mut StreamState, identity: String, alert: Alert) {
-        if let Some(open) = state.alerts.get_mut(&identity) {
-            open.alert = alert;
-            return;
-        }
         let by_host = state.hello.as_ref().is_some_and(|hello| hello.monitor_active);
         let listed = self.policy.auto_stop.contains(&alert.detector);
         let ours = alert.auto_action == AutoAction::StopService && listed && !by_host;
-        let stop = if ours { Stop::HeldBack } else { Stop::NotOurs };
+        let stop = if ours { Stop::Due } else { Stop::NotOurs };
+        if let Some(open) = state.alerts.get_mut(&identity) {
+            // New evidence may turn an alert that only warned into one that wants a stop.
+            if open.stop == Stop::NotOurs {
+                open.stop = stop;
+            }
+            open.alert = alert;
+            return;
+        }
         self.told.push(Told::Fired {
             stream: stream.clone(),
             identity: identity.clone(),
@@ -226,12 +230,12 @@ impl Step<'_> {
         }
         for (identity, open) in &mut state.alerts {
             let wanted = match open.stop {
-                Stop::NotOurs | Stop::Done => continue,
+                Stop::NotOurs | Stop::HeldBack | Stop::Done => continue,
                 // One incident takes one place on the brake, however often the stop is asked for.
                 Stop::Asked { at } => self.now.mono.saturating_sub(at) >= STOP_AGAIN,
-                Stop::HeldBack if brake.take(self.now.mono) => true,
-                Stop::HeldBack => {
-                    open.stop = Stop::NotOurs;
+                Stop::Due if brake.take(self.now.mono) => true,
+                Stop::Due => {
+                    open.stop = Stop::HeldBack;
                     self.told.push(Told::BrakeEngaged {
                         stream: stream.clone(),
                         detector: open.alert.detector.clone(),
@@ -302,6 +306,7 @@ mod tests {
             at: stamp(Timestamp::UNIX_EPOCH),
             monitor_active,
             auto_stop_on: Vec::new(),
+            cursor: None,
         })
     }
 
@@ -393,6 +398,14 @@ mod tests {
             names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]),
             ["fired disk_critical"]
         );
+    }
+
+    #[test]
+    fn an_alert_that_only_warned_may_come_to_want_a_stop() {
+        let mut fleet = fleet(&["a"]);
+        let warned = vec![hello(false), alert("oauth_fail", AutoAction::None)];
+        assert_eq!(names(&mut fleet, "a", 0, warned), ["fired oauth_fail"]);
+        assert_eq!(names(&mut fleet, "a", 5, vec![alert("oauth_fail", AutoAction::StopService)]), ["stop"]);
     }
 
     #[test]

@@ -78,7 +78,9 @@ pub struct OpenAlert {
 pub enum Stop {
     /// Nothing is to be done by the controller.
     NotOurs,
-    /// The brake holds it back.
+    /// It is to be asked for, if the brake lets it.
+    Due,
+    /// The brake holds it back; a person decides.
     HeldBack,
     /// It was asked for and is not confirmed.
     Asked {

@@ -106,8 +106,15 @@ async fn read(
                 return (String::new(), Reach::Reached);
             }
         }
-        if let StreamLine::Event { cursor: at, .. } = &parsed {
-            *cursor = Some(at.clone());
+        match &parsed {
+            StreamLine::Event { cursor: at, .. } => *cursor = Some(at.clone()),
+            // A connection that is lost before the first event goes on where this one began.
+            StreamLine::Hello(hello) if cursor.is_none() => cursor.clone_from(&hello.cursor),
+            StreamLine::Hello(_)
+            | StreamLine::Alert { .. }
+            | StreamLine::Resolved { .. }
+            | StreamLine::State(_)
+            | StreamLine::Heartbeat { .. } => {}
         }
         if inputs.send(Input::Line(watched.id.clone(), Box::new(parsed))).await.is_err() {
             return (String::new(), Reach::Reached);

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::auto_stop;
+use super::auto_stop::{self, Wanted};
 use super::fold::{Input, fold};
 use super::state::{Fleet, Moment, StreamId, Told};
 use super::streams::{Watched, follow};
@@ -51,15 +51,11 @@ pub async fn watch(
         };
         let told = fold(&mut fleet, input, policy, now());
         for one in &told {
-            if let Told::StopWanted { stream, identity, .. } = one
+            if let Told::StopWanted { stream, identity, detector } = one
                 && let Some(watched) = by_id.get(stream)
             {
-                tasks.spawn(auto_stop::stop(
-                    client.clone(),
-                    watched.clone(),
-                    identity.clone(),
-                    inputs.clone(),
-                ));
+                let wanted = Wanted { identity: identity.clone(), detector: detector.clone() };
+                tasks.spawn(auto_stop::stop(client.clone(), watched.clone(), wanted, inputs.clone()));
             }
         }
         if tell(&fleet, &told).is_break() {

@@ -5,5 +5,9 @@ pub mod print;
 pub mod progress;
 pub mod recap;
 
+pub mod folded;
+pub mod host_files;
+pub mod prefixed;
+
 pub mod fleet_lines;
 pub mod live;

@@ -76,6 +76,11 @@ impl Progress {
         }
     }
 
+    /// Takes the live line off the screen while `work` uses the terminal.
+    pub fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
+    }
+
     /// Tells that no further host is started, and who is still at work.
     pub fn interrupted(&self) {
         let line =

@@ -107,7 +107,14 @@ pub fn of_ssh_error(host: &str, error: &SshError) -> HostResult {
         let _ = write!(message, ": {cause}");
         source = cause.source();
     }
-    HostResult::new(host, status, message).hinted(error.hint().unwrap_or_default())
+    let result = HostResult::new(host, status, message).hinted(error.hint().unwrap_or_default());
+    match error.output() {
+        Some(output) => {
+            let printed = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+            result.with_tail(&String::from_utf8_lossy(&printed))
+        }
+        None => result,
+    }
 }
 
 /// Returns a host's result from what the fan-out made of it.

@@ -271,6 +271,21 @@ impl SshError {
         }
     }
 
+    /// What the command had printed, where one ran and did not come to its end.
+    pub fn output(&self) -> Option<&Output> {
+        let Self::Failed { cause, .. } = self else { return None };
+        match cause.as_ref() {
+            Failed::Timeout { output, .. } | Failed::NoStatus { output } | Failed::Lost { output, .. } => {
+                Some(output)
+            }
+            Failed::Refused { .. }
+            | Failed::Unsendable { .. }
+            | Failed::Upload { .. }
+            | Failed::Stalled { .. }
+            | Failed::Payload { .. } => None,
+        }
+    }
+
     /// What the user can do about it, if anything is known.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -146,14 +146,20 @@ impl Output {
     }
 }
 
-pub(super) async fn run(session: &Session, exec: Exec) -> Result<Output, Failed> {
+/// Runs `exec` to its end; `seen` gets every piece of output as it comes, also what is beyond the limit.
+pub(super) async fn run(
+    session: &Session,
+    exec: Exec,
+    mut seen: impl FnMut(Source, &[u8]),
+) -> Result<Output, Failed> {
     let line = exec.line()?;
     let mut output = Output::default();
     let limit = exec.output_limit;
     let running = async {
         let open = session.open_channel().await?;
         channel::run(open, (line, Feed::Bytes(exec.stdin, exec.stdin_end)), |source, bytes| {
-            output.keep(source, bytes, limit)
+            seen(source, bytes);
+            output.keep(source, bytes, limit);
         })
         .await
     };

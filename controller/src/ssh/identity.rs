@@ -117,7 +117,7 @@ fn read_identity(path: &Path) -> Identity {
     let text = match check_permissions(path) {
         Ok(None) => match read_text(path) {
             Ok(text) => text,
-            Err(e) => return unusable(format!("cannot be read: {e}"), None),
+            Err(e) => return unreadable(path, &e),
         },
         Ok(Some(mode)) => {
             return unusable(
@@ -126,13 +126,20 @@ fn read_identity(path: &Path) -> Identity {
             );
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Identity::Absent,
-        Err(e) => return unusable(format!("cannot be read: {e}"), None),
+        Err(e) => return unreadable(path, &e),
     };
     match decode_secret_key(&text, None) {
         Ok(key) => Identity::Open(Arc::new(key)),
         Err(russh::keys::Error::KeyIsEncrypted) => Identity::Locked(public_half(path, &text).map(Box::new)),
         Err(_) if looks_encrypted(&text) => Identity::Locked(public_half(path, &text).map(Box::new)),
         Err(e) => unusable(format!("holds no private key we can read: {e}"), None),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Identity {
+    Identity::Unusable {
+        reason: format!("cannot be read: {error}"),
+        remedy: Some(format!("make {} a file that you can read, or name another key", path.display())),
     }
 }
 

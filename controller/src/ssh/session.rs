@@ -13,7 +13,7 @@ use super::error::{Failed, SshError};
 use super::exec::{self, Exec, Output};
 use super::handshake::{Connected, Handler, Negotiated, Notes, lock};
 use super::settings::Settings;
-use super::stream::{self, Stream};
+use super::stream::{self, Source, Stream};
 use super::upload::{self, Upload};
 use super::wire::Line;
 
@@ -101,7 +101,16 @@ impl Session {
     /// If the command cannot be started, does not end within its deadline, ends without a
     /// status, or the connection is lost.
     pub async fn exec(&self, exec: Exec) -> Result<Output, SshError> {
-        exec::run(self, exec).await.map_err(|cause| SshError::failed(self.host(), cause))
+        self.exec_seen(exec, |_, _| {}).await
+    }
+
+    /// As [`exec`](Self::exec); `seen` gets every piece of output as it comes, also what is beyond the limit. The
+    /// host waits while it works.
+    ///
+    /// # Errors
+    /// As [`exec`](Self::exec).
+    pub async fn exec_seen(&self, exec: Exec, seen: impl FnMut(Source, &[u8])) -> Result<Output, SshError> {
+        exec::run(self, exec, seen).await.map_err(|cause| SshError::failed(self.host(), cause))
     }
 
     /// Starts a command and returns its output line by line.

@@ -1,39 +1,56 @@
-//! Running a script as root. The password goes in on stdin, never on a command line.
+//! Running a script as another user, mostly root. The password goes in on stdin, never on a command line.
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::exec::Exec;
 use super::quote::quote;
 
-/// How to become root on a host.
-#[derive(Debug, Clone)]
-pub enum Sudo {
-    /// `sudo -n`: fails at once where a password would be asked for.
-    WithoutPassword,
-    /// `sudo -S`: the password is fed on stdin.
-    Password(SecretString),
+/// How to become another user on a host: `sudo -n`, which fails at once where a password would be asked for, or
+/// `sudo -S` with the password on stdin.
+#[derive(Debug, Clone, Default)]
+pub struct Sudo {
+    user: Option<String>,
+    password: Option<SecretString>,
 }
 
 /// Ends the password's part of stdin.
 const END_OF_PASSWORD: &str = "-- agent-runner: end of password --";
 
 impl Sudo {
-    /// Returns `exec` wrapped so that its script runs as root, with the same stdin.
+    /// Returns the way to root that asks nothing.
+    pub fn to_root() -> Sudo {
+        Sudo::default()
+    }
+
+    /// Sets who to become instead of root.
+    #[must_use]
+    pub fn user(mut self, name: Option<String>) -> Sudo {
+        self.user = name;
+        self
+    }
+
+    /// Sets the password sudo asks for.
+    #[must_use]
+    pub fn password(mut self, password: Option<SecretString>) -> Sudo {
+        self.password = password;
+        self
+    }
+
+    /// Returns `exec` wrapped so that its script runs as the other user, with the same stdin.
     ///
     /// sudo may not ask (NOPASSWD, a fresh ticket), and then leaves the password in stdin. So a
     /// marker follows the password, and the inner shell discards everything up to it.
     #[must_use]
     pub fn wrap(&self, mut exec: Exec) -> Exec {
-        match self {
-            Self::WithoutPassword => {
-                exec.script = format!("exec sudo -n -- /bin/sh -c {}", quote(&exec.script));
-            }
-            Self::Password(password) => {
+        let user = self.user.as_ref().map(|name| format!("-u {} ", quote(name))).unwrap_or_default();
+        match &self.password {
+            None => exec.script = format!("exec sudo -n {user}-- /bin/sh -c {}", quote(&exec.script)),
+            Some(password) => {
                 let inner = format!(
                     "while IFS= read -r l; do [ \"$l\" = '{END_OF_PASSWORD}' ] && break; done\n{}",
                     exec.script
                 );
-                exec.script = format!("exec sudo -S -p '' -- /bin/sh -c {}", quote(&inner));
+                exec.script = format!("exec sudo -S -p '' {user}-- /bin/sh -c {}", quote(&inner));
                 let mut fed = format!("{}\n{END_OF_PASSWORD}\n", password.expose_secret()).into_bytes();
                 fed.append(&mut exec.stdin);
                 exec.stdin = fed;
@@ -73,7 +90,8 @@ mod tests {
 
     #[test]
     fn the_script_gets_its_own_stdin_whether_sudo_asks_or_not() {
-        let exec = Sudo::Password("s3 'cret".into()).wrap(Exec::command("echo \"[$(cat)]\"").stdin("in"));
+        let sudo = Sudo::to_root().password(Some("s3 'cret".into()));
+        let exec = sudo.wrap(Exec::command("echo \"[$(cat)]\"").stdin("in"));
         let asks = format!("#!/bin/sh\nread -r pw; [ \"$pw\" = \"s3 'cret\" ] || exit 1\n{SHIFT}");
         assert_eq!(run(&asks, &exec), "[in]\n");
         assert_eq!(run(&format!("#!/bin/sh\n{SHIFT}"), &exec), "[in]\n");
@@ -81,14 +99,20 @@ mod tests {
 
     #[test]
     fn the_password_is_in_stdin_and_nowhere_else() {
-        let exec = Sudo::Password("s3cret".into()).wrap(Exec::command("id -u"));
+        let exec = Sudo::to_root().password(Some("s3cret".into())).wrap(Exec::command("id -u"));
         assert!(!exec.script.contains("s3cret"));
         assert!(!format!("{exec:?}").contains("s3cret"), "{exec:?}");
     }
 
     #[test]
     fn without_a_password_nothing_is_asked() {
-        let exec = Sudo::WithoutPassword.wrap(Exec::argv(&["id", "-u"]));
+        let exec = Sudo::to_root().wrap(Exec::argv(&["id", "-u"]));
         assert_eq!(exec.script, "exec sudo -n -- /bin/sh -c 'exec id -u'");
+    }
+
+    #[test]
+    fn another_user_than_root_is_named() {
+        let exec = Sudo::to_root().user(Some("pi".into())).wrap(Exec::argv(&["id", "-u"]));
+        assert_eq!(exec.script, "exec sudo -n -u pi -- /bin/sh -c 'exec id -u'");
     }
 }

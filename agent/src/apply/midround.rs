@@ -1,0 +1,33 @@
+//! Files that change while a round runs: the round is told, or it would stash them away at its end.
+
+use std::path::PathBuf;
+
+use super::ground;
+use super::places::Places;
+use super::verdict::round_num;
+use crate::git::GitError;
+use crate::service::{Acting, Project};
+
+/// Tells the round in progress of a project, if there is one, that these files are the operator's as they are now. Only
+/// files that git tracks matter: the others are excluded. As root nothing is told, because git would leave objects in
+/// the repository that its owner cannot write.
+pub(super) fn tell_round(project: &Project, written: &[PathBuf], places: &Places) -> Result<(), GitError> {
+    let Some(round) = round_num(project).filter(|_| project.account.acting == Acting::Itself) else {
+        return Ok(());
+    };
+    let mut git = ground::git(&project.work_dir);
+    if git.locate()?.is_none() {
+        return Ok(());
+    }
+    let relative = |path: &PathBuf| path.strip_prefix(&project.work_dir).ok()?.to_str().map(str::to_owned);
+    let paths: Vec<String> = written.iter().filter(|path| path.exists()).filter_map(relative).collect();
+    let paths: Vec<&str> =
+        paths.iter().map(String::as_str).filter(|path| !path.starts_with(".git/")).collect();
+    let tracked = git.tracked(&paths)?;
+    let from_top: Vec<String> =
+        tracked.iter().filter_map(|path| git.relative(&project.work_dir.join(path))).collect();
+    if from_top.is_empty() {
+        return Ok(());
+    }
+    git.placed_during(round, &from_top, &places.state().join("index.scratch"))
+}
