@@ -4,5 +4,7 @@
 
 /// A project as the Python program left it, on this machine and at this time.
 mod inherited;
+/// What `docs/conformance.md` says is true.
+mod table;
 /// Our program goes on where the Python program stopped.
 mod takeover;

@@ -16,6 +16,12 @@ fn keys(value: &Value) -> Vec<&String> {
     value.as_object().unwrap().keys().collect()
 }
 
+/// Asserts that every key of theirs is a key of ours, which may have more.
+fn has_keys(ours: &Value, theirs: &Value, what: &str) {
+    let missing: Vec<_> = keys(theirs).into_iter().filter(|key| !keys(ours).contains(key)).collect();
+    assert!(missing.is_empty(), "{what}: {missing:?}");
+}
+
 /// The names of a line's fields, in their order.
 fn fields(line: &str) -> (String, Vec<String>) {
     let record = Record::parse(line.as_bytes()).unwrap();
@@ -84,6 +90,51 @@ fn status_says_what_it_said_and_the_throttle_ends_when_it_said() {
     let until = project.said("peek.json")["service"]["rate_limit"]["throttled_until_epoch"].as_i64().unwrap();
     let active = history.throttles.active(None, Timestamp::now()).unwrap();
     assert_eq!(active.effective_reset(Timestamp::now()), until + project.moved_s);
+}
+
+#[test]
+fn peek_says_what_it_said() {
+    let project = Inherited::left_ago(2);
+    for (name, arguments) in [
+        ("peek.json", &["peek"][..]),
+        ("peek-round.json", &["peek", "--round", "latest", "--log", "--events", "12"]),
+    ] {
+        let (theirs, ours) = (project.said(name), project.json(arguments));
+        has_keys(&ours, &theirs, name);
+        for part in
+            ["schema_version", "project", "status", "orphan", "recent_hook_failures", "schedule", "brake"]
+        {
+            assert_eq!(ours[part], theirs[part], "{name} {part}");
+        }
+        for part in ["system", "service", "plugins"] {
+            has_keys(&ours[part], &theirs[part], part);
+        }
+        has_keys(&ours["defenses"][0], &theirs["defenses"][0], "defenses");
+        let mut limit = theirs["service"]["rate_limit"].clone();
+        limit["throttled_until_epoch"] =
+            (limit["throttled_until_epoch"].as_i64().unwrap() + project.moved_s).into();
+        assert_eq!(ours["service"]["rate_limit"], limit, "{name}");
+        for list in ["recent_events", "recent_blips"] {
+            let without_time = |value: &Value| {
+                let list = value[list].as_array().unwrap().clone();
+                list.into_iter()
+                    .map(|mut event| {
+                        for moved in ["ts", "reset_at_epoch"] {
+                            event.as_object_mut().unwrap().remove(moved);
+                        }
+                        event
+                    })
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(without_time(&ours), without_time(&theirs), "{name} {list}");
+        }
+    }
+    let (theirs, ours) =
+        (project.said("peek-round.json"), project.json(&["peek", "--round", "latest", "--log"]));
+    has_keys(&ours["current_round"], &theirs["current_round"], "current_round");
+    for part in ["round_num", "phase", "exit_code", "timed_out", "log_path", "log_tail"] {
+        assert_eq!(ours["current_round"][part], theirs["current_round"][part], "{part}");
+    }
 }
 
 #[test]

@@ -3,7 +3,11 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::project::{Project, WAITING_AGENT, is_running, until, until_gone};
+use agent_runner::round::failpoint::Step;
+use agent_runner::store::state::Read;
+use agent_runner::store::{holder, orphan_state, status};
+
+use super::project::{Project, WAITING_AGENT, exists, is_running, until, until_gone};
 
 /// An agent that notices a second one, and has a child that left its session.
 fn exclusive() -> String {
@@ -75,4 +79,63 @@ fn serve_and_round_killed_together_leave_no_second_agent() {
     assert_eq!(numbers, [Some(1), Some(2)]);
     let escaped = project.wait_for_pid("escaped.pid");
     until("the escaped child to end", || (!is_running(escaped)).then_some(()));
+}
+
+/// Fails when another agent is at work, leaves a child that left its session, and leaves its work uncommitted.
+const ALONE: &str =
+    "if [ -e \"$HOME/agent\" ] && grep -q '^State:.[^ZX]' /proc/\"$(cat \"$HOME/agent\")\"/status 2>/dev/null
+then touch \"$HOME/two-agents\"; fi
+echo $$ >\"$HOME/agent\"; setsid sleep 600 & sleep 0.2; echo \"$AGENT_RUNNER_ROUND_NUM\" >>found.txt";
+
+/// Asserts that every state file can be read, then that a new Loop's round comes to a clean end.
+fn goes_on(project: &Project, what: &str) {
+    let logs = project.logs();
+    assert!(!matches!(status::read(&logs), Read::Unusable(_)), "{what}");
+    assert!(!matches!(orphan_state::read(&logs), Read::Unusable(_)), "{what}");
+    assert!(!matches!(holder::read(&logs), Read::Unusable(_)), "{what}");
+    let before = project.of_kind("round_end").len();
+    // A round that outlived its Loop keeps the lock until it has ended.
+    until(what, || {
+        let mut serve = project.serve(&["--once"]);
+        assert_eq!(serve.wait(), 0, "{what}: {}", serve.said());
+        (project.of_kind("round_end").len() > before).then_some(())
+    });
+    assert!(!exists(&project.path("two-agents")), "{what}: two agents at once");
+    let numbers: Vec<_> = project.of_kind("round_end").iter().map(|record| record.round_num()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{what}: {numbers:?}");
+    assert!(orphan_state::read(&logs).usable().is_some(), "{what}: the orphan is not findable");
+    assert!(!exists(&logs.serve_pid()) && !exists(&logs.round_lock_holder()), "{what}");
+    let agent = project.wait_for_pid("agent");
+    until_gone(agent);
+}
+
+#[test]
+fn a_round_killed_at_any_step_under_the_loop_is_followed_by_a_clean_one() {
+    for step in Step::ALL {
+        let project = Project::new(ALONE);
+        let mut serve = project.serve_dying(step.name());
+        assert_eq!(serve.wait(), 0, "{}: {}", step.name(), serve.said());
+        goes_on(&project, step.name());
+    }
+}
+
+#[test]
+fn a_loop_killed_at_any_step_of_its_round_is_followed_by_a_clean_one() {
+    for kind in [
+        "host_cgroup_memory_limit",
+        "round_substrate_before",
+        "round_start",
+        "agent_spawn",
+        "agent_exit",
+        "orphan_stashed",
+        "round_end",
+        "round_substrate_after",
+    ] {
+        let project = Project::new(ALONE);
+        let mut serve = project.serve(&[]);
+        project.wait_for(kind, 1);
+        serve.signal(Signal::SIGKILL);
+        assert_eq!(serve.wait(), -9, "{kind}");
+        goes_on(&project, kind);
+    }
 }

@@ -133,6 +133,15 @@ impl Project {
         Serve { child: command.spawn().unwrap(), said, ended: None }
     }
 
+    /// Starts `serve` for one round that dies at a step.
+    pub(crate) fn serve_dying(&self, step: &str) -> Serve {
+        let said = self.path("stderr-dying");
+        let mut command = self.command();
+        command.env("AGENT_RUNNER_FAILPOINT", step).args(["serve", "--once"]);
+        command.stdout(Stdio::null()).stderr(File::create(&said).unwrap());
+        Serve { child: command.spawn().unwrap(), said, ended: None }
+    }
+
     /// Starts `serve` with a service manager that listens.
     pub(crate) fn serve_notified(&self, arguments: &[&str]) -> (Serve, UnixDatagram) {
         let socket = self.path("notify");

@@ -2,12 +2,14 @@ use super::support::{Project, contains};
 
 #[test]
 fn a_flood_of_200_mb_ends_and_is_kept() {
-    let project =
-        Project::new("head -c 200000000 /dev/zero | tr '\\0' 'x'; echo; echo '{\"type\":\"result\"}'")
-            .runtime("max_grace_after_result_s = 60");
+    // A full gigabyte where there is time for it.
+    let megabytes = std::env::var("AGENT_RUNNER_TESTS_FLOOD_MB").map_or(200, |text| text.parse().unwrap());
+    let bytes: u64 = megabytes * 1_000_000;
+    let script = format!("head -c {bytes} /dev/zero | tr '\\0' 'x'; echo; echo '{{\"type\":\"result\"}}'");
+    let project = Project::new(&script).runtime("max_grace_after_result_s = 60");
     assert_eq!(project.run().code, 0);
     let log = std::fs::read_dir(project.layout().rounds_dir()).unwrap().next().unwrap().unwrap();
-    assert!(log.metadata().unwrap().len() > 200_000_000);
+    assert!(log.metadata().unwrap().len() > bytes);
     assert!(project.has("round_end"));
     project.assert_nothing_is_left();
 }

@@ -1,0 +1,71 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+const HOUSE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The numbered rules of a round, the Loop and the configuration.
+const RULES: [&str; 4] = [
+    "1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.8 2.1 2.2 2.3 2.4 2.5 2.6 2.7 2.8 2.9 2.10",
+    "3.1 3.2 3.3 3.4 3.5 3.6 3.7 3.8 3.9 3.10 4 8.1 8.2 8.3 8.9 8.10 8.11",
+    "9.1 9.2 9.3 9.4 9.5 9.6 9.7",
+    "term fork stdout flood bytes log stop disk git kill",
+];
+
+/// The lessons and the faults that concern others.
+const OTHERS: [&str; 13] = [
+    "11.24", "11.26", "11.35", "11.37", "11.43", "11.49", "13.7", "13.8", "13.9", "13.11", "13.15", "13.16",
+    "13.21",
+];
+
+/// Returns each rule of the document with its tests.
+fn table() -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(Path::new(HOUSE).join("docs/conformance.md")).unwrap();
+    let mut table = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| rule ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 3, "{line}");
+        let tests = cells[2].split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+        assert_eq!(table.insert(cells[0].to_owned(), tests), None, "{} is there twice", cells[0]);
+    }
+    table
+}
+
+/// Collects the names of the test functions in a folder's sources.
+fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            for after in text.split("#[test]").skip(1) {
+                let Some((_, rest)) = after.split_once("fn ") else { continue };
+                found.extend(rest.split_once('(').map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_test_the_table_names_exists() {
+    let mut known = BTreeSet::new();
+    for folder in ["agent/src", "agent/tests"] {
+        tests_in(&Path::new(HOUSE).join(folder), &mut known);
+    }
+    let named = table();
+    let missing: Vec<_> = named.values().flatten().filter(|test| !known.contains(*test)).collect();
+    assert!(missing.is_empty(), "docs/conformance.md names tests that do not exist: {missing:#?}");
+}
+
+#[test]
+fn every_rule_is_in_the_table() {
+    let table = table();
+    let lessons = (1..=54).map(|number| format!("11.{number}"));
+    let faults = (1..=22).map(|number| format!("13.{number}"));
+    let rules = RULES.iter().flat_map(|line| line.split(' ')).map(str::to_owned);
+    let wanted: BTreeSet<String> =
+        rules.chain(lessons).chain(faults).filter(|rule| !OTHERS.contains(&rule.as_str())).collect();
+    let found: BTreeSet<String> = table.keys().cloned().collect();
+    assert_eq!(found, wanted);
+}
