@@ -5,12 +5,6 @@
 #[path = "hosts/lab.rs"]
 mod lab;
 
-/// Hosts with the project on them.
-#[path = "hosts/deployed.rs"]
-mod deployed;
-/// From nothing to work, and what a second deploy does.
-#[path = "hosts/deploy.rs"]
-mod deploy;
 /// A login expires.
 #[path = "hosts/auto_stop.rs"]
 mod auto_stop;
@@ -20,6 +14,12 @@ mod cable;
 /// Processes, hosts and their power go away.
 #[path = "hosts/crash.rs"]
 mod crash;
+/// From nothing to work, and what a second deploy does.
+#[path = "hosts/deploy.rs"]
+mod deploy;
+/// Hosts with the project on them.
+#[path = "hosts/deployed.rs"]
+mod deployed;
 /// Hosts that differ from the usual one.
 #[path = "hosts/matrix.rs"]
 mod matrix;

@@ -84,7 +84,8 @@ fn table<'a>(args: impl Iterator<Item = &'a Arg>) -> String {
 }
 
 fn positional(arg: &Arg) -> String {
-    let names: Vec<&str> = arg.get_value_names().unwrap_or_default().iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> =
+        arg.get_value_names().unwrap_or_default().iter().map(|name| name.as_str()).collect();
     let many = arg.get_num_args().is_some_and(|count| count.max_values() > 1);
     let name = format!("{}{}", names.join(" "), if many { ".." } else { "" });
     let name = if arg.is_last_set() { format!("-- {name}") } else { name };

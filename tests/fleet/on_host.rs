@@ -52,7 +52,11 @@ impl Host {
     ///
     /// # Errors
     /// Where none comes in time, with the log.
-    pub fn wait_for_event(&self, deadline: Duration, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub fn wait_for_event(
+        &self,
+        deadline: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let found = wait::value(deadline, || self.events().ok()?.into_iter().find(&wanted));
         found.with_context(|| {
             format!("{}: no such event within {deadline:?}:\n{}", self.name(), self.newest(20))

@@ -74,7 +74,10 @@ impl Running {
     /// Where it does not in time, with everything it has said.
     pub fn wait_for_error(&self, deadline: Duration, wanted: &str) -> anyhow::Result<()> {
         let found = wait::until(deadline, || self.read("stderr").contains(wanted));
-        anyhow::ensure!(found, self.complaint(&format!("did not complain of {wanted:?} within {deadline:?}")));
+        anyhow::ensure!(
+            found,
+            self.complaint(&format!("did not complain of {wanted:?} within {deadline:?}"))
+        );
         Ok(())
     }
 

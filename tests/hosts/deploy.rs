@@ -61,7 +61,8 @@ fn the_monitors_unit_is_accepted_by_systemd_and_runs_next_to_the_loop() {
     let output = output.unwrap();
     assert_eq!((output.code(), output.stderr.trim()), (0, ""), "{listed}");
     assert_eq!(listed.lines().count(), 2, "{listed}");
-    let monitors = host.says("systemctl --user list-units --state=active --plain --no-legend 'agent-runner*'");
+    let monitors =
+        host.says("systemctl --user list-units --state=active --plain --no-legend 'agent-runner*'");
     assert_eq!(monitors.unwrap().lines().count(), 2);
 }
 
@@ -72,7 +73,8 @@ fn a_changed_prompt_alone_is_pushed_and_the_round_in_progress_goes_on_to_its_end
     host.set_mode(&[Mode::Sleep(8), Mode::Sleep(1)]).unwrap();
     deploy_changes(&controller, 1);
     host.wait_for_event(ROUNDS, |event| is(event, "agent_spawn")).unwrap();
-    let (loop_before, binary) = (host.main_pid().unwrap(), host.says("readlink ~/.local/share/agent-runner/current"));
+    let (loop_before, binary) =
+        (host.main_pid().unwrap(), host.says("readlink ~/.local/share/agent-runner/current"));
     controller.write("prompts/main.md", &format!("{PROMPT}Host: {{{{ host.name }}}}\n")).unwrap();
     let output = controller.run(&["deploy", "--json"]).unwrap();
     assert_eq!(output.code(), 0, "{}", output.stderr);

@@ -27,19 +27,49 @@ const UNREACHABLE: i32 = 4;
 const JOB: &str = "x='a  b'; printf '%s|' \"$x\" '$(id)' | sed \"s/|/;/g\"; umask";
 
 const CASES: &[Case] = &[
-    case("login shell fish, umask 077, banner, server looks up names", "fish", &["exec", "--", JOB], WORKS, "a  b;$(id);0077"),
+    case(
+        "login shell fish, umask 077, banner, server looks up names",
+        "fish",
+        &["exec", "--", JOB],
+        WORKS,
+        "a  b;$(id);0077",
+    ),
     case("login shell tcsh", "tcsh", &["exec", "--", JOB], WORKS, "a  b;$(id);0022"),
     case("no sftp-server, no gzip", "tcsh", &["ssh-check"], WORKS, "login:    key "),
-    case("MaxStartups 2:50:4, twelve connections at once", "m[01-12]", &["exec", "--", "echo in"], WORKS, "m[01-12] (12)\n  in"),
-    case("MaxSessions 1, four commands at once", "s[1-4]", &["exec", "--", "sleep 0.2; echo in"], WORKS, "s[1-4] (4)\n  in"),
+    case(
+        "MaxStartups 2:50:4, twelve connections at once",
+        "m[01-12]",
+        &["exec", "--", "echo in"],
+        WORKS,
+        "m[01-12] (12)\n  in",
+    ),
+    case(
+        "MaxSessions 1, four commands at once",
+        "s[1-4]",
+        &["exec", "--", "sleep 0.2; echo in"],
+        WORKS,
+        "s[1-4] (4)\n  in",
+    ),
     case("host key changed", "changed", &["ping"], UNREACHABLE, "does not match the recorded one"),
     case("recorded key is of the second type", "second", &["ssh-check"], WORKS, "known: ecdsa-sha2-nistp256"),
     case("host key revoked", "revoked", &["ping"], UNREACHABLE, "is revoked by"),
     case("host unknown", "stranger", &["ping"], UNREACHABLE, "agent-runner-fleet trust stranger"),
     case("lets in by certificate only", "certificate", &["ssh-check"], WORKS, "login:    certificate "),
-    case("lets in by certificate only, and we have none", "no-certificate", &["ping"], UNREACHABLE, "was not let in: key "),
+    case(
+        "lets in by certificate only, and we have none",
+        "no-certificate",
+        &["ping"],
+        UNREACHABLE,
+        "was not let in: key ",
+    ),
     case("lets in by password only", "password", &["exec", "--ask-pass", "--", "id -un"], WORKS, "ops"),
-    case("lets in by password only, and nobody is asked", "password", &["ping"], UNREACHABLE, "the host accepts password"),
+    case(
+        "lets in by password only, and nobody is asked",
+        "password",
+        &["ping"],
+        UNREACHABLE,
+        "the host accepts password",
+    ),
     case("reached through a jump host only", "middle", &["ssh-check"], WORKS, " -> ops@"),
     case("the same, straight", "straight", &["ping"], UNREACHABLE, "was not let in"),
     case("reached through two jump hosts", "inner", &["exec", "--", JOB], WORKS, "a  b;$(id);0022"),
@@ -117,9 +147,14 @@ fn check_page(rows: &[(&Case, String)]) {
     let found = fs::read_to_string(&path).unwrap_or_default();
     for (case, _) in rows {
         let listed = found.lines().any(|line| {
-            line.starts_with(&format!("| {} | ", case.odd)) && line.ends_with(&format!(" | {} |", result(case)))
+            line.starts_with(&format!("| {} | ", case.odd))
+                && line.ends_with(&format!(" | {} |", result(case)))
         });
-        assert!(listed, "docs/interoperability.md is stale ({}): AGENT_RUNNER_WRITE_DOCS=1 writes it", case.odd);
+        assert!(
+            listed,
+            "docs/interoperability.md is stale ({}): AGENT_RUNNER_WRITE_DOCS=1 writes it",
+            case.odd
+        );
     }
 }
 

@@ -35,7 +35,11 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
         },
         HostOptions {
             login_shell: "/bin/tcsh".into(),
-            sshd_lines: lines(&["MaxSessions 1", "MaxStartups 2:50:4", "HostKey /etc/ssh/ssh_host_ecdsa_key"]),
+            sshd_lines: lines(&[
+                "MaxSessions 1",
+                "MaxStartups 2:50:4",
+                "HostKey /etc/ssh/ssh_host_ecdsa_key",
+            ]),
             sudo: Sudo::Passwordless,
             ..HostOptions::default()
         },
@@ -58,7 +62,10 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
     let home = controller.home().to_owned();
     fish.mount_small_disk("/home/ops/full", 1)?;
     fish.fill_disk("/home/ops/full")?;
-    root(tcsh, "rm -f /usr/lib/openssh/sftp-server /bin/gzip /usr/bin/gzip; ssh-keygen -A && systemctl restart ssh")?;
+    root(
+        tcsh,
+        "rm -f /usr/lib/openssh/sftp-server /bin/gzip /usr/bin/gzip; ssh-keygen -A && systemctl restart ssh",
+    )?;
     let ca = Key::generate(home.join("ca"), KeyKind::Ed25519, "")?;
     root(certificate, &format!("echo '{}' > /etc/ssh/ca.pub && systemctl restart ssh", ca.public()?))?;
     let signed = Key::generate(home.join("signed"), KeyKind::Ed25519, "")?;
@@ -93,9 +100,12 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
     host("tcsh", tcsh, "");
     host("s*", tcsh, "");
     host("m??", tcsh, "");
-    for (alias, of, known) in
-        [("changed", fish, "changed"), ("second", tcsh, "second"), ("revoked", fish, "revoked"), ("stranger", fish, "nobody")]
-    {
+    for (alias, of, known) in [
+        ("changed", fish, "changed"),
+        ("second", tcsh, "second"),
+        ("revoked", fish, "revoked"),
+        ("stranger", fish, "nobody"),
+    ] {
         host(alias, of, &format!("    UserKnownHostsFile {home}/known-{known}\n"));
     }
     host("certificate", certificate, &format!("    IdentityFile {home}/signed\n"));
@@ -114,10 +124,14 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
     let config = config.replace("Host s*\n", "Host s1 s2 s3 s4\n");
     controller.write(".ssh/config", &config)?;
     // Settings that differ make connections of their own to one and the same host.
-    let several: String = (1..=12).map(|n| format!("[hosts.m{n:02}]\nconnect_timeout = {}\n", 40 + n)).collect();
+    let several: String =
+        (1..=12).map(|n| format!("[hosts.m{n:02}]\nconnect_timeout = {}\n", 40 + n)).collect();
     let names = "\"fish\", \"tcsh\", \"s[1-4]\", \"changed\", \"second\", \"revoked\", \"stranger\", \"certificate\", \
                  \"no-certificate\", \"password\", \"middle\", \"straight\", \"inner\", \"dropbear\"";
-    controller.write("fleet.toml", &format!("[fleet]\nname = \"odd\"\n[groups.odd]\nhosts = [{names}]\n{several}"))?;
+    controller.write(
+        "fleet.toml",
+        &format!("[fleet]\nname = \"odd\"\n[groups.odd]\nhosts = [{names}]\n{several}"),
+    )?;
     controller.write("askpass", &format!("#!/bin/sh\ncat <<'E'\n{PASSWORD}\nE\n"))?;
     let askpass = controller.home().join("askpass");
     fs::set_permissions(askpass, fs::Permissions::from_mode(0o755)).map_err(anyhow::Error::from)?;
@@ -139,7 +153,8 @@ fn dropbear(host: &Host) -> anyhow::Result<bool> {
     let Some(server) = find_program("dropbear") else { return Ok(false) };
     let Some(keygen) = find_program("dropbearkey") else { return Ok(false) };
     let needed = checked("ldd", &[&server.display().to_string()], wait::DEADLINE)?;
-    let libraries = needed.lines().filter_map(|line| line.split("=> ").nth(1)?.split(' ').next().map(str::to_owned));
+    let libraries =
+        needed.lines().filter_map(|line| line.split("=> ").nth(1)?.split(' ').next().map(str::to_owned));
     let folder = host.root_dir().join("root/dropbear");
     fs::create_dir(&folder)?;
     for file in libraries.chain([server.display().to_string(), keygen.display().to_string()]) {

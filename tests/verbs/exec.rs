@@ -31,14 +31,19 @@ fn identical_output_is_folded_and_the_code_says_who_failed() {
 #[test]
 fn live_lines_carry_their_host_and_their_stream() {
     let Some(fleet) = loopback(2, SshdOptions::default()) else { return };
-    let output = fleet.controller.run(&["exec", "--live", "--", "echo out; echo err >&2; printf rest"]).unwrap();
+    let output =
+        fleet.controller.run(&["exec", "--live", "--", "echo out; echo err >&2; printf rest"]).unwrap();
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort();
         lines
     };
     assert_eq!(sorted(&output.stdout), ["pi1: out", "pi1: rest", "pi2: out", "pi2: rest"]);
-    assert!(output.stderr.contains("pi1: err\n") && output.stderr.contains("pi2: err\n"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("pi1: err\n") && output.stderr.contains("pi2: err\n"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -63,7 +68,11 @@ fn a_script_runs_there_with_its_arguments() {
     fleet.controller.write("job.awk", "#!/usr/bin/awk -f\nBEGIN { print 1 }\n").unwrap();
     let output = fleet.controller.run(&["exec", "--script", "job.awk"]).unwrap();
     assert_eq!(output.code(), 5);
-    assert!(output.stderr.contains("/usr/bin/awk -f, and that reads no script from stdin"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("/usr/bin/awk -f, and that reads no script from stdin"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -71,16 +80,24 @@ fn what_a_command_printed_before_its_time_was_up_is_shown() {
     let Some(fleet) = loopback(1, SshdOptions::default()) else { return };
     let output = fleet.controller.run(&["exec", "--timeout", "5", "--", "echo before; sleep 600"]).unwrap();
     assert_eq!(output.code(), 2);
-    assert!(output.stderr.contains("no result within") && output.stderr.contains("    before\n"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("no result within") && output.stderr.contains("    before\n"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
 fn json_lines_say_how_each_host_ended() {
     let Some(mut fleet) = loopback(2, SshdOptions::default()) else { return };
-    let lines = fleet.controller.run(&["exec", "--json", "--", "echo out; exit 3"]).unwrap().json_lines().unwrap();
+    let lines =
+        fleet.controller.run(&["exec", "--json", "--", "echo out; exit 3"]).unwrap().json_lines().unwrap();
     assert_eq!(lines.len(), 2);
     for line in &lines {
-        assert_eq!((&line["code"], &line["stdout"], &line["result"]), (&3.into(), &"out\n".into(), &"failed".into()));
+        assert_eq!(
+            (&line["code"], &line["stdout"], &line["result"]),
+            (&3.into(), &"out\n".into(), &"failed".into())
+        );
     }
     fleet.sshd.stop();
     for verb in [&["exec", "--json", "--", "true"][..], &["ping", "--json"]] {
@@ -106,7 +123,11 @@ fn sudo_is_asked_without_and_with_a_password() {
     let Some(wanting) = loopback(2, options) else { return };
     let refused = wanting.controller.run(&["exec", "-b", "--", "echo $AS_ROOT"]).unwrap();
     assert_eq!(refused.code(), 2);
-    assert!(refused.stderr.contains("hint: sudo wants a password there: --ask-become-pass"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("hint: sudo wants a password there: --ask-become-pass"),
+        "{}",
+        refused.stderr
+    );
     let (ask, asked) = (wanting.controller.home().join("ask"), wanting.controller.home().join("asked"));
     let text = format!("#!/bin/sh\necho \"$1\" >> {}\necho 's3 cret'\n", asked.display());
     wanting.controller.write("ask", &text).unwrap();

@@ -58,17 +58,18 @@ fn rounds_and_journals_of_many_hosts_are_one_log_by_time() {
         "2026-01-02T03:04:30Z: and on",
         "2026-01-02T03:05:00Z journal: agent-runner[7]: round 2 ok",
     ];
-    let expected: Vec<String> = expected
-        .iter()
-        .map(|line| line.replace("Z: halfway", "Z: 2026-01-02T03:04:30Z halfway"))
-        .collect();
+    let expected: Vec<String> =
+        expected.iter().map(|line| line.replace("Z: halfway", "Z: 2026-01-02T03:04:30Z halfway")).collect();
     assert_eq!(of("pi1"), expected);
     assert_eq!(of("pi2"), expected);
     let times: Vec<&str> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
     assert!(times.is_sorted(), "{times:?}");
     let output = fleet.controller.run(&["logs", "pi1", "--json", "--source", "round", "-n", "1"]).unwrap();
     let line = &output.json_lines().unwrap()[0];
-    assert_eq!((&line["line"], &line["source"], &line["host"]), (&"and on".into(), &"round".into(), &"pi1".into()));
+    assert_eq!(
+        (&line["line"], &line["source"], &line["host"]),
+        (&"and on".into(), &"round".into(), &"pi1".into())
+    );
     let output = fleet.controller.run(&["logs", "--round", "7"]).unwrap();
     assert_eq!(output.code(), 2);
     assert!(output.stderr.contains("unknown round"), "{}", output.stderr);
@@ -79,7 +80,9 @@ fn rounds_and_journals_of_many_hosts_are_one_log_by_time() {
 fn following_goes_on_into_the_next_round_until_ctrl_c() {
     let Some((fleet, bin)) = logging(2) else { return };
     let run = fleet.controller.start(&["logs", "-f", "--forks", "1"]).unwrap();
-    for expected in ["pi1/shelf: and on", "pi2/shelf: and on", "pi2/shelf journal: agent-runner[7]: round 2 ok"] {
+    for expected in
+        ["pi1/shelf: and on", "pi2/shelf: and on", "pi2/shelf journal: agent-runner[7]: round 2 ok"]
+    {
         run.wait_for_text(wait::DEADLINE, expected).unwrap();
     }
     let next = fleet.sshd.home().join("logs/rounds/R3-20260102T040000.log");
@@ -89,7 +92,8 @@ fn following_goes_on_into_the_next_round_until_ctrl_c() {
     }
     run.signal(Signal::SIGINT);
     assert_eq!(run.wait(wait::DEADLINE).unwrap().code(), 130);
-    let mark = format!("AGENT_RUNNER_TEST_SESSION={}", fleet.sshd.dir().file_name().unwrap().to_str().unwrap());
+    let mark =
+        format!("AGENT_RUNNER_TEST_SESSION={}", fleet.sshd.dir().file_name().unwrap().to_str().unwrap());
     let over = || agent_runner_tests::process::with_environment(&mark).is_empty();
     assert!(wait::until(wait::DEADLINE, over), "nothing is left running on the hosts");
     fs::remove_dir_all(bin).unwrap();

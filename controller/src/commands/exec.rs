@@ -169,7 +169,9 @@ async fn on_host(client: Client, target: Target, (exec, sinks): (Exec, Arc<Sinks
     let ends = Instant::now() + sinks.deadline;
     let mut file = match sinks.files.as_ref().map(|files| files.open(&host)).transpose() {
         Ok(file) => file,
-        Err(error) => return HostResult::new(host, Status::Failed, format!("its output cannot be kept: {error}")),
+        Err(error) => {
+            return HostResult::new(host, Status::Failed, format!("its output cannot be kept: {error}"));
+        }
     };
     let mut lines = Prefixed::new(&host);
     let mut unwritten = None;

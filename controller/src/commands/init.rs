@@ -74,7 +74,8 @@ fn as_text(mut imported: Imported, name: &str) -> Result<String, Error> {
         print::note(&format!("left out: {what}"));
     }
     let inventory = Inventory::parse(&text, "fleet.toml".as_ref());
-    let inventory = inventory.map_err(|error| config("what was imported makes no inventory").caused_by(error))?;
+    let inventory =
+        inventory.map_err(|error| config("what was imported makes no inventory").caused_by(error))?;
     if inventory.hosts().is_empty() {
         return Err(config("there are no hosts to import"));
     }

@@ -147,7 +147,8 @@ async fn read_all(
             lines.extend(timed(&text, began).into_iter().map(line(LogSource::Round)));
         }
         if wanted.which != Which::Round {
-            let script = format!("{HAS_JOURNAL}{}", journal_script(work_dir, &format!("-n {}", wanted.lines)));
+            let script =
+                format!("{HAS_JOURNAL}{}", journal_script(work_dir, &format!("-n {}", wanted.lines)));
             let output = session.exec(target.exec(Exec::command(script))).await?;
             let output = match wanted.which {
                 // A host without a journal still has rounds.
@@ -176,7 +177,10 @@ async fn follow_all(
         }
         if wanted.which != Which::Round {
             let follow = format!("-f -n {}", wanted.lines);
-            scripts.push((LogSource::Journal, format!("{HAS_JOURNAL}{}", held(&journal_script(work_dir, &follow)))));
+            scripts.push((
+                LogSource::Journal,
+                format!("{HAS_JOURNAL}{}", held(&journal_script(work_dir, &follow))),
+            ));
         }
         for (source, script) in scripts {
             let exec = target.exec(Exec::command(script)).hold_stdin().deadline(None);
@@ -210,7 +214,9 @@ async fn show_stream(
         }
         if stream.dropped() > dropped {
             dropped = stream.dropped();
-            print::note(&format!("warning: {host}/{project}: {dropped} lines came faster than they were read"));
+            print::note(&format!(
+                "warning: {host}/{project}: {dropped} lines came faster than they were read"
+            ));
         }
     }
     stream.finish().await.map(|_| ())
@@ -253,7 +259,8 @@ const HAS_JOURNAL: &str = "command -v journalctl >/dev/null || exit 69\n";
 fn journal_script(work_dir: &str, options: &str) -> String {
     let folder = Path::new(work_dir).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unit = format!("agent-runner@{folder}.service");
-    let (user, system) = (quote(&format!("_SYSTEMD_USER_UNIT={unit}")), quote(&format!("_SYSTEMD_UNIT={unit}")));
+    let (user, system) =
+        (quote(&format!("_SYSTEMD_USER_UNIT={unit}")), quote(&format!("_SYSTEMD_UNIT={unit}")));
     format!("exec journalctl -q --no-pager -o short-unix {options} {user} + {system}")
 }
 

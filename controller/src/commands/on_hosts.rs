@@ -98,8 +98,8 @@ impl Ctx {
     pub fn targets(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<Target>, Error> {
         let names = self.names(inventory, patterns)?;
         let connections = self.connections()?;
-        let mut targets = targets::resolve(inventory, names, &connections)
-            .map_err(|error| config(error.to_string()))?;
+        let mut targets =
+            targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))?;
         self.add_sudo(&mut targets)?;
         Ok(targets)
     }
@@ -132,8 +132,9 @@ impl Ctx {
         }
         let password = self.become_password.get_or_init(|| self.secret("password for sudo on the hosts: "));
         let Some(password) = password else {
-            return Err(usage("--ask-become-pass, and nobody answered")
-                .hinted("run it on a terminal, or name a program with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force"));
+            return Err(usage("--ask-become-pass, and nobody answered").hinted(
+                "run it on a terminal, or name a program with SSH_ASKPASS and SSH_ASKPASS_REQUIRE=force",
+            ));
         };
         targets.iter_mut().for_each(|target| target.set_sudo_password(password.clone()));
         Ok(())
@@ -155,12 +156,10 @@ impl Ctx {
         self.forks_for(usize::try_from(given.unwrap_or(FORKS)).unwrap_or(usize::MAX))
     }
 
-    /// Returns how many hosts the open files allow, up to `wanted`.
+    /// Returns how many hosts the open files allow, up to `wanted`, and says so where that is fewer.
     fn forks_for(&self, wanted: usize) -> NonZeroUsize {
-        let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
-        let Ok(limit) = open_files::raise() else { return wanted };
-        let forks = open_files::forks_within(limit, wanted);
-        if forks < wanted {
+        let (forks, limit) = within_open_files(wanted);
+        if let Some(limit) = limit.filter(|_| forks.get() < wanted) {
             print::note(&format!(
                 "warning: {limit} open files allow {forks} hosts at a time, not {wanted} (ulimit -n)"
             ));
@@ -237,6 +236,7 @@ impl Ctx {
             };
             let options = FanoutOptions {
                 forks,
+                most: within_open_files(items.len()).0,
                 // A verb that bounds its own commands hands in what they had printed.
                 per_host_deadline,
                 cancel: cancel.clone(),
@@ -334,4 +334,13 @@ fn abort_when_interrupted(cancel: Cancel) {
         cancel.stopping().await;
         cancel.abort();
     });
+}
+
+/// Returns how many hosts the open files allow, up to `wanted`, and the limit of open files.
+fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
+    let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
+    match open_files::raise() {
+        Ok(limit) => (open_files::forks_within(limit, wanted), Some(limit)),
+        Err(_) => (wanted, None),
+    }
 }

@@ -135,7 +135,9 @@ fn not_followed(keyword: &str, value: &str) -> &'static str {
     match (keyword, value) {
         ("HashKnownHosts", "yes") => "names are recorded as they are",
         ("NoHostAuthenticationForLocalhost", "yes") => "every host's key is checked",
-        ("ConnectionAttempts", tries) if tries != "1" => "only a host that drops starts is tried again, three times",
+        ("ConnectionAttempts", tries) if tries != "1" => {
+            "only a host that drops starts is tried again, three times"
+        }
         ("TCPKeepAlive", "no") => "the connection asks within SSH whether the host is alive",
         ("BindAddress" | "BindInterface", _) => "the system chooses where connections start",
         ("PubkeyAcceptedAlgorithms", _) => "a key is offered with the strongest signature the host takes",
@@ -178,7 +180,9 @@ mod tests {
         fs::create_dir(home.path().join(".ssh")).unwrap();
         let config = "Host pi*\n  User conf\n  Port 2022\n  HashKnownHosts yes\n  ForwardAgent yes\n";
         let path = home.path().join(".ssh/config");
-        fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, config.as_bytes())).unwrap();
+        fs::File::create(&path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, config.as_bytes()))
+            .unwrap();
         let mut local = Local::new(home.path(), "me");
         local.system_dir = home.path().join("none");
         let given = Given { user: Some("cli".into()), connect_timeout: None };

@@ -52,7 +52,8 @@ pub(super) struct ImportedGroup {
 /// # Errors
 /// When it is neither.
 pub fn ansible(text: &str) -> Result<Imported, ImportError> {
-    let mut imported = if looks_like_yaml(text) { ansible_yaml::read(text)? } else { ansible_ini::read(text)? };
+    let mut imported =
+        if looks_like_yaml(text) { ansible_yaml::read(text)? } else { ansible_ini::read(text)? };
     imported.parents_first();
     Ok(imported)
 }
@@ -71,7 +72,9 @@ pub fn aliases(names: Vec<String>) -> Imported {
 /// The first line that says something tells: YAML begins with `---` or `key:`.
 fn looks_like_yaml(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
-    first.is_some_and(|line| line == "---" || line.starts_with("{") || (line.ends_with(':') && !line.contains(' ')))
+    first.is_some_and(|line| {
+        line == "---" || line.starts_with("{") || (line.ends_with(':') && !line.contains(' '))
+    })
 }
 
 impl Imported {
@@ -125,6 +128,9 @@ impl Imported {
 
     /// Checks a group's name.
     pub(super) fn checked_group(name: &str) -> Result<(), ImportError> {
+        if is_all(name) {
+            return Ok(());
+        }
         check_group(name).map_err(|error| ImportError::Shape(error.to_string()))
     }
 
@@ -132,7 +138,8 @@ impl Imported {
     fn parents_first(&mut self) {
         let mut waiting = std::mem::take(&mut self.groups);
         while !waiting.is_empty() {
-            let is_child = |name: &str| waiting.iter().any(|other| other.children.iter().any(|child| child == name));
+            let is_child =
+                |name: &str| waiting.iter().any(|other| other.children.iter().any(|child| child == name));
             // A circle has no beginning; then the file's order has to do.
             let next = waiting.iter().position(|group| !is_child(&group.name)).unwrap_or_default();
             self.groups.push(waiting.remove(next));

@@ -30,9 +30,9 @@ pub(super) fn read(text: &str) -> Result<Imported, ImportError> {
         match &section {
             Section::Hosts(group) => host(&mut imported, group, line).map_err(at)?,
             Section::Vars(group) => {
-                let (name, value) = line.split_once('=').ok_or_else(|| {
-                    at(ImportError::Shape(format!("{line:?} is no `name=value`")))
-                })?;
+                let (name, value) = line
+                    .split_once('=')
+                    .ok_or_else(|| at(ImportError::Shape(format!("{line:?} is no `name=value`"))))?;
                 let value = unquoted(value.trim());
                 imported.group_vars(group, Vars::from([(name.trim().to_owned(), value)]));
             }
@@ -72,9 +72,8 @@ fn host(imported: &mut Imported, group: &str, line: &str) -> Result<(), ImportEr
     let name = words.next().unwrap_or_default();
     let mut vars = Vars::new();
     for word in words {
-        let (key, value) = word
-            .split_once('=')
-            .ok_or_else(|| ImportError::Shape(format!("{word:?} is no `name=value`")))?;
+        let (key, value) =
+            word.split_once('=').ok_or_else(|| ImportError::Shape(format!("{word:?} is no `name=value`")))?;
         vars.insert(key.to_owned(), value.to_owned());
     }
     let (name, port) = port(&name);

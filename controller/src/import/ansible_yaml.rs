@@ -19,11 +19,7 @@ pub(super) fn read(text: &str) -> Result<Imported, ImportError> {
     Ok(imported)
 }
 
-fn group(
-    imported: &mut Imported,
-    (name, body): (&str, &Yaml<'_>),
-    depth: usize,
-) -> Result<(), ImportError> {
+fn group(imported: &mut Imported, (name, body): (&str, &Yaml<'_>), depth: usize) -> Result<(), ImportError> {
     Imported::checked_group(name)?;
     let depth = depth.checked_sub(1).ok_or_else(|| shape(name, "groups are nested too deeply"))?;
     if !matches!(name, "all" | "ungrouped") {

@@ -5,5 +5,5 @@ mod ansible_ini;
 mod ansible_yaml;
 mod fleet_text;
 
-pub use ansible::{Imported, ImportError, ansible, aliases};
+pub use ansible::{ImportError, Imported, aliases, ansible};
 pub use fleet_text::fleet_text;

@@ -58,7 +58,8 @@ impl Folded {
         for (printed, hosts) in groups {
             let names = fold_names(hosts.iter().map(|(_, name)| name.as_str()));
             let body = printed.body();
-            let head = if printed.end.is_empty() { names.clone() } else { format!("{names}  [{}]", printed.end) };
+            let head =
+                if printed.end.is_empty() { names.clone() } else { format!("{names}  [{}]", printed.end) };
             let _ = writeln!(text, "{head}");
             match &most {
                 Some((of, majority)) if others == Others::AsDiff => {
@@ -130,7 +131,8 @@ mod tests {
     #[test]
     fn the_others_are_shown_as_their_difference_from_the_majority() {
         let most = output(0, "a\nb\n", "");
-        let text = folded(&[output(0, "a\nc\n", ""), most.clone(), output(1, "a\nb\n", ""), most]).text(Others::AsDiff);
+        let text = folded(&[output(0, "a\nc\n", ""), most.clone(), output(1, "a\nb\n", ""), most])
+            .text(Others::AsDiff);
         assert_eq!(
             text,
             "pi[2,4] (2)\n  a\n  b\n\

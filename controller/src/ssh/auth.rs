@@ -33,8 +33,15 @@ pub(super) async fn log_in(
     settings: &Settings,
     connected: &mut Connected,
 ) -> Result<Login, Unreachable> {
-    let mut attempt =
-        Attempt { shared, settings, offers: Vec::new(), accepted: None, methods: None, tried: 0, rsa_hash: None };
+    let mut attempt = Attempt {
+        shared,
+        settings,
+        offers: Vec::new(),
+        accepted: None,
+        methods: None,
+        tried: 0,
+        rsa_hash: None,
+    };
     let outcome = attempt.run(connected).await?;
     match outcome {
         Outcome::In => Ok(Login { by: attempt.accepted, before: attempt.offers }),

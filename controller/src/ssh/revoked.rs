@@ -42,7 +42,9 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
     }
     if bytes.starts_with(KRL_MAGIC) {
-        return Err(io::Error::other("it is a binary revocation list (KRL); only lists of public keys are read"));
+        return Err(io::Error::other(
+            "it is a binary revocation list (KRL); only lists of public keys are read",
+        ));
     }
     Ok(bytes)
 }
