@@ -79,7 +79,7 @@ impl Drop for GivenUp {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_place_is_given_up_while_a_host_is_silent_and_taken_back_after() {
         let slots = Slots::default();
         let (say, heard) = tokio::sync::oneshot::channel();
