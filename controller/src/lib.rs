@@ -10,6 +10,7 @@ pub mod output;
 pub mod cancel;
 pub mod fanout;
 pub mod open_files;
+pub mod slot;
 pub mod ssh;
 
 pub mod connection;

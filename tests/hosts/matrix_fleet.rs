@@ -163,7 +163,7 @@ fn dropbear(host: &Host) -> anyhow::Result<bool> {
     }
     let start = "cd /root/dropbear && export LD_LIBRARY_PATH=/root/dropbear\n\
                  ./dropbearkey -t ed25519 -f key | grep ^ssh- | cut -d' ' -f1,2 > key.pub\n\
-                 ./dropbear -r key -p 2200 -P /root/dropbear/pid";
+                 /root/dropbear/dropbear -r /root/dropbear/key -p 2200 -P /root/dropbear/pid";
     root(host, start)?;
     Ok(true)
 }

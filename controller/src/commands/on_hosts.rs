@@ -156,12 +156,10 @@ impl Ctx {
         self.forks_for(usize::try_from(given.unwrap_or(FORKS)).unwrap_or(usize::MAX))
     }
 
-    /// Returns how many hosts the open files allow, up to `wanted`.
+    /// Returns how many hosts the open files allow, up to `wanted`, and says so where that is fewer.
     fn forks_for(&self, wanted: usize) -> NonZeroUsize {
-        let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
-        let Ok(limit) = open_files::raise() else { return wanted };
-        let forks = open_files::forks_within(limit, wanted);
-        if forks < wanted {
+        let (forks, limit) = within_open_files(wanted);
+        if let Some(limit) = limit.filter(|_| forks.get() < wanted) {
             print::note(&format!(
                 "warning: {limit} open files allow {forks} hosts at a time, not {wanted} (ulimit -n)"
             ));
@@ -238,6 +236,7 @@ impl Ctx {
             };
             let options = FanoutOptions {
                 forks,
+                most: within_open_files(items.len()).0,
                 // A verb that bounds its own commands hands in what they had printed.
                 per_host_deadline,
                 cancel: cancel.clone(),
@@ -331,4 +330,13 @@ fn abort_when_interrupted(cancel: Cancel) {
         cancel.stopping().await;
         cancel.abort();
     });
+}
+
+/// Returns how many hosts the open files allow, up to `wanted`, and the limit of open files.
+fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
+    let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
+    match open_files::raise() {
+        Ok(limit) => (open_files::forks_within(limit, wanted), Some(limit)),
+        Err(_) => (wanted, None),
+    }
 }

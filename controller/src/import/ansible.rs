@@ -128,6 +128,9 @@ impl Imported {
 
     /// Checks a group's name.
     pub(super) fn checked_group(name: &str) -> Result<(), ImportError> {
+        if is_all(name) {
+            return Ok(());
+        }
         check_group(name).map_err(|error| ImportError::Shape(error.to_string()))
     }
 

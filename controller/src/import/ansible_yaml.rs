@@ -47,17 +47,14 @@ fn group(imported: &mut Imported, (name, body): (&str, &Yaml<'_>), depth: usize)
 
 /// The entries of a mapping; nothing at all is an empty one.
 fn mapping<'y, 'i>(node: &'y Yaml<'i>, of: &str) -> Result<Vec<(String, &'y Yaml<'i>)>, ImportError> {
-    match node {
-        Yaml::Mapping(entries) => entries
-            .iter()
-            .map(|(key, value)| {
-                let key = scalar(key).ok_or_else(|| shape(of, "a key is no plain text"))?;
-                Ok((key, value))
-            })
-            .collect(),
-        _ if node.is_null() => Ok(Vec::new()),
-        _ => Err(shape(of, "a mapping is wanted here")),
-    }
+    let Yaml::Mapping(entries) = node else {
+        return if node.is_null() { Ok(Vec::new()) } else { Err(shape(of, "a mapping is wanted here")) };
+    };
+    let entries = entries.iter().map(|(key, value)| {
+        let key = scalar(key).ok_or_else(|| shape(of, "a key is no plain text"))?;
+        Ok((key, value))
+    });
+    entries.collect()
 }
 
 /// Variables; those that are no plain values are kept as a mark, so that leaving them out is said.

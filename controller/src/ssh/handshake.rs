@@ -19,6 +19,7 @@ use super::known_hosts::KnownHosts;
 use super::revoked;
 use super::settings::{Settings, Strictness};
 use super::wire::{Line, Phase, Wire};
+use crate::slot;
 
 /// What both ends agreed on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,7 +86,8 @@ pub(super) async fn handshake(
     let mut phases = line.phases();
     let ended = |error| explain(settings, &notes, line, (error, &host, &known));
 
-    let spoke = timeout(settings.connect_timeout, phases.wait_for(|phase| *phase != Phase::Silent));
+    let spoke = phases.wait_for(|phase| *phase != Phase::Silent);
+    let spoke = slot::waiting(timeout(settings.connect_timeout, spoke));
     tokio::select! {
         done = &mut connecting => return done.map(|handle| Connected { handle, notes: Arc::clone(&notes) }).map_err(ended),
         spoke = spoke => match spoke {
