@@ -14,6 +14,9 @@ mod events;
 /// `monitor` in anomaly mode: alerts, auto-stop, survival.
 #[path = "witness/monitor.rs"]
 mod monitor;
+/// `monitor --mode http`.
+#[path = "witness/page.rs"]
+mod page;
 /// `peek` and `watch`.
 #[path = "witness/peek.rs"]
 mod peek;

@@ -20,10 +20,14 @@ use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::witness::detectors::DETECTORS;
 use crate::witness::episode::{Change, StopOutcome};
+use crate::witness::http::server;
 use crate::witness::monitor::{self, Edge};
 use crate::witness::reader::Start;
 use crate::witness::thresholds::Thresholds;
 use crate::witness::{narrate, streaming, tail};
+
+/// The port of `--mode http`.
+const PORT: u16 = 8765;
 
 /// Watch for trouble and stop the service when it does harm
 #[derive(Debug, Args)]
@@ -43,6 +47,9 @@ pub struct MonitorArgs {
     /// Stream only: first repeat the events behind this place
     #[arg(long, value_name = "FILE:OFFSET", value_parser = cursor_argument)]
     cursor: Option<Cursor>,
+    /// Http only: the port on 127.0.0.1; 0 takes a free one [default: 8765]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
 }
 
 /// `--mode`.
@@ -56,6 +63,8 @@ enum Mode {
     Events,
     /// What a fleet controller follows: events, state, alerts and a heartbeat; reads only
     Stream,
+    /// A page for a browser on this machine, with its state as JSON under /api/state; reads only
+    Http,
 }
 
 /// Runs the verb.
@@ -69,9 +78,12 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     if (args.once || args.list) && args.mode != Mode::Anomaly {
         return Err(Error::new(Exit::Usage, "--once and --list go with --mode anomaly only"));
     }
+    if args.port.is_some() && args.mode != Mode::Http {
+        return Err(Error::new(Exit::Usage, "--port goes with --mode http only"));
+    }
     let name = match args.mode {
         Mode::Anomaly | Mode::Narrate => FileName::Fixed,
-        Mode::Events | Mode::Stream => FileName::Any,
+        Mode::Events | Mode::Stream | Mode::Http => FileName::Any,
     };
     let config = observed::load(ctx, name)?;
     match args.mode {
@@ -81,6 +93,7 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
         Mode::Narrate => narrate(&config),
         Mode::Events => events(&config),
         Mode::Stream => stream(ctx, config, args.cursor),
+        Mode::Http => http(ctx, config, args.port.unwrap_or(PORT)),
     }
 }
 
@@ -171,6 +184,20 @@ fn stream(ctx: &Ctx, config: Config, cursor: Option<Cursor>) -> Result<Exit, Err
     let start = cursor.map_or(Start::End, Start::Cursor);
     let home = ctx.home();
     ended(streaming::speak(config, start, || observed::reload(&ctx.config, home.clone()).ok()))
+}
+
+fn http(ctx: &Ctx, config: Config, port: u16) -> Result<Exit, Error> {
+    let listener = server::listen(port).map_err(|error| {
+        Error::failed(format!("port {port} of 127.0.0.1 cannot be opened"))
+            .caused_by(error)
+            .hinted("--port names another one")
+    })?;
+    let place = listener.local_addr().map_err(unreadable)?;
+    printed(output::print(&format!("http://{place}/\n")))?;
+    let home = ctx.home();
+    server::serve(&listener, config, || observed::reload(&ctx.config, home.clone()).ok())
+        .map_err(|error| Error::failed("serving the page").caused_by(error))?;
+    Ok(Exit::Ok)
 }
 
 fn ended(result: io::Result<()>) -> Result<Exit, Error> {

@@ -18,6 +18,8 @@ pub mod reader;
 pub mod monitor;
 pub mod wake;
 
+pub mod http;
+
 pub mod narrate;
 pub mod state;
 pub mod streaming;
