@@ -20,6 +20,9 @@ mod page;
 /// `peek` and `watch`.
 #[path = "witness/peek.rs"]
 mod peek;
+/// `monitor --host`.
+#[path = "witness/relay.rs"]
+mod relay;
 /// `monitor --mode stream`, `narrate` and `events`.
 #[path = "witness/stream.rs"]
 mod stream;

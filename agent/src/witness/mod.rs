@@ -19,6 +19,7 @@ pub mod monitor;
 pub mod wake;
 
 pub mod http;
+pub mod relay;
 
 pub mod narrate;
 pub mod state;
