@@ -12,7 +12,7 @@ fn main() {
 
 /// Only the profile `agent` is optimised for size, and it aborts on a panic, which a build script is not told.
 fn link_small() {
-    let is = |name: &str, wanted: &str| env::var(name).is_ok_and(|value| value == wanted);
+    let is = |name: &str, wanted: &str| env::var_os(name).is_some_and(|value| value == wanted);
     let by_lld = env::var_os("RUSTC_LINKER").is_some_and(|linker| Path::new(&linker).ends_with("rust-lld"));
     if is("CARGO_CFG_TARGET_ENV", "musl") && is("OPT_LEVEL", "z") && by_lld {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("link/no-unwind.ld");
