@@ -28,6 +28,12 @@ mod deployed;
 /// The controller is killed in the middle of a deploy.
 #[path = "hosts/interrupted.rs"]
 mod interrupted;
+/// Hosts that differ from the usual one.
+#[path = "hosts/matrix.rs"]
+mod matrix;
+/// What the matrix is made of.
+#[path = "hosts/matrix_fleet.rs"]
+mod matrix_fleet;
 /// Hosts that are down, refuse or hang.
 #[path = "hosts/unreachable.rs"]
 mod unreachable;

@@ -27,6 +27,19 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every code, in the order of the numbers.
+    pub const ALL: [Exit; 9] = [
+        Exit::Ok,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::MemLoopPersistent,
+        Exit::MemLoop,
+        Exit::GaveUp,
+        Exit::Environment,
+        Exit::Config,
+        Exit::Interrupted,
+    ];
+
     /// Returns the number the process ends with.
     pub fn code(self) -> u8 {
         match self {

@@ -186,3 +186,13 @@ fn presets_are_listed_shown_and_tried() {
     agent_runner::store::atomic::replace(&folder.join("bad.toml"), b"x = 1").unwrap();
     assert!(project.ends(&["presets"], 0).contains("bad.toml"));
 }
+
+#[test]
+fn a_broken_configuration_is_called_so_once() {
+    let project = Project::new();
+    project.write("agent-runner.toml", "schema_version = 1\n[runtme]\n");
+    let output = project.run(&["status"]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.matches("config error: ").count(), 1, "{said}");
+}

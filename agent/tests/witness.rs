@@ -14,9 +14,15 @@ mod events;
 /// `monitor` in anomaly mode: alerts, auto-stop, survival.
 #[path = "witness/monitor.rs"]
 mod monitor;
+/// `monitor --mode http`.
+#[path = "witness/page.rs"]
+mod page;
 /// `peek` and `watch`.
 #[path = "witness/peek.rs"]
 mod peek;
+/// `monitor --host`.
+#[path = "witness/relay.rs"]
+mod relay;
 /// `monitor --mode stream`, `narrate` and `events`.
 #[path = "witness/stream.rs"]
 mod stream;

@@ -11,12 +11,15 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use crate::cancel::Cancel;
+use crate::slot::Slots;
 
 /// How to spread over hosts.
 #[derive(Debug, Clone)]
 pub struct FanoutOptions {
     /// Hosts worked on at once.
     pub forks: NonZeroUsize,
+    /// Hosts held at once: those worked on, and beside them those that are silent.
+    pub most: NonZeroUsize,
     /// How long one host may take in all.
     pub per_host_deadline: Option<Duration>,
     /// What Ctrl-C reaches us through.
@@ -66,16 +69,21 @@ async fn coordinate<I, T, F, W>(
     let mut waiting = items.into_iter();
     let mut running: JoinSet<Outcome<T>> = JoinSet::new();
     let mut hosts: HashMap<Id, I> = HashMap::new();
+    let slots = Slots::default();
+    let has_room = |running: usize| {
+        let at_work = running.saturating_sub(slots.given_up());
+        at_work < options.forks.get() && running < options.most.get().max(options.forks.get())
+    };
     loop {
-        while running.len() < options.forks.get() && !options.cancel.is_stopping() {
+        while has_room(running.len()) && !options.cancel.is_stopping() {
             let Some(item) = waiting.next() else { break };
             let (task, deadline) = (work(item.clone()), options.per_host_deadline);
-            let started = running.spawn(async move {
+            let started = running.spawn(slots.clone().hold(async move {
                 match deadline {
                     None => Outcome::Done(task.await),
                     Some(after) => timeout(after, task).await.map_or(Outcome::TimedOut(after), Outcome::Done),
                 }
-            });
+            }));
             hosts.insert(started.id(), item);
         }
         if options.cancel.is_stopping() {
@@ -87,6 +95,7 @@ async fn coordinate<I, T, F, W>(
         }
         let ended = tokio::select! {
             ended = running.join_next_with_id() => ended,
+            () = slots.changed(), if !running.is_empty() => continue,
             () = options.cancel.stopping(), if !options.cancel.is_stopping() => continue,
             () = options.cancel.aborting(), if !running.is_empty() => {
                 running.abort_all();
@@ -129,6 +138,7 @@ mod tests {
     fn options(forks: usize) -> FanoutOptions {
         FanoutOptions {
             forks: NonZeroUsize::new(forks).unwrap(),
+            most: NonZeroUsize::new(1000).unwrap(),
             per_host_deadline: None,
             cancel: Cancel::new(),
         }
@@ -180,6 +190,27 @@ mod tests {
             (2, Outcome::Done(2)),
         ];
         assert_eq!(outcomes, expected);
+    }
+
+    #[tokio::test]
+    async fn silent_hosts_keep_nobody_from_their_turn() {
+        let silence = Arc::new(tokio::sync::Semaphore::new(0));
+        let over = Arc::clone(&silence);
+        let mut receiver = run((0..40).collect(), options(10), move |i| {
+            let silence = Arc::clone(&silence);
+            async move {
+                if i < 20 {
+                    let _over = crate::slot::waiting(silence.acquire()).await;
+                }
+                i
+            }
+        });
+        for _ in 0..20 {
+            let (i, _) = receiver.recv().await.unwrap();
+            assert!(i >= 20, "{i} is silent");
+        }
+        over.close();
+        assert_eq!(all(receiver).await.len(), 20);
     }
 
     #[tokio::test]

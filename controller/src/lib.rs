@@ -10,9 +10,11 @@ pub mod output;
 pub mod cancel;
 pub mod fanout;
 pub mod open_files;
+pub mod slot;
 pub mod ssh;
 
 pub mod connection;
+pub mod import;
 pub mod last_run;
 pub mod targets;
 
@@ -25,6 +27,9 @@ pub mod demo;
 
 pub mod cli;
 pub mod commands;
+
+#[cfg(test)]
+mod reference;
 
 use std::process::ExitCode;
 

@@ -69,6 +69,19 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until its standard error holds this text.
+    ///
+    /// # Errors
+    /// Where it does not in time, with everything it has said.
+    pub fn wait_for_error(&self, deadline: Duration, wanted: &str) -> anyhow::Result<()> {
+        let found = wait::until(deadline, || self.read("stderr").contains(wanted));
+        anyhow::ensure!(
+            found,
+            self.complaint(&format!("did not complain of {wanted:?} within {deadline:?}"))
+        );
+        Ok(())
+    }
+
     /// The process.
     #[must_use]
     pub fn process(&self) -> Option<Process> {

@@ -27,6 +27,20 @@ pub struct Manifest {
     pub confirm_s: u64,
     /// What happens to a round that runs when the switch comes.
     pub drain: Drain,
+    /// When a switched release counts as well.
+    #[serde(default)]
+    pub healthy: Healthy,
+}
+
+/// When a switched release counts as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Healthy {
+    /// The service runs it.
+    #[default]
+    Active,
+    /// A round of it ended well.
+    Round,
 }
 
 /// Who asks for a change.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desired::Rights;
 use super::facts::{Facts, Link};
-use super::manifest::{By, Drain, Manifest, Scope};
+use super::manifest::{By, Drain, Healthy, Manifest, Scope};
 use super::places::Places;
 use super::plan::{MonitorPlan, Plan, ServicePlan};
 use super::report::{Action, What};
@@ -31,6 +31,8 @@ pub(super) struct Pending {
     pub(super) by: By,
     pub(super) scope: Scope,
     pub(super) drain: Drain,
+    #[serde(default)]
+    pub(super) healthy: Healthy,
     /// When the switch began.
     pub(super) switched_at: String,
     pub(super) confirm_s: u64,
@@ -187,6 +189,7 @@ impl Pending {
             by: manifest.by.clone(),
             scope,
             drain: manifest.drain,
+            healthy: manifest.healthy,
             switched_at: String::new(),
             confirm_s: manifest.confirm_s,
             deadline: Deadline::in_seconds(manifest.confirm_s),

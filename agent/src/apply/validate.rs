@@ -127,7 +127,7 @@ fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest::{By, Drain, File, Service};
+    use super::super::manifest::{By, Drain, File, Healthy, Service};
     use super::*;
 
     fn manifest(change: impl FnOnce(&mut Project)) -> Manifest {
@@ -150,6 +150,7 @@ mod tests {
             projects: vec![project],
             confirm_s: 60,
             drain: Drain::Round,
+            healthy: Healthy::Active,
         }
     }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::facts::{self, running_sha256};
+use super::manifest::Healthy;
 use super::pending::{Pending, PendingService};
 use super::report::{Action, ServiceState};
 use crate::process::identity::Identity;
@@ -55,6 +56,19 @@ pub(super) struct Seen {
     pub(super) ended: Option<String>,
     /// Whether somebody will start it when the old one is gone.
     pub(super) start_when_gone: bool,
+    /// How the newest round of the new release ended; `None` when no round is asked for.
+    pub(super) round: Option<FirstRound>,
+}
+
+/// How far the new release has come with a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FirstRound {
+    /// None has ended.
+    Awaited,
+    /// One ended well.
+    Well,
+    /// The newest one ended with this code.
+    Badly(i64),
 }
 
 /// Who serve.pid names.
@@ -109,6 +123,10 @@ pub(super) fn look(
         )
         .map(|record| record.kind),
         start_when_gone: service.start_when_gone,
+        round: match pending.healthy {
+            Healthy::Active => None,
+            Healthy::Round => Some(first_round(&project.layout, took_over(&project.layout, running, since))),
+        },
     };
     let state = ServiceState {
         project: project.name.clone(),
@@ -144,7 +162,15 @@ pub(super) fn judge(seen: &Seen) -> Verdict {
         (_, Serve::Nobody) => Verdict::Starting("serve.pid does not name it yet".to_owned()),
         (Some(Action::Restart), Serve::Same) => draining(),
         (Some(Action::HandOver), Serve::Same) if !(right_binary && seen.handed_over) => draining(),
-        (_, Serve::Same | Serve::New) if right_binary => Verdict::Up,
+        (_, Serve::Same | Serve::New) if right_binary => match seen.round {
+            None | Some(FirstRound::Well) => Verdict::Up,
+            Some(FirstRound::Awaited) => {
+                Verdict::Draining("the first round of the new release has to end".to_owned())
+            }
+            Some(FirstRound::Badly(code)) => {
+                Verdict::Dead(format!("the first round of the new release ended with exit code {code}"))
+            }
+        },
         (_, Serve::Same | Serve::New) => {
             Verdict::Dead("it executes another binary than the wanted one".to_owned())
         }
@@ -155,6 +181,34 @@ pub(super) fn judge(seen: &Seen) -> Verdict {
 pub(super) fn round_num(project: &service::Project) -> Option<i64> {
     let holder = holder::read(&project.layout).usable()?;
     holder.round_num.filter(|_| holder.round().is_alive())
+}
+
+/// Returns since when the running Loop is the new one: its hand-over, else its start.
+fn took_over(layout: &Layout, running: Option<Identity>, since: Option<Timestamp>) -> Option<Timestamp> {
+    if let Some(record) = event_since(layout, since, &["serve_handed_over"]) {
+        return time::parse(&record.ts);
+    }
+    let started = running.and_then(|loop_| loop_.create_time)?;
+    // A start time is known to a clock tick only.
+    Timestamp::from_nanosecond(((started - 0.1) * 1e9) as i128).ok().max(since)
+}
+
+/// Returns how the newest round that started since then ended.
+fn first_round(layout: &Layout, since: Option<Timestamp>) -> FirstRound {
+    let Some(since) = since else { return FirstRound::Awaited };
+    let recent: Vec<Record> = backward::records(layout.events_files())
+        .take(LOOK_BACK)
+        .take_while(|record| time::parse(&record.ts).is_none_or(|at| at >= since))
+        .collect();
+    let started = |number: Option<i64>| {
+        recent.iter().any(|record| record.kind == "round_start" && record.round_num() == number)
+    };
+    let ended = recent.iter().find(|record| record.kind == "agent_exit" && started(record.round_num()));
+    match ended.map(|record| record.int("exit_code")) {
+        None => FirstRound::Awaited,
+        Some(Some(0)) => FirstRound::Well,
+        Some(code) => FirstRound::Badly(code.unwrap_or(-1)),
+    }
 }
 
 /// Returns the newest of some kinds of event, when it is not older than `since`.
@@ -190,6 +244,7 @@ mod tests {
             round_num: None,
             ended: None,
             start_when_gone: false,
+            round: None,
         }
     }
 
@@ -225,6 +280,43 @@ mod tests {
         let gave_up = Some("the prompt is missing".to_owned());
         let seen = Seen { failed: Some("systemd says failed".into()), gave_up, ..up(None) };
         assert_eq!(judge(&seen), Verdict::Dead("systemd says failed: the prompt is missing".into()));
+    }
+
+    #[test]
+    fn a_round_of_the_new_release_decides_where_one_is_asked_for() {
+        let with = |round| kind(&judge(&Seen { round: Some(round), ..up(None) }));
+        assert_eq!(with(FirstRound::Awaited), "draining");
+        assert_eq!(with(FirstRound::Well), "up");
+        assert_eq!(with(FirstRound::Badly(1)), "dead");
+    }
+
+    #[test]
+    fn only_a_round_that_began_under_the_new_loop_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let file = layout.events_file(Timestamp::now());
+        let line =
+            |second: u32, rest: &str| format!("{{\"ts\": \"2026-01-01T00:00:{second:02}.000Z\", {rest}}}\n");
+        let start = |second, number: i64| {
+            line(second, &format!("\"event\": \"round_start\", \"round_num\": {number}"))
+        };
+        let exit = |second, number: i64, code: i64| {
+            line(
+                second,
+                &format!("\"event\": \"agent_exit\", \"round_num\": {number}, \"exit_code\": {code}"),
+            )
+        };
+        let log = |text: String| crate::store::event_log::append_line(&file, text.as_bytes()).unwrap();
+        let since = time::parse("2026-01-01T00:00:10Z");
+        let look = || first_round(&layout, since);
+        log(start(5, 1) + &exit(12, 1, 0));
+        assert_eq!(look(), FirstRound::Awaited);
+        log(start(13, 2));
+        assert_eq!(look(), FirstRound::Awaited);
+        log(exit(14, 2, 3));
+        assert_eq!(look(), FirstRound::Badly(3));
+        log(start(15, 3) + &exit(16, 3, 0));
+        assert_eq!(look(), FirstRound::Well);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod alert_line;
 mod context;
 mod observed;
 mod project;
+mod relayed;
 
 pub use context::{ConfigGiven, Ctx};
 

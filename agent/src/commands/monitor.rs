@@ -1,6 +1,7 @@
 //! `agent-runner monitor`.
 
 use std::io;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::observed::{self, FileName};
-use super::{Ctx, alert_line};
+use super::{Ctx, alert_line, relayed};
 use crate::cli::printed;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
@@ -20,10 +21,17 @@ use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::witness::detectors::DETECTORS;
 use crate::witness::episode::{Change, StopOutcome};
+use crate::witness::http::server;
 use crate::witness::monitor::{self, Edge};
 use crate::witness::reader::Start;
+use crate::witness::relay::command::{Relayed, Remote};
 use crate::witness::thresholds::Thresholds;
 use crate::witness::{narrate, streaming, tail};
+
+/// Seconds between two polls without `--interval`.
+const INTERVAL_S: u64 = 30;
+/// The port of `--mode http`.
+const PORT: u16 = 8765;
 
 /// Watch for trouble and stop the service when it does harm
 #[derive(Debug, Args)]
@@ -31,18 +39,30 @@ pub struct MonitorArgs {
     /// What to print
     #[arg(long, value_enum, default_value = "anomaly")]
     mode: Mode,
-    /// Seconds between two polls
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    interval: u64,
+    /// Anomaly only: seconds between two polls [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "host")]
+    interval: Option<u64>,
     /// Poll once, print the alerts that hold, change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "host")]
     once: bool,
     /// List the detectors and their thresholds
-    #[arg(long, conflicts_with = "once")]
+    #[arg(long, conflicts_with_all = ["once", "host"])]
     list: bool,
     /// Stream only: first repeat the events behind this place
-    #[arg(long, value_name = "FILE:OFFSET", value_parser = cursor_argument)]
+    #[arg(long, value_name = "FILE:OFFSET", value_parser = cursor_argument, conflicts_with = "host")]
     cursor: Option<Cursor>,
+    /// Http only: the port on 127.0.0.1; 0 takes a free one [default: 8765]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Look at another host over ssh: its detectors, its log; nothing is stopped from here
+    #[arg(long, value_name = "ALIAS")]
+    host: Option<String>,
+    /// With --host and --mode events: the kinds, separated by commas; all of them without it
+    #[arg(long, value_name = "KIND,..", value_delimiter = ',')]
+    kind: Vec<String>,
+    /// With --host: the configuration over there
+    #[arg(long, value_name = "PATH")]
+    remote_config: Option<String>,
 }
 
 /// `--mode`.
@@ -56,6 +76,8 @@ enum Mode {
     Events,
     /// What a fleet controller follows: events, state, alerts and a heartbeat; reads only
     Stream,
+    /// A page for a browser on this machine, with its state as JSON under /api/state; reads only
+    Http,
 }
 
 /// Runs the verb.
@@ -69,18 +91,44 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     if (args.once || args.list) && args.mode != Mode::Anomaly {
         return Err(Error::new(Exit::Usage, "--once and --list go with --mode anomaly only"));
     }
+    if args.port.is_some() && args.mode != Mode::Http {
+        return Err(Error::new(Exit::Usage, "--port goes with --mode http only"));
+    }
+    if args.interval.is_some() && args.mode != Mode::Anomaly {
+        return Err(Error::new(Exit::Usage, "--interval goes with --mode anomaly only"));
+    }
+    if !args.kind.is_empty() && (args.host.is_none() || args.mode != Mode::Events) {
+        return Err(Error::failed("--kind goes with --host and --mode events only")
+            .hinted("`agent-runner events --kind` asks for kinds of the log here"));
+    }
+    if let Some(host) = args.host {
+        let remote = Remote { host, config: args.remote_config };
+        let relayed = match args.mode {
+            Mode::Anomaly => Relayed::Anomaly,
+            Mode::Narrate => Relayed::Narrate(relayed::all_kinds()),
+            Mode::Events if args.kind.is_empty() => Relayed::Events(relayed::all_kinds()),
+            Mode::Events => Relayed::Events(args.kind),
+            Mode::Stream => Relayed::Stream,
+            Mode::Http => Relayed::Http(args.port.unwrap_or(PORT)),
+        };
+        return relayed::relay(ctx, &observed::load(ctx, FileName::Any)?, &remote, relayed);
+    }
+    if args.remote_config.is_some() {
+        return Err(Error::failed("--remote-config goes with --host only"));
+    }
     let name = match args.mode {
         Mode::Anomaly | Mode::Narrate => FileName::Fixed,
-        Mode::Events | Mode::Stream => FileName::Any,
+        Mode::Events | Mode::Stream | Mode::Http => FileName::Any,
     };
     let config = observed::load(ctx, name)?;
     match args.mode {
         Mode::Anomaly if args.list => list(ctx, &config),
         Mode::Anomaly if args.once => once(ctx, &config),
-        Mode::Anomaly => anomaly(ctx, config, Duration::from_secs(args.interval)),
+        Mode::Anomaly => anomaly(ctx, config, Duration::from_secs(args.interval.unwrap_or(INTERVAL_S))),
         Mode::Narrate => narrate(&config),
         Mode::Events => events(&config),
         Mode::Stream => stream(ctx, config, args.cursor),
+        Mode::Http => http(ctx, config, args.port.unwrap_or(PORT)),
     }
 }
 
@@ -171,6 +219,28 @@ fn stream(ctx: &Ctx, config: Config, cursor: Option<Cursor>) -> Result<Exit, Err
     let start = cursor.map_or(Start::End, Start::Cursor);
     let home = ctx.home();
     ended(streaming::speak(config, start, || observed::reload(&ctx.config, home.clone()).ok()))
+}
+
+fn http(ctx: &Ctx, config: Config, port: u16) -> Result<Exit, Error> {
+    let listener = listen(port)?;
+    let place = listener.local_addr().map_err(unreadable)?;
+    printed(output::print(&format!("http://{place}/\n")))?;
+    let home = ctx.home();
+    server::serve(&listener, config, || observed::reload(&ctx.config, home.clone()).ok())
+        .map_err(|error| Error::failed("serving the page").caused_by(error))?;
+    Ok(Exit::Ok)
+}
+
+/// Opens the page's port.
+///
+/// # Errors
+/// When it is taken or not permitted.
+pub(super) fn listen(port: u16) -> Result<TcpListener, Error> {
+    server::listen(port).map_err(|error| {
+        Error::failed(format!("port {port} of 127.0.0.1 cannot be opened"))
+            .caused_by(error)
+            .hinted("--port names another one")
+    })
 }
 
 fn ended(result: io::Result<()>) -> Result<Exit, Error> {

@@ -95,7 +95,7 @@ pub(super) fn not_installed(error: InstallError) -> Error {
 
 /// Turns an unusable configuration into the program's error.
 pub(super) fn broken_config(error: &ConfigError) -> Error {
-    let failed = Error::new(Exit::Config, format!("config error: {error}"));
+    let failed = Error::new(Exit::Config, error.to_string());
     match error.hint() {
         Some(hint) => failed.hinted(hint),
         None => failed,

@@ -21,3 +21,4 @@ pub mod stop;
 
 pub mod capture;
 pub mod isolate;
+pub mod piped;

@@ -18,6 +18,9 @@ pub mod reader;
 pub mod monitor;
 pub mod wake;
 
+pub mod http;
+pub mod relay;
+
 pub mod narrate;
 pub mod state;
 pub mod streaming;

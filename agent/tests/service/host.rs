@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use agent_runner::apply::manifest::{
-    AgentRelease, By, Drain, File, MANIFEST_VERSION, Manifest, Project, Scope, Service,
+    AgentRelease, By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Project, Scope, Service,
 };
 use agent_runner::apply::report::Report;
 use agent_runner::service::Status;
@@ -160,6 +160,7 @@ impl Host {
             }],
             confirm_s: 600,
             drain: Drain::Round,
+            healthy: Healthy::Active,
         };
         change(&mut manifest);
         manifest

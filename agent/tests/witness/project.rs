@@ -110,7 +110,7 @@ impl Project {
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        Running::of(self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+        Running::of(&mut self.command(args))
     }
 
     fn append(&self, family: &str, line: &str) {
@@ -128,7 +128,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn of(mut child: Child) -> Running {
+    pub(crate) fn of(command: &mut Command) -> Running {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use agent_runner::service::Status as Service;
-use agent_runner_inventory::{HostName, Project};
+use agent_runner_inventory::{HostName, Inventory, Project};
 use clap::Args;
 use serde_json::json;
 
@@ -32,26 +32,11 @@ pub struct ProjectPatterns {
 /// When the inventory or the selection is wrong.
 pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
-    let projects = ctx.projects(&inventory, &on.project)?;
-    let mut targets = ctx.targets(&inventory, &on.hosts.patterns)?;
-    targets.retain(|target| !projects.on(&target.name).is_empty());
-    if targets.is_empty() {
-        return Err(usage("none of the selected hosts has such a project"));
-    }
+    let (targets, on) = targets(ctx, &inventory, on)?;
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
     let name = verb.first().copied().unwrap_or_default();
-    let on: HashMap<HostName, Vec<(String, String)>> = targets
-        .iter()
-        .map(|target| {
-            let on = projects.on(&target.name).iter();
-            (
-                target.name.clone(),
-                on.map(|project| (project.name.clone(), project.work_dir.clone())).collect(),
-            )
-        })
-        .collect();
     let (words, json) = (verb.to_vec(), ctx.global.json);
     let recap = ctx.each_host(&inventory, name, targets, move |client, target| {
         let on = on.get(&target.name).cloned().unwrap_or_default();
@@ -84,6 +69,32 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
         }
     })?;
     ctx.finish(&inventory, &recap)
+}
+
+/// The projects of each host: name and work tree.
+pub(super) type Places = HashMap<HostName, Vec<(String, String)>>;
+
+/// Returns the selected hosts that have one of the selected projects, and their projects.
+///
+/// # Errors
+/// When the selection is wrong, or no host has such a project.
+pub(super) fn targets(
+    ctx: &Ctx,
+    inventory: &Inventory,
+    on: &ProjectPatterns,
+) -> Result<(Vec<Target>, Places), Error> {
+    let projects = ctx.projects(inventory, &on.project)?;
+    let mut targets = ctx.targets(inventory, &on.hosts.patterns)?;
+    targets.retain(|target| !projects.on(&target.name).is_empty());
+    if targets.is_empty() {
+        return Err(usage("none of the selected hosts has such a project"));
+    }
+    let places = targets.iter().map(|target| {
+        let on = projects.on(&target.name).iter();
+        (target.name.clone(), on.map(|one| (one.name.clone(), one.work_dir.clone())).collect())
+    });
+    let places = places.collect();
+    Ok((targets, places))
 }
 
 /// Runs the agent's verb on a host's projects, one after another.
@@ -132,7 +143,8 @@ fn span(seconds: i64) -> String {
     }
 }
 
-fn refused(host: &str, project: &str, output: &Output) -> HostResult {
+/// Returns the result of a host on which the agent did not do what it was asked.
+pub(super) fn refused(host: &str, project: &str, output: &Output) -> HostResult {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let result =
         HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));

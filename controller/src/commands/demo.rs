@@ -109,6 +109,7 @@ async fn deploy(
     let progress = Arc::new(Progress::new(show, "deploy", tasks.len()));
     let options = FanoutOptions {
         forks: ctx.forks(inventory),
+        most: ctx.forks(inventory),
         per_host_deadline: Some(Duration::from_secs(PATIENCE_S)),
         cancel: cancel.clone(),
     };

@@ -94,7 +94,8 @@ pub fn run_to(ctx: &Ctx, args: &DeployArgs, depth: Depth) -> Result<Exit, Error>
     let progress = Arc::new(Progress::new(ctx.show(), verb, tasks.len()));
     let (recap, deployed) = ctx.block_on(async {
         let cancel = ctx.cancel(&progress)?;
-        let options = FanoutOptions { forks: ctx.forks(&inventory), per_host_deadline: None, cancel };
+        let forks = ctx.forks(&inventory);
+        let options = FanoutOptions { forks, most: forks, per_host_deadline: None, cancel };
         Ok(roll_out(&ctx.client(), tasks, &rules, &options, &progress).await)
     })?;
     progress.finish();

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::context::printed;
-use super::on_hosts::Pass;
+use super::on_hosts::{Pass, Span};
 use super::{Ctx, Patterns, script};
 use crate::error::{Error, Exit, config, usage};
 use crate::output::folded::{Folded, Others};
@@ -116,7 +116,7 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
         highest: AtomicU32::new(0),
         deadline: ctx.deadline(),
     });
-    let pass = Pass { verb: "exec", show: show(ctx, shown), deadline: Some(ctx.deadline()) };
+    let pass = Pass { verb: "exec", show: show(ctx, shown), span: Span::UpTo(ctx.deadline()) };
     let all = sinks.clone();
     let recap = ctx.each_host_in(&inventory, pass, targets, move |client, target| {
         on_host(client, target, (exec.clone(), all.clone()))

@@ -11,10 +11,12 @@ pub mod demo;
 pub mod hosts;
 pub mod init;
 pub mod ping;
+pub mod ssh_check;
 pub mod trust;
 
 pub mod deploy;
 pub mod exec;
+pub mod logs;
 pub mod plan;
 
 pub mod agent_verb;
@@ -52,6 +54,8 @@ pub enum Command {
     Hosts(hosts::HostsArgs),
     /// Show the host keys of new hosts and record them
     Trust(trust::TrustArgs),
+    /// Show how hosts are reached: settings and their sources, the way, login, host key, limits
+    SshCheck(ssh_check::SshCheckArgs),
     /// Log in to hosts
     Ping(ping::PingArgs),
     /// Run a command on hosts
@@ -72,6 +76,8 @@ pub enum Command {
     Cancel(cancel::CancelArgs),
     /// Stop and start the projects
     Restart(restart::RestartArgs),
+    /// Show the projects' logs of many hosts as one
+    Logs(logs::LogsArgs),
     /// Follow every host in one stream, and stop those that do harm
     Monitor(monitor::MonitorArgs),
 }
@@ -86,6 +92,7 @@ pub fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Init(args) => init::run(ctx, args),
         Command::Hosts(args) => hosts::run(ctx, args),
         Command::Trust(args) => trust::run(ctx, args),
+        Command::SshCheck(args) => ssh_check::run(ctx, args),
         Command::Ping(args) => ping::run(ctx, args),
         Command::Exec(args) => exec::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
@@ -96,6 +103,7 @@ pub fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Kill(args) => kill::run(ctx, args),
         Command::Cancel(args) => cancel::run(ctx, args),
         Command::Restart(args) => restart::run(ctx, args),
+        Command::Logs(args) => logs::run(ctx, args),
         Command::Monitor(args) => monitor::run(ctx, args),
     }
 }

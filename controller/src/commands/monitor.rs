@@ -68,6 +68,9 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
         return Err(usage("none of the selected hosts has a project")
             .hinted("give a project an `on` that names them"));
     }
+    if !inventory.sinks.is_empty() {
+        print::note("warning: this version sends nothing to [[sinks]] yet; alerts are shown here only");
+    }
     let mut view = View::new(ctx, args.detail());
     let fleet = ctx.block_on(async {
         let client = ctx.client();

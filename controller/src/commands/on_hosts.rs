@@ -39,8 +39,17 @@ pub struct Pass<'a> {
     pub verb: &'a str,
     /// How progress is shown.
     pub show: Show,
-    /// How long one host may take in all; `None` for as long as it likes.
-    pub deadline: Option<Duration>,
+    /// How long it goes on.
+    pub span: Span,
+}
+
+/// How long a way over all hosts goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// Until all have ended, each within this time.
+    UpTo(Duration),
+    /// Until the first Ctrl-C: all hosts are worked on at the same time.
+    UntilInterrupted,
 }
 
 impl Ctx {
@@ -88,14 +97,26 @@ impl Ctx {
     /// When the selection is wrong or empty, or a host's settings are.
     pub fn targets(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<Target>, Error> {
         let names = self.names(inventory, patterns)?;
-        let local =
-            connection::local(self.home().as_deref(), &self.user(), &self.machine(), self.variables());
-        let given = Given { user: self.global.user.clone(), connect_timeout: self.global.connect_timeout };
-        let connections = Connections::load(local, given).map_err(|error| config(error.to_string()))?;
+        let connections = self.connections()?;
         let mut targets =
             targets::resolve(inventory, names, &connections).map_err(|error| config(error.to_string()))?;
         self.add_sudo(&mut targets)?;
         Ok(targets)
+    }
+
+    /// Returns what decides how hosts are reached.
+    ///
+    /// # Errors
+    /// When OpenSSH's configuration cannot be read or understood.
+    pub fn connections(&self) -> Result<Connections, Error> {
+        let local =
+            connection::local(self.home().as_deref(), &self.user(), &self.machine(), self.variables());
+        let given = Given { user: self.global.user.clone(), connect_timeout: self.global.connect_timeout };
+        let connections = Connections::load(local, given).map_err(|error| config(error.to_string()))?;
+        Ok(match dirs::cache_dir() {
+            Some(folder) => connections.cached_in(folder.join("agent-runner-fleet/ssh-g")),
+            None => connections,
+        })
     }
 
     /// Adds what the command line says of sudo.
@@ -132,13 +153,13 @@ impl Ctx {
     /// Returns how many hosts may be at work at the same time: as many as wanted, or as the open files allow.
     pub fn forks(&self, inventory: &Inventory) -> NonZeroUsize {
         let given = self.global.forks.or_else(|| inventory.defaults.forks.as_ref().map(|set| set.value));
-        let wanted = usize::try_from(given.unwrap_or(FORKS))
-            .ok()
-            .and_then(NonZeroUsize::new)
-            .unwrap_or(NonZeroUsize::MIN);
-        let Ok(limit) = open_files::raise() else { return wanted };
-        let forks = open_files::forks_within(limit, wanted);
-        if forks < wanted {
+        self.forks_for(usize::try_from(given.unwrap_or(FORKS)).unwrap_or(usize::MAX))
+    }
+
+    /// Returns how many hosts the open files allow, up to `wanted`, and says so where that is fewer.
+    fn forks_for(&self, wanted: usize) -> NonZeroUsize {
+        let (forks, limit) = within_open_files(wanted);
+        if let Some(limit) = limit.filter(|_| forks.get() < wanted) {
             print::note(&format!(
                 "warning: {limit} open files allow {forks} hosts at a time, not {wanted} (ulimit -n)"
             ));
@@ -177,7 +198,7 @@ impl Ctx {
         F: Fn(Client, Target) -> Fut + Send + 'static,
         Fut: Future<Output = HostResult> + Send + 'static,
     {
-        let pass = Pass { verb, show: self.show(), deadline: Some(self.deadline()) };
+        let pass = Pass { verb, show: self.show(), span: Span::UpTo(self.deadline()) };
         self.each_host_in(inventory, pass, targets, work)
     }
 
@@ -206,10 +227,18 @@ impl Ctx {
         let interrupted = self.block_on(async {
             let client = self.client_beside(Some(progress.clone()));
             let cancel = self.cancel(&progress)?;
+            let (forks, per_host_deadline) = match pass.span {
+                Span::UpTo(deadline) => (self.forks(inventory), Some(deadline.saturating_add(GRACE))),
+                Span::UntilInterrupted => {
+                    abort_when_interrupted(cancel.clone());
+                    (self.forks_for(items.len()), None)
+                }
+            };
             let options = FanoutOptions {
-                forks: self.forks(inventory),
+                forks,
+                most: within_open_files(items.len()).0,
                 // A verb that bounds its own commands hands in what they had printed.
-                per_host_deadline: pass.deadline.map(|deadline| deadline.saturating_add(GRACE)),
+                per_host_deadline,
                 cancel: cancel.clone(),
             };
             let steps = progress.clone();
@@ -292,5 +321,22 @@ impl Ctx {
             selection.remembered = last_run::read(&last_run::path(&state, &inventory.fleet.name));
         }
         selection
+    }
+}
+
+/// Makes the first interrupt the last: what goes on for ever has nothing to bring to an end.
+fn abort_when_interrupted(cancel: Cancel) {
+    tokio::spawn(async move {
+        cancel.stopping().await;
+        cancel.abort();
+    });
+}
+
+/// Returns how many hosts the open files allow, up to `wanted`, and the limit of open files.
+fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
+    let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
+    match open_files::raise() {
+        Ok(limit) => (open_files::forks_within(limit, wanted), Some(limit)),
+        Err(_) => (wanted, None),
     }
 }

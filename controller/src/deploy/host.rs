@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use agent_runner::apply::manifest::{Drain, Manifest, Scope};
+use agent_runner::apply::manifest::{Drain, Healthy, Manifest, Scope};
 use agent_runner::apply::report::{Change, Outcome, Problem, Report, What};
 use agent_runner::version::{PROTOCOL, Version};
 use tokio::time::{Instant, sleep};
@@ -253,14 +253,21 @@ impl<S: Fn(&str)> Run<'_, S> {
         }
     }
 
-    /// How long a release may take to become well: the host's own deadline, and the longest round where rounds drain.
+    /// How long a release may take to become well: the host's own deadline, the longest round where rounds drain, and
+    /// once more where a round of the new release has to end well.
     fn patience(&self) -> Duration {
-        let confirm = Duration::from_secs(self.task.manifest.confirm_s);
-        match self.task.manifest.drain {
-            Drain::Now => confirm,
-            Drain::Seconds(seconds) => confirm + Duration::from_secs(seconds),
-            Drain::Round => confirm + Duration::from_secs(longest_round_s(&self.task.manifest)),
-        }
+        let manifest = &self.task.manifest;
+        let round_s = longest_round_s(manifest);
+        let drain_s = match manifest.drain {
+            Drain::Now => 0,
+            Drain::Seconds(seconds) => seconds,
+            Drain::Round => round_s,
+        };
+        let healthy_s = match manifest.healthy {
+            Healthy::Active => 0,
+            Healthy::Round => round_s,
+        };
+        Duration::from_secs(manifest.confirm_s + drain_s + healthy_s)
     }
 
     /// How long to wait before asking again while a round drains: each question keeps the host from reverting for

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use agent_runner::apply::manifest::{
-    By, Drain, File, MANIFEST_VERSION, Manifest, Project, Repo, Scope, Service,
+    By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Project, Repo, Scope, Service,
 };
 use agent_runner::config::types::Config;
 use agent_runner_inventory as inventory;
@@ -127,6 +127,10 @@ impl Maker<'_> {
                 inventory::Drain::Round => Drain::Round,
                 inventory::Drain::Now => Drain::Now,
                 inventory::Drain::Seconds(seconds) => Drain::Seconds(seconds),
+            },
+            healthy: match rollout.healthy {
+                inventory::Healthy::Active => Healthy::Active,
+                inventory::Healthy::Round => Healthy::Round,
             },
         })
     }

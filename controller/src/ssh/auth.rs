@@ -14,7 +14,7 @@ use super::client::Shared;
 use super::error::Unreachable;
 use super::handshake::{Connected, Handler, lock};
 use super::jump::timed_out;
-use super::offer::{Offer, OfferKind, OfferResult};
+use super::offer::{Login, Offer, OfferKind, OfferResult};
 use super::settings::{IdentityAgent, Settings};
 use super::signing::{SignError, SignedBy, Signing};
 
@@ -32,12 +32,19 @@ pub(super) async fn log_in(
     shared: &Shared,
     settings: &Settings,
     connected: &mut Connected,
-) -> Result<(), Unreachable> {
-    let mut attempt =
-        Attempt { shared, settings, offers: Vec::new(), methods: None, tried: 0, rsa_hash: None };
+) -> Result<Login, Unreachable> {
+    let mut attempt = Attempt {
+        shared,
+        settings,
+        offers: Vec::new(),
+        accepted: None,
+        methods: None,
+        tried: 0,
+        rsa_hash: None,
+    };
     let outcome = attempt.run(connected).await?;
     match outcome {
-        Outcome::In => Ok(()),
+        Outcome::In => Ok(Login { by: attempt.accepted, before: attempt.offers }),
         Outcome::Exhausted => Err(attempt.refused(String::new())),
         Outcome::Bound => Err(attempt.refused(format!("stopped after {MAX_OFFERS} offers"))),
         Outcome::Closed if attempt.tried == 0 => Err(Unreachable::Closed {
@@ -78,6 +85,7 @@ struct Attempt<'a> {
     shared: &'a Shared,
     settings: &'a Settings,
     offers: Vec<Offer>,
+    accepted: Option<(OfferKind, String)>,
     methods: Option<MethodSet>,
     tried: usize,
     rsa_hash: Option<Option<HashAlg>>,
@@ -272,7 +280,10 @@ impl Attempt<'_> {
 
     fn account(&mut self, kind: OfferKind, name: &str, answer: &Answer) {
         let result = match answer {
-            Answer::In => return,
+            Answer::In => {
+                self.accepted = Some((kind, name.to_owned()));
+                return;
+            }
             Answer::Refused | Answer::Closed => OfferResult::Refused,
             Answer::Partial => OfferResult::Partial,
         };

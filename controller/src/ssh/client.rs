@@ -22,6 +22,7 @@ use super::limiter::{Limiter, Limits, backoff, jitter};
 use super::session::{Session, WeakSession};
 use super::settings::{Settings, Strictness};
 use super::wire::{Turn, wire};
+use crate::slot;
 
 /// A question to the person at the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,12 +228,12 @@ impl Client {
                 // Counted from the connect on: this is what MaxStartups counts.
                 let permit = limiter.address(&settings.endpoint()).start().await;
                 let turn = async move { vec![permit, limiter.start().await] };
-                (jump::tcp(settings).await?, Box::pin(turn))
+                (slot::waiting(jump::tcp(settings)).await?, Box::pin(turn))
             }
         };
         let (wire, line) = wire(transport, turn);
         let mut connected = handshake(settings, &self.shared.host_keys, wire, &line).await?;
-        auth::log_in(&self.shared, settings, &mut connected).await?;
+        let login = auth::log_in(&self.shared, settings, &mut connected).await?;
         line.release();
         let negotiated = lock(&connected.notes).negotiated.clone();
         tracing::debug!(host = settings.name, ?negotiated, "connected");
@@ -240,7 +241,7 @@ impl Client {
             settings,
             connected,
             line,
-            (negotiated, jump.cloned(), self.shared.options.limits.channels),
+            (negotiated, login, jump.cloned(), self.shared.options.limits.channels),
         ))
     }
 }

@@ -16,8 +16,10 @@ use super::host_key_files::HostKeyFiles;
 use super::host_keys::{self, HostName, Verdict};
 use super::jump::timed_out;
 use super::known_hosts::KnownHosts;
+use super::revoked;
 use super::settings::{Settings, Strictness};
 use super::wire::{Line, Phase, Wire};
+use crate::slot;
 
 /// What both ends agreed on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +65,7 @@ struct Trust {
     known: Arc<KnownHosts>,
     store: Arc<HostKeyFiles>,
     files: Vec<std::path::PathBuf>,
+    revoked: Option<std::path::PathBuf>,
     strictness: Strictness,
 }
 
@@ -83,7 +86,8 @@ pub(super) async fn handshake(
     let mut phases = line.phases();
     let ended = |error| explain(settings, &notes, line, (error, &host, &known));
 
-    let spoke = timeout(settings.connect_timeout, phases.wait_for(|phase| *phase != Phase::Silent));
+    let spoke = phases.wait_for(|phase| *phase != Phase::Silent);
+    let spoke = slot::waiting(timeout(settings.connect_timeout, spoke));
     tokio::select! {
         done = &mut connecting => return done.map(|handle| Connected { handle, notes: Arc::clone(&notes) }).map_err(ended),
         spoke = spoke => match spoke {
@@ -145,11 +149,20 @@ impl Trust {
             known,
             store: Arc::clone(store),
             files,
+            revoked: settings.revoked_host_keys.clone(),
             strictness: settings.strictness,
         })
     }
 
     async fn judge(&self, offered: &PublicKeyOrCertificate) -> Result<(), Unreachable> {
+        if let Some(file) = self.revoked.clone() {
+            let name = self.host.recorded.clone();
+            let mut keys = vec![offered.public_key().clone()];
+            if let PublicKeyOrCertificate::Certificate(certificate) = offered {
+                keys.push(PublicKey::from(certificate.signature_key().clone()));
+            }
+            blocking(move || revoked::check(&file, &name, &keys)).await?;
+        }
         let key = match offered {
             PublicKeyOrCertificate::PublicKey { key, .. } => key,
             PublicKeyOrCertificate::Certificate(certificate) => {

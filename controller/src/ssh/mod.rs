@@ -12,6 +12,7 @@ mod algorithms;
 mod host_key_files;
 mod host_keys;
 mod known_hosts;
+mod revoked;
 
 mod handshake;
 mod jump;
@@ -47,7 +48,7 @@ pub use self::host_key_files::HostKeyFiles;
 pub use self::host_keys::{HostName, Verdict, verdict};
 pub use self::known_hosts::{Entry, KnownHosts, Marker};
 pub use self::limiter::Limits;
-pub use self::offer::{Offer, OfferKind, OfferResult};
+pub use self::offer::{Login, Offer, OfferKind, OfferResult};
 pub use self::quote::{login_shell_line, quote, quote_all};
 pub use self::scan::OfferedKey;
 pub use self::session::Session;

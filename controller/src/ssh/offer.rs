@@ -46,16 +46,45 @@ pub enum OfferResult {
     },
 }
 
-impl fmt::Display for Offer {
+/// How we got in.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    /// What the host accepted at last; `None` where it asked for nothing.
+    pub by: Option<(OfferKind, String)>,
+    /// What did not do, in order.
+    pub before: Vec<Offer>,
+}
+
+impl fmt::Display for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
+        match &self.by {
+            Some((kind, name)) => write!(f, "{} {name}", kind.as_str())?,
+            None => f.write_str("nothing: the host asked for none")?,
+        }
+        for (number, offer) in self.before.iter().enumerate() {
+            write!(f, "{} {offer}", if number == 0 { "; before it:" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl OfferKind {
+    /// Returns the word people see.
+    pub fn as_str(self) -> &'static str {
+        match self {
             OfferKind::KeyFile => "key",
             OfferKind::AgentKey => "agent key",
             OfferKind::Certificate => "certificate",
             OfferKind::Agent => "agent",
             OfferKind::KeyboardInteractive => "keyboard-interactive",
             OfferKind::Password => "given",
-        };
+        }
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.as_str();
         let name = &self.name;
         match &self.result {
             OfferResult::Refused => write!(f, "{kind} {name} refused"),

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::error::{Failed, SshError};
 use super::exec::{self, Exec, Output};
 use super::handshake::{Connected, Handler, Negotiated, Notes, lock};
+use super::offer::Login;
 use super::settings::Settings;
 use super::stream::{self, Source, Stream};
 use super::upload::{self, Upload};
@@ -32,6 +33,7 @@ struct Inner {
     handle: Handle<Handler>,
     notes: Arc<std::sync::Mutex<Notes>>,
     negotiated: Negotiated,
+    login: Login,
     channels: Arc<Semaphore>,
     /// Channels that the host has granted and not yet closed.
     open: Arc<AtomicUsize>,
@@ -63,13 +65,14 @@ impl Session {
         settings: &Settings,
         connected: Connected,
         line: Line,
-        (negotiated, jump, channels): (Negotiated, Option<Session>, usize),
+        (negotiated, login, jump, channels): (Negotiated, Login, Option<Session>, usize),
     ) -> Self {
         let inner = Inner {
             host: settings.name.clone(),
             handle: connected.handle,
             notes: connected.notes,
             negotiated,
+            login,
             channels: Arc::new(Semaphore::new(channels.max(1))),
             open: Arc::default(),
             _jump: jump,
@@ -86,6 +89,11 @@ impl Session {
     /// What both ends agreed on.
     pub fn negotiated(&self) -> &Negotiated {
         &self.inner.negotiated
+    }
+
+    /// How we got in.
+    pub fn login(&self) -> &Login {
+        &self.inner.login
     }
 
     /// Whether the connection is gone.

@@ -34,6 +34,8 @@ pub struct Settings {
     pub user_known_hosts: Vec<PathBuf>,
     /// The machine's known_hosts files; never written to.
     pub global_known_hosts: Vec<PathBuf>,
+    /// A file of keys never to accept.
+    pub revoked_host_keys: Option<PathBuf>,
     /// What to do with a host whose key is not recorded.
     pub strictness: Strictness,
     /// Deadline of each of: TCP connect, first sign of SSH, key exchange, one answer to an authentication request.
@@ -68,6 +70,7 @@ impl Settings {
             host_key_alias: None,
             user_known_hosts: Vec::new(),
             global_known_hosts: Vec::new(),
+            revoked_host_keys: None,
             strictness: Strictness::Strict,
             connect_timeout: Duration::from_secs(10),
             // Dead peers are found within a minute: 15 s of silence and three unanswered questions.

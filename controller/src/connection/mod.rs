@@ -1,28 +1,27 @@
 //! Who decides how a host is reached: the command line, then the inventory, then OpenSSH's own configuration.
 
+mod explain;
+mod ssh_g;
+
+pub use explain::{Explained, Fate};
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_runner::process::capture::{Capture, capture};
-use agent_runner::process::child::{Environment, Stdin};
 use agent_runner_inventory::ssh_config::{
     self, AlgorithmChange, Algorithms, Local, Overrides, Resolved, Setting, SettingSource, SshConfig,
     SshConfigError, StrictHostKeyChecking, Unsupported,
 };
 use agent_runner_inventory::{Hop, Inventory, LocalPath, NoHome, ProxyJump, ResolvedHost, Sourced};
 
+use self::ssh_g::SshG;
 use crate::ssh::{
     AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Settings, Strictness,
 };
 
 /// The longest chain of jump hosts, their own jump hosts included.
 const HOPS_MAX: usize = 16;
-/// The most that `ssh -G` may say, in bytes.
-const SSH_G_OUTPUT: usize = 1 << 18;
-/// How long `ssh -G` may take; a `Match exec` of the operator's runs inside.
-const SSH_G_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why it cannot be said how a host is reached.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +70,7 @@ pub struct Connections {
     config: SshConfig,
     local: Local,
     given: Given,
+    ssh_g: SshG,
 }
 
 impl Connections {
@@ -80,7 +80,28 @@ impl Connections {
     /// When one of them cannot be read or understood, with file and line.
     pub fn load(local: Local, given: Given) -> Result<Connections, ConnectionError> {
         let config = SshConfig::load(&local.standard_files(), &local)?;
-        Ok(Connections { config, local, given })
+        Ok(Connections { config, local, given, ssh_g: SshG::default() }.find_own_files())
+    }
+
+    /// Has `ssh -G` read the files that were read here, where it would look elsewhere.
+    fn find_own_files(mut self) -> Connections {
+        let account = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+        if account.is_none_or(|account| account.dir != self.local.home) {
+            self.ssh_g = self.ssh_g.reading(&self.local.standard_files());
+        }
+        self
+    }
+
+    /// Remembers in `folder` what `ssh -G` says.
+    #[must_use]
+    pub fn cached_in(mut self, folder: PathBuf) -> Connections {
+        self.ssh_g = SshG::new(Some(folder), self.config.files());
+        self.find_own_files()
+    }
+
+    /// Returns the host names that OpenSSH's configuration spells out.
+    pub fn aliases(&self) -> Vec<String> {
+        self.config.aliases()
     }
 
     /// Returns how a host of the inventory is reached.
@@ -98,12 +119,7 @@ impl Connections {
         hops: usize,
     ) -> Result<Settings, ConnectionError> {
         let name = host.name.as_str();
-        let overrides = Overrides {
-            user: self.given.user.clone().or_else(|| value(&host.user)),
-            port: value(&host.port),
-            host_name: value(&host.address),
-        };
-        let found = self.resolve(name, &overrides)?;
+        let found = self.resolve(name, &self.overrides(host))?;
         let mut settings = base(name, &found.settings);
         if let Some(files) = value(&host.identity_file) {
             let paths = self.local_paths(name, &files)?;
@@ -127,6 +143,15 @@ impl Connections {
             settings.proxy_command = None;
         }
         Ok(settings)
+    }
+
+    /// Returns what OpenSSH would be told on its command line.
+    fn overrides(&self, host: &ResolvedHost) -> Overrides {
+        Overrides {
+            user: self.given.user.clone().or_else(|| value(&host.user)),
+            port: value(&host.port),
+            host_name: value(&host.address),
+        }
     }
 
     /// Returns the chain of jump hosts, the one nearest to us first; each may have its own.
@@ -190,37 +215,8 @@ impl Connections {
         else {
             return Ok(found);
         };
-        let said = self.ssh_g(name, overrides).map_err(|error| refuse(setting, error))?;
+        let said = self.ssh_g.ask(name, overrides).map_err(|error| refuse(setting, error))?;
         Ok(SshConfig::from_ssh_g(&said, name, &self.local)?)
-    }
-
-    fn ssh_g(&self, name: &str, overrides: &Overrides) -> Result<String, String> {
-        let mut argv: Vec<OsString> = vec!["ssh".into(), "-G".into()];
-        let options = [
-            ("User", overrides.user.clone()),
-            ("Port", overrides.port.map(|port| port.to_string())),
-            ("HostName", overrides.host_name.clone()),
-        ];
-        for (keyword, value) in options {
-            if let Some(value) = value {
-                argv.extend(["-o".into(), format!("{keyword}={value}").into()]);
-            }
-        }
-        argv.extend(["--".into(), name.into()]);
-        let asked = Capture {
-            argv,
-            cwd: "/".into(),
-            env: Environment::inherited(),
-            stdin: Stdin::Null,
-            timeout: SSH_G_DEADLINE,
-            output_limit: SSH_G_OUTPUT,
-        };
-        let said = capture(asked).map_err(|error| format!("needs `ssh -G`, which does not run: {error}"))?;
-        if !said.is_success() {
-            let words = String::from_utf8_lossy(&said.stderr).trim().to_owned();
-            return Err(format!("`ssh -G` says: {words}"));
-        }
-        Ok(String::from_utf8_lossy(&said.stdout).into_owned())
     }
 
     fn local_paths(&self, host: &str, files: &[LocalPath]) -> Result<Vec<PathBuf>, ConnectionError> {
@@ -263,6 +259,7 @@ fn base(name: &str, found: &ssh_config::Settings) -> Settings {
     settings.host_key_alias = found.host_key_alias.as_ref().map(|set| set.value.clone());
     settings.user_known_hosts = found.user_known_hosts_files.value.clone();
     settings.global_known_hosts = found.global_known_hosts_files.value.clone();
+    settings.revoked_host_keys = found.revoked_host_keys.as_ref().map(|set| set.value.clone());
     // A key that contradicts the record is refused whatever is configured; `no` only means not to ask for new ones.
     settings.strictness = match found.strict_host_key_checking.value {
         StrictHostKeyChecking::Yes | StrictHostKeyChecking::Ask => Strictness::Strict,

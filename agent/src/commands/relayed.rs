@@ -1,0 +1,72 @@
+//! `monitor --host`: what is asked for becomes a relay.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Ctx, alert_line};
+use crate::config::types::Config;
+use crate::error::{Error, Exit};
+use crate::event::KINDS;
+use crate::output;
+use crate::store::event_log::EventLog;
+use crate::store::layout::Layout;
+use crate::witness::relay::command::{Relayed, Remote, is_host};
+use crate::witness::relay::run::{self, Edge, End};
+use crate::witness::relay::translate::Said;
+
+/// Returns every kind this program knows.
+pub(super) fn all_kinds() -> Vec<String> {
+    KINDS.iter().map(|kind| kind.name.to_owned()).collect()
+}
+
+/// Relays until told to end or until the host is given up.
+///
+/// # Errors
+/// When the host's name is none, the port is taken, ssh cannot be started, or the link is down for too long.
+pub(super) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relayed) -> Result<Exit, Error> {
+    if !is_host(&remote.host) {
+        return Err(Error::failed(format!("{:?} is no host for ssh", remote.host)));
+    }
+    if let Relayed::Http(port) = relayed {
+        // ssh opens it itself; found taken here it is told better.
+        drop(super::monitor::listen(port)?);
+    }
+    let log = EventLog::new(Layout::new(&config.runtime.log_dir));
+    let format = ctx.format;
+    let edge = Edge {
+        say: &|said| print(format, said),
+        log: &|event| {
+            // The relay's own log may be the first thing in this folder; a relay without one still relays.
+            let _ = std::fs::create_dir_all(log.layout().root());
+            log.append(event);
+        },
+        note: &output::note,
+    };
+    let tolerance = Duration::from_secs(config.monitor.remote_failure_tolerance_s);
+    match run::run(remote, relayed, tolerance, &edge) {
+        Ok(End::Told) => Ok(Exit::Ok),
+        Ok(End::GaveUp(why)) => {
+            let error = Error::failed(format!(
+                "{}: gave up after {} s without a line: {why}",
+                remote.host,
+                tolerance.as_secs()
+            ));
+            Err(error.hinted(format!("`ssh {} -- agent-runner --version` must work by itself", remote.host)))
+        }
+        Err(error) => Err(Error::failed("relaying over ssh").caused_by(error)),
+    }
+}
+
+fn print(format: output::Format, said: Said) -> io::Result<()> {
+    match said {
+        Said::Line(mut line) => {
+            line.push(b'\n');
+            output::print_bytes(&line)
+        }
+        Said::Begun(alert) => output::print(&alert_line::text(format, &alert)),
+        Said::Resolved { detector, identity, firing_for_s } => output::print(&alert_line::text(
+            format,
+            &alert_line::resolved(&detector, &identity, firing_for_s),
+        )),
+    }
+}

@@ -1,0 +1,169 @@
+//! The ssh command line of a relay: pure. ssh has no argv for the other side, so every word is quoted here.
+
+use crate::store::follow::Cursor;
+
+/// A host that cannot be reached is given up after this.
+const CONNECT_S: u32 = 15;
+/// An idle link is asked this often whether it lives, and given up after three silent answers.
+const ALIVE_S: u32 = 5;
+
+/// What is relayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relayed {
+    /// Events of these kinds, as they were written.
+    Events(Vec<String>),
+    /// Every event of these kinds from the first on, as lines for people.
+    Narrate(Vec<String>),
+    /// Alerts and their ends.
+    Anomaly,
+    /// The stream of a controller.
+    Stream,
+    /// The page, under the same port on both machines.
+    Http(u16),
+}
+
+/// The host at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// What ssh calls it.
+    pub host: String,
+    /// The configuration there; the default is `agent-runner.toml` in the folder ssh starts in.
+    pub config: Option<String>,
+}
+
+/// How far the relay came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The newest `ts` seen.
+    pub since: Option<String>,
+    /// The place behind the newest event of a stream.
+    pub cursor: Option<Cursor>,
+}
+
+/// Returns whether ssh takes a host's name for a host.
+pub fn is_host(host: &str) -> bool {
+    !host.is_empty() && !host.starts_with('-') && !host.chars().any(|c| c.is_control() || c == ' ')
+}
+
+/// Returns the command line.
+pub fn argv(remote: &Remote, relayed: &Relayed, place: &Place) -> Vec<String> {
+    let mut argv: Vec<String> = ["ssh", "-T"].map(str::to_owned).to_vec();
+    let options = [
+        "BatchMode=yes".to_owned(),
+        format!("ConnectTimeout={CONNECT_S}"),
+        format!("ServerAliveInterval={ALIVE_S}"),
+        "ServerAliveCountMax=3".to_owned(),
+        // A shared connection has its own keepalive, and lives on without us.
+        "ControlMaster=no".to_owned(),
+        "ControlPath=none".to_owned(),
+    ];
+    for option in options {
+        argv.extend(["-o".to_owned(), option]);
+    }
+    if let Relayed::Http(port) = relayed {
+        let forward = format!("127.0.0.1:{port}:127.0.0.1:{port}");
+        argv.extend(["-o".to_owned(), "ExitOnForwardFailure=yes".to_owned(), "-L".to_owned(), forward]);
+    }
+    argv.extend([remote.host.clone(), "--".to_owned(), "agent-runner".to_owned()]);
+    argv.extend(verb(relayed, place));
+    if let Some(config) = &remote.config {
+        argv.extend(["--config".to_owned(), quoted(config)]);
+    }
+    argv
+}
+
+fn verb(relayed: &Relayed, place: &Place) -> Vec<String> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let tail = |kinds: &[String], since: Option<&str>| {
+        let mut verb = words(&["events", "--tail", "--kind"]);
+        verb.push(quoted(&kinds.join(",")));
+        verb.extend(since.into_iter().flat_map(|since| ["--since".to_owned(), quoted(since)]));
+        verb
+    };
+    match relayed {
+        Relayed::Events(kinds) => tail(kinds, place.since.as_deref()),
+        Relayed::Narrate(kinds) => {
+            tail(kinds, Some(place.since.as_deref().unwrap_or("1970-01-01T00:00:00.000Z")))
+        }
+        Relayed::Anomaly => words(&["monitor", "--mode", "stream"]),
+        Relayed::Stream => {
+            let mut verb = words(&["monitor", "--mode", "stream"]);
+            if let Some(cursor) = &place.cursor {
+                verb.extend(["--cursor".to_owned(), quoted(&format!("{}:{}", cursor.file, cursor.offset))]);
+            }
+            verb
+        }
+        Relayed::Http(port) => {
+            let mut verb = words(&["monitor", "--mode", "http", "--port"]);
+            verb.push(port.to_string());
+            verb
+        }
+    }
+}
+
+/// Quotes a word for the shell at the other end; a leading `~/` stays the home folder there.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    let (home, rest) = match word.strip_prefix("~/") {
+        Some(rest) => ("~/", rest),
+        None => ("", word),
+    };
+    if !rest.is_empty() && rest.chars().all(is_plain) {
+        return format!("{home}{rest}");
+    }
+    format!("{home}'{}'", rest.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(relayed: &Relayed, place: &Place, expected: &str) {
+        let remote = Remote { host: "pi".into(), config: None };
+        let line = argv(&remote, relayed, place).join(" ");
+        assert!(line.ends_with(&format!(" pi -- agent-runner {expected}")), "{line}");
+        assert!(line.contains("-o ServerAliveInterval=5 -o ServerAliveCountMax=3"), "{line}");
+    }
+
+    #[test]
+    fn every_mode_asks_for_what_goes_on_where_it_stopped() {
+        let kinds = vec!["round_start".to_owned(), "round_end".to_owned()];
+        let new = Place::default();
+        let old = Place {
+            since: Some("2026-03-01T00:00:00.000Z".into()),
+            cursor: Some(Cursor { file: "events-2026-03.jsonl".into(), offset: 7 }),
+        };
+        let events = Relayed::Events(kinds.clone());
+        check(&events, &new, "events --tail --kind round_start,round_end");
+        check(&events, &old, "events --tail --kind round_start,round_end --since 2026-03-01T00:00:00.000Z");
+        let narrate = Relayed::Narrate(kinds);
+        check(&narrate, &new, "events --tail --kind round_start,round_end --since 1970-01-01T00:00:00.000Z");
+        check(&Relayed::Anomaly, &old, "monitor --mode stream");
+        check(&Relayed::Stream, &new, "monitor --mode stream");
+        check(&Relayed::Stream, &old, "monitor --mode stream --cursor events-2026-03.jsonl:7");
+        check(&Relayed::Http(8765), &new, "monitor --mode http --port 8765");
+        let remote = Remote { host: "pi".into(), config: Some("~/my work/a.toml".into()) };
+        let line = argv(&remote, &Relayed::Http(1), &new).join(" ");
+        assert!(line.contains("-L 127.0.0.1:1:127.0.0.1:1 pi -- "), "{line}");
+        assert!(line.ends_with(" --config ~/'my work/a.toml'"), "{line}");
+    }
+
+    #[test]
+    fn no_word_is_more_than_a_word_at_the_other_end() {
+        for (word, expected) in [
+            ("a,b", "a,b"),
+            ("", "''"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("it's", r"'it'\''s'"),
+            ("~/x;y", "~/'x;y'"),
+            ("a\nb", "'a\nb'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+        for (host, expected) in
+            [("pi", true), ("user@pi", true), ("-oProxyCommand=x", false), ("", false), ("a b", false)]
+        {
+            assert_eq!(is_host(host), expected, "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `monitor --host`, with a scripted `ssh` on PATH: it runs the other side's command on a project here.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::project::{Project, Running, eventually};
+
+/// A host that `ssh` reaches, and the machine that looks at it.
+struct Pair {
+    there: Project,
+    here: Project,
+    bin: TempDir,
+}
+
+impl Pair {
+    /// `script` is what `ssh` does with `"$@"`, all of its arguments; `$calls` names a file with a line for each call,
+    /// and `remote` runs the command for the other side.
+    fn new(script: &str) -> Pair {
+        let pair = Pair { there: Project::new(), here: Project::new(), bin: tempfile::tempdir().unwrap() };
+        let (bin, program) = (pair.bin.path(), env!("CARGO_BIN_EXE_agent-runner"));
+        let work_dir = pair.there.config().parent().unwrap().display().to_string();
+        std::os::unix::fs::symlink(program, bin.join("agent-runner")).unwrap();
+        pair.script(&format!(
+            "#!/bin/sh\ncalls={bin}/calls\necho \"$*\" >> $calls\nremote() {{\n  while [ \"$1\" != -- ]; do shift; done\n  shift\n  \
+             cd {work_dir} && PATH={bin}:$PATH exec sh -c \"$*\"\n}}\n{script}\n",
+            bin = bin.display(),
+        ));
+        pair.here.configure("[monitor]\nremote_failure_tolerance_s = 30\n");
+        pair
+    }
+
+    fn script(&self, text: &str) {
+        let path = self.bin.path().join("ssh");
+        agent_runner::store::atomic::replace(&path, text.as_bytes()).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn start(&self, args: &[&str]) -> Running {
+        let path = std::env::join_paths([
+            self.bin.path().to_owned(),
+            PathBuf::from("/usr/bin"),
+            PathBuf::from("/bin"),
+        ]);
+        let mut command = self.here.command(&[&["monitor", "--host", "pi"], args].concat());
+        Running::of(command.env("PATH", path.unwrap()))
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.bin.path().join("calls")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+const THROUGH: &str = "remote \"$@\"";
+
+#[test]
+fn events_pass_unchanged_and_go_on_where_the_link_broke() {
+    // The first connection ends after one line.
+    let pair =
+        Pair::new("if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | head -n 1; else remote \"$@\"; fi");
+    let mut running = pair.start(&["--mode", "events", "--kind", "round_end,round_start"]);
+    eventually("ssh is called", || pair.calls().len() == 1);
+    let (mut first, mut written) = (None, Vec::new());
+    eventually("an event is handed on", || {
+        written.push(pair.there.event(0, "round_end", &json!({"round_num": written.len()})));
+        first = running.try_line();
+        first.is_some()
+    });
+    let mut newest: Value = serde_json::from_str(&first.clone().unwrap()).unwrap();
+    assert!(written.contains(&first.unwrap()), "unchanged");
+    written.push(pair.there.event(0, "round_end", &json!({"round_num": written.len()})));
+    pair.there.event(0, "agent_spawn", &json!({"round_num": 1}));
+    let last = written.len() - 1;
+    while newest["round_num"] != last {
+        let next: Value = running.json();
+        assert_eq!(next["event"], "round_end");
+        let (before, after) = (newest["round_num"].as_u64().unwrap(), next["round_num"].as_u64().unwrap());
+        assert!(after <= before + 1, "a gap between {before} and {after}");
+        newest = next;
+    }
+    let blips = pair.here.logged("monitor_remote_blip");
+    assert_eq!((&blips[0]["host"], &blips[0]["attempt"]), (&json!("pi"), &json!(1)));
+    assert_eq!(blips[0]["next_sleep_s"], 1.0);
+    let calls = pair.calls();
+    assert!(calls[0].contains("ServerAliveInterval=5"), "{calls:?}");
+    assert!(calls[0].ends_with("pi -- agent-runner events --tail --kind round_end,round_start"), "{calls:?}");
+    assert!(calls[1].contains(" --since 20"), "{calls:?}");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.ended().code(), Some(0));
+}
+
+#[test]
+fn alerts_of_the_other_host_are_told_here_and_nothing_is_written_there() {
+    let pair = Pair::new(THROUGH);
+    pair.there.event(10, "round_end", &json!({"round_num": 1}));
+    pair.there.sample(&json!({"disk_used_pct": 99.0}));
+    let running = pair.start(&["--json"]);
+    assert_eq!(running.json()["detector"], "disk_critical");
+    pair.there.sample(&json!({"disk_used_pct": 50.0}));
+    assert_eq!(running.json()["context"]["resolved"], true);
+    assert!(pair.there.logged("monitor_alert_emitted").is_empty());
+}
+
+#[test]
+fn the_story_of_the_other_host_begins_with_its_first_event() {
+    let pair = Pair::new(THROUGH);
+    pair.there.event(100, "round_end", &json!({"round_num": 1}));
+    let running = pair.start(&["--mode", "narrate"]);
+    assert!(running.line().ends_with("] round_end            round=1"));
+    pair.there.event(0, "round_end", &json!({"round_num": 2}));
+    assert!(running.line().ends_with("round=2"));
+}
+
+#[test]
+fn a_stream_goes_on_behind_its_cursor() {
+    let pair =
+        Pair::new("if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | head -n 3; else remote \"$@\"; fi");
+    pair.there.event(10, "round_end", &json!({"round_num": 0}));
+    let running = pair.start(&["--mode", "stream"]);
+    running.json_until(|line| line["type"] == "state");
+    for n in 1..=3 {
+        pair.there.event(0, "round_end", &json!({"round_num": n}));
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let event = running.json_until(|line| line["type"] == "event");
+        seen.push(event["event"]["round_num"].clone());
+    }
+    assert_eq!(seen, [1, 2, 3]);
+}
+
+#[test]
+fn the_page_of_the_other_host_is_asked_for_under_the_same_port() {
+    let pair = Pair::new("echo http://127.0.0.1:1/; exec sleep 600");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let running = pair.start(&["--mode", "http", "--port", &free, "--remote-config", "~/a b.toml"]);
+    assert_eq!(running.line(), "http://127.0.0.1:1/");
+    let call = pair.calls().remove(0);
+    let expected = format!(
+        "-L 127.0.0.1:{free}:127.0.0.1:{free} pi -- agent-runner monitor --mode http --port {free} --config ~/'a b.toml'"
+    );
+    assert!(call.ends_with(&expected), "{call}");
+}
+
+#[test]
+fn a_host_that_stays_away_is_given_up_and_said_so() {
+    let pair = Pair::new("echo 'ssh: no route to host' >&2; exit 255");
+    pair.here.configure("[monitor]\nremote_failure_tolerance_s = 1\n");
+    let mut running = pair.start(&["--mode", "events"]);
+    assert_eq!(running.ended().code(), Some(1));
+    let giveup = pair.here.logged("monitor_remote_giveup").remove(0);
+    assert_eq!(
+        (&giveup["returncode"], &giveup["final_error"], &giveup["cap_s"]),
+        (&json!(255), &json!("ssh: no route to host"), &json!(1.0))
+    );
+    assert_eq!(pair.here.logged("monitor_remote_blip").len(), 1);
+}
+
+#[test]
+fn a_signal_takes_ssh_down_with_it() {
+    let pair = Pair::new("echo $$ > $calls.pid; trap '' TERM; echo '{}'; while :; do sleep 1; done");
+    let mut running = pair.start(&["--mode", "events"]);
+    assert_eq!(running.line(), "{}");
+    let pid = std::fs::read_to_string(pair.bin.path().join("calls.pid")).unwrap();
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.ended().code(), Some(0));
+    eventually("ssh is gone", || !PathBuf::from(format!("/proc/{}", pid.trim())).exists());
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let project = Project::new();
+    for (args, code) in [
+        (&["--host", "-oProxyCommand=reboot"][..], 2),
+        (&["--host=-oProxyCommand=reboot"], 1),
+        (&["--host", "pi", "--once"], 2),
+        (&["--host", "pi", "--interval", "5"], 2),
+        (&["--kind", "round_end", "--mode", "events"], 1),
+        (&["--host", "pi", "--kind", "round_end"], 1),
+        (&["--remote-config", "x"], 1),
+    ] {
+        let output = project.run(&[&["monitor"], args].concat());
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    }
+}
