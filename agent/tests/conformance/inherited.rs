@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use agent_runner::store::atomic;
 use agent_runner::store::backward;
 use agent_runner::store::layout::Layout;
 use agent_runner::store::record::Record;
@@ -55,14 +56,14 @@ impl Inherited {
 
     /// Says what the scripted agent does from now on.
     pub(crate) fn act(&self, act: &str) {
-        fs::write(self.root().join("act"), act).unwrap();
+        put(&self.root().join("act"), act);
     }
 
     /// Changes the configuration and commits it.
     pub(crate) fn configure(&self, old: &str, new: &str) {
         let text = fs::read_to_string(self.config()).unwrap();
         assert!(text.contains(old), "{text}");
-        fs::write(self.config(), text.replace(old, new)).unwrap();
+        put(&self.config(), &text.replace(old, new));
         self.git(&["commit", "--quiet", "--all", "-m", "configured"]);
     }
 
@@ -140,7 +141,7 @@ impl Inherited {
                 month.push('\n');
             }
             for (month, lines) in months {
-                fs::write(self.layout().root().join(format!("{kind}{month}.jsonl")), lines).unwrap();
+                put(&self.layout().root().join(format!("{kind}{month}.jsonl")), &lines);
             }
         }
     }
@@ -154,6 +155,10 @@ impl Inherited {
         let reset = number.parse::<i64>().unwrap() + self.moved_s;
         format!("{before}\"reset_at_epoch\": {reset},{after}")
     }
+}
+
+fn put(path: &Path, text: &str) {
+    atomic::replace_with_mode(path, text.as_bytes(), 0o644).unwrap();
 }
 
 fn lines_of(files: &[PathBuf]) -> Vec<String> {
@@ -172,7 +177,7 @@ fn copy(from: &Path, to: &Path, root: &Path) {
             fs::create_dir(&target).unwrap();
             copy(&source, &target, root);
         } else if let Ok(text) = fs::read_to_string(&source) {
-            fs::write(&target, text.replace("@ROOT@", root.to_str().unwrap())).unwrap();
+            put(&target, &text.replace("@ROOT@", root.to_str().unwrap()));
             fs::set_permissions(&target, source.metadata().unwrap().permissions()).unwrap();
         } else {
             fs::copy(&source, &target).unwrap();

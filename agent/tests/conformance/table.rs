@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use agent_runner::error::Exit;
+
 const HOUSE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The numbered rules of a round, the Loop and the configuration.
@@ -31,6 +33,14 @@ fn table() -> BTreeMap<String, Vec<String>> {
     table
 }
 
+fn known() -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for folder in ["agent/src", "agent/tests"] {
+        tests_in(&Path::new(HOUSE).join(folder), &mut known);
+    }
+    known
+}
+
 /// Collects the names of the test functions in a folder's sources.
 fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -49,11 +59,7 @@ fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_test_the_table_names_exists() {
-    let mut known = BTreeSet::new();
-    for folder in ["agent/src", "agent/tests"] {
-        tests_in(&Path::new(HOUSE).join(folder), &mut known);
-    }
-    let named = table();
+    let (known, named) = (known(), table());
     let missing: Vec<_> = named.values().flatten().filter(|test| !known.contains(*test)).collect();
     assert!(missing.is_empty(), "docs/conformance.md names tests that do not exist: {missing:#?}");
 }
@@ -68,4 +74,22 @@ fn every_rule_is_in_the_table() {
         rules.chain(lessons).chain(faults).filter(|rule| !OTHERS.contains(&rule.as_str())).collect();
     let found: BTreeSet<String> = table.keys().cloned().collect();
     assert_eq!(found, wanted);
+}
+
+#[test]
+fn what_supervision_md_says_is_tested() {
+    let text = fs::read_to_string(Path::new(HOUSE).join("docs/supervision.md")).unwrap();
+    let (_, killed) = text.split_once("## What a SIGKILL leaves").unwrap();
+    let (killed, codes) = killed.split_once("## Exit codes").unwrap();
+    let known = known();
+    let rows: Vec<&str> =
+        killed.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    assert_eq!(rows.len(), 4);
+    for name in rows.iter().flat_map(|row| row.rsplit('|').nth(1).unwrap().split(", ")) {
+        assert!(known.contains(name.trim().trim_matches('`')), "{name}");
+    }
+    use Exit::{Config, Environment, Failed, GaveUp, Interrupted, MemLoop, MemLoopPersistent, Ok};
+    for exit in [Ok, Failed, MemLoopPersistent, MemLoop, GaveUp, Environment, Config, Interrupted] {
+        assert!(codes.contains(&exit.code().to_string()), "{exit:?}");
+    }
 }

@@ -55,7 +55,7 @@ fn a_killed_serve_leaves_its_round_to_end_and_the_next_serve_waits_for_it() {
     assert_eq!(second.wait(), 0, "{}", second.said());
     assert!(!project.path("two-agents").exists());
     let numbers: Vec<_> = project.of_kind("round_end").iter().map(|r| r.round_num()).collect();
-    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn goes_on(project: &Project, what: &str) {
     });
     assert!(!exists(&project.path("two-agents")), "{what}: two agents at once");
     let numbers: Vec<_> = project.of_kind("round_end").iter().map(|record| record.round_num()).collect();
-    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{what}: {numbers:?}");
+    assert!(numbers.is_sorted(), "{what}: {numbers:?}");
     assert!(orphan_state::read(&logs).usable().is_some(), "{what}: the orphan is not findable");
     assert!(!exists(&logs.serve_pid()) && !exists(&logs.round_lock_holder()), "{what}");
     let agent = project.wait_for_pid("agent");

@@ -3,7 +3,8 @@ use super::support::{Project, contains};
 #[test]
 fn a_flood_of_200_mb_ends_and_is_kept() {
     // A full gigabyte where there is time for it.
-    let megabytes = std::env::var_os("AGENT_RUNNER_TESTS_FLOOD_MB").map_or(200, |text| text.to_str().unwrap().parse().unwrap());
+    let megabytes = std::env::var_os("AGENT_RUNNER_TESTS_FLOOD_MB")
+        .map_or(200, |text| text.to_str().unwrap().parse().unwrap());
     let bytes: u64 = megabytes * 1_000_000;
     let script = format!("head -c {bytes} /dev/zero | tr '\\0' 'x'; echo; echo '{{\"type\":\"result\"}}'");
     let project = Project::new(&script).runtime("max_grace_after_result_s = 60");
