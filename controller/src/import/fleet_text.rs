@@ -140,7 +140,7 @@ mod tests {
             ("[a:things]\n", "line 1: [a:things]: \"things\" is none of hosts, vars, children"),
             ("[a]\nh x=\"y\n", "line 2: a quote is not closed"),
             ("all:\n  hots: {}\n", "all: \"hots\" is none of hosts, vars, children"),
-            ("all: [1]\n", "all: a mapping is wanted here"),
+            ("all:\n  - 1\n", "all: a mapping is wanted here"),
             ("all:\n  hosts:\n    'a b':\n", ""),
         ] {
             let error = ansible(text).unwrap_err().to_string();
