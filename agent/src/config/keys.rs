@@ -94,7 +94,12 @@ const PHASE: Table = Table {
             )
         },
         Table {
-            keys: &[&[Key::new("files", K::Paths, D::Unset, "This phase's own prompt files.")]],
+            keys: &[&[Key::new(
+                "files",
+                K::Texts,
+                D::Unset,
+                "This phase's own prompt files; an empty list is no prompt.",
+            )]],
             ..Table::new("phases.<name>.prompt", Presence::Override, "The phase's own prompt.")
         },
         Table {
