@@ -10,6 +10,9 @@ mod demo;
 /// The scripted agent of the harness.
 #[path = "e2e/fake_agent.rs"]
 mod fake_agent;
+/// `monitor --host` over real ssh.
+#[path = "e2e/relay.rs"]
+mod relay;
 /// The loopback servers of the harness.
 #[path = "e2e/sshd.rs"]
 mod sshd;

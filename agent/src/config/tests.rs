@@ -197,6 +197,7 @@ fn the_table_of_the_first_release_for_a_reviewer_is_pointed_to_its_successor() {
     let config = accepts("critic", "command = [\"review\"]");
     let critic = config.critic.unwrap();
     assert_eq!((critic.every_n, critic.timeout_s), (5, 120));
+    assert_eq!(accepts("critic", "command = [\"review\"]").stop_timeout_s(), 2020 + 130);
     refuses("critic", "every_n = 3", "`critic.command` is missing");
 }
 

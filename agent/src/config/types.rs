@@ -393,6 +393,11 @@ impl Config {
         self.goal.iter().flat_map(|goal| &goal.checks).map(|check| check.timeout_s + 6).sum()
     }
 
+    /// Returns what the critic may add to a round: its time-out plus 10 s to end it and what it left.
+    pub fn critic_allowance_s(&self) -> u64 {
+        self.critic.as_ref().map_or(0, |critic| critic.timeout_s + 10)
+    }
+
     /// Returns the project's name: the base name of the folder holding the file.
     pub fn project(&self) -> &str {
         self.path.parent().and_then(|dir| dir.file_name()).and_then(|name| name.to_str()).unwrap_or("")

@@ -19,7 +19,7 @@ pub const MARGIN_S: u64 = 25;
 
 impl Config {
     /// Returns the seconds after which the Loop ends a round of `phase` whose own wall clock has failed: its budget,
-    /// the largest grace, git, reading the output, and the goal checks. When the Loop does not choose the phase, the
+    /// the largest grace, git, reading the output, the goal checks and the critic. When the Loop does not choose the phase, the
     /// largest budget counts.
     pub fn outer_ceiling_s(&self, phase: Option<&str>) -> u64 {
         let Some(name) = phase else {
@@ -36,6 +36,6 @@ impl Config {
     }
 
     fn after_budget_s(&self, budget_s: u64) -> u64 {
-        budget_s + LARGEST_GRACE_S + COMMIT_S + HOOKS_S + self.goal_allowance_s()
+        budget_s + LARGEST_GRACE_S + COMMIT_S + HOOKS_S + self.goal_allowance_s() + self.critic_allowance_s()
     }
 }

@@ -8,6 +8,7 @@ mod error;
 pub mod blobs;
 pub mod commit;
 pub mod deploy;
+pub mod diff_stat;
 pub mod exclude;
 pub mod placed;
 pub mod snapshot;

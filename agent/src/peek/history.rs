@@ -31,6 +31,12 @@ pub(super) struct History {
     pub(super) cgroup: Option<(Option<bool>, bool)>,
 }
 
+/// Returns the newest rounds and the newest events, the newest last.
+pub fn recent(layout: &Layout, events: usize) -> (Vec<RecentRound>, Vec<Value>) {
+    let history = History::of(layout, events);
+    (history.rounds, history.events)
+}
+
 impl History {
     /// Looks back; `events` newest events are kept whole.
     pub(super) fn of(layout: &Layout, events: usize) -> History {

@@ -9,4 +9,5 @@ mod look;
 
 pub mod view;
 
+pub use history::recent;
 pub use look::{Asked, PeekError, RoundAsked, look};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::context::{self, Starting};
+use super::critic;
 use super::digest;
 use super::error::RoundError;
 use super::ledger::{self, Entry};
@@ -78,7 +79,10 @@ pub(super) fn remember(scene: &Scene, last: Option<&Status>, started: Timestamp)
         started_at: time::stamp(started),
         phase: scene.profile.phase.clone(),
     };
-    let context = context::build(starting, last, orphans.as_ref());
+    let mut context = context::build(starting, last, orphans.as_ref());
+    if scene.config.critic.is_some() {
+        context.critic_findings = critic::newest_findings(scene.layout());
+    }
     scene.tolerate("write round-context.json", round_context::write(scene.layout(), &context));
     context.to_json()
 }

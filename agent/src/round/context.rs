@@ -40,6 +40,7 @@ pub fn build(starting: Starting, status: Option<&Status>, orphans: Option<&Orpha
         phase: starting.phase,
         orphan_stash: stash,
         previous,
+        critic_findings: Vec::new(),
     }
 }
 

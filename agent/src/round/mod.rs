@@ -29,6 +29,7 @@ mod linger;
 pub mod marker;
 mod watch;
 
+mod critic;
 mod dirty;
 mod finish;
 pub mod goal_checks;

@@ -15,7 +15,7 @@ use super::options::{Battery, Handed, RoundOptions};
 use super::outcome::RoundExit;
 use super::sample::Sampler;
 use super::scene::Scene;
-use super::{begin, dirty, hooks, preflight, recover};
+use super::{begin, critic, dirty, hooks, preflight, recover};
 use crate::config::types::Config;
 use crate::event::Event;
 use crate::git::{Git, Limits};
@@ -106,6 +106,7 @@ fn with_lock(
     begin::prune(&scene);
     let context_json = begin::remember(&scene, last.as_ref(), started);
     scene.reach(Step::Context);
+    let critic = critic::due(&scene);
     let before_ref = dirty::record_before(&scene);
     scene.reach(Step::Snapshot);
     begin::assess_goal(&scene);
@@ -142,6 +143,9 @@ fn with_lock(
         hooks::read_output(&scene, rules, &finished);
     }
     scene.reach(Step::Hooks);
+    if let Some(critic) = &critic {
+        critic::review(&scene, critic, signals);
+    }
     Ok(end.round_exit())
 }
 

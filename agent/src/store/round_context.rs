@@ -23,6 +23,22 @@ pub struct RoundContext {
     /// How the previous round ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// What the critic said after the previous round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub critic_findings: Vec<Finding>,
+}
+
+/// One advice of the critic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// `info`, `warning` or `critical`.
+    pub severity: String,
+    /// What the critic calls the kind of finding.
+    pub detector: String,
+    /// What it found.
+    pub message: String,
+    /// What it would do; may be empty.
+    pub suggested_action: String,
 }
 
 /// A stash that holds work of an earlier round.
@@ -84,6 +100,7 @@ mod tests {
                 ended_at: None,
                 had_dirty_tree: true,
             }),
+            critic_findings: Vec::new(),
         };
         let expected = "{\n  \"round_num\": 2,\n  \"started_at\": \"t\",\n  \"previous\": {\n    \"exit_code\": null,\n    \"duration_s\": 1.0,\n    \"ended_at\": null,\n    \"had_dirty_tree\": true\n  }\n}";
         assert_eq!(context.to_json(), expected);

@@ -8,6 +8,8 @@ mod battery;
 mod container;
 /// Being killed at every step.
 mod crash;
+/// The critic.
+mod critic;
 /// A log dir that takes no writes.
 mod full_disk;
 /// Goal checks and the treadmill.
