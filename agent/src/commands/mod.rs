@@ -32,46 +32,27 @@ use clap::Subcommand;
 
 use crate::error::{Error, Exit};
 
-/// The verbs.
+/// The verbs; their help is the documentation of their arguments.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Scaffold agent-runner.toml, prompts/main.md and a .gitignore line
+pub(crate) enum Command {
     Init(init::InitArgs),
-    /// Write, enable and start the systemd unit
     Install(install::InstallArgs),
-    /// Stop, disable and remove the systemd units
     Uninstall(uninstall::UninstallArgs),
-    /// Start the service
     Start(start::StartArgs),
-    /// Stop the service after its round
     Stop(stop::StopArgs),
-    /// End the service and its round now
     Kill(kill::KillArgs),
-    /// Interrupt the running round, then stop
     Cancel(cancel::CancelArgs),
-    /// Stop and start the service
     Restart(restart::RestartArgs),
-    /// Show whether the service runs
     Status(status::StatusArgs),
-    /// Run one round
     Round(round::RoundArgs),
-    /// Run rounds until told to stop
     Serve(serve::ServeArgs),
-    /// Show what is going on
     Peek(peek::PeekArgs),
-    /// Show what is going on, again and again
     Watch(watch::WatchArgs),
-    /// Query or follow the event log
     Events(events::EventsArgs),
-    /// Watch for trouble and stop the service when it does harm
     Monitor(monitor::MonitorArgs),
-    /// Check everything a round needs, without running one
     Doctor(doctor::DoctorArgs),
-    /// Bring an older agent-runner.toml to today's form
     Migrate(migrate::MigrateArgs),
-    /// Bring this host to the state of a manifest read from stdin
     Apply(apply::ApplyArgs),
-    /// List the agent CLIs that are known, and how their output is read
     Presets(presets::PresetsArgs),
 }
 
@@ -79,7 +60,7 @@ pub enum Command {
 ///
 /// # Errors
 /// What the verb returns.
-pub fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
+pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
     match command {
         Command::Init(args) => init::run(ctx, args),
         Command::Install(args) => install::run(ctx, args),

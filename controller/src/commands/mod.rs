@@ -43,42 +43,25 @@ pub struct Patterns {
     pub patterns: Vec<String>,
 }
 
-/// The verbs.
+/// The verbs; their help is the documentation of their arguments.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Start three throw-away SSH hosts in this process and show the whole job on them
+pub(crate) enum Command {
     Demo(demo::DemoArgs),
-    /// Write a commented fleet.toml to start from
     Init(init::InitArgs),
-    /// Show what the inventory says of hosts and groups
     Hosts(hosts::HostsArgs),
-    /// Show the host keys of new hosts and record them
     Trust(trust::TrustArgs),
-    /// Show how hosts are reached: settings and their sources, the way, login, host key, limits
     SshCheck(ssh_check::SshCheckArgs),
-    /// Log in to hosts
     Ping(ping::PingArgs),
-    /// Run a command on hosts
     Exec(exec::ExecArgs),
-    /// Show what a deploy would change
     Plan(plan::PlanArgs),
-    /// Bring agent, configuration and units to the hosts, batch by batch
     Deploy(deploy::DeployArgs),
-    /// Show whether the projects run
     Status(status::StatusArgs),
-    /// Start the projects
     Start(start::StartArgs),
-    /// Stop the projects after their round
     Stop(stop::StopArgs),
-    /// End the projects and their rounds now
     Kill(kill::KillArgs),
-    /// Interrupt the running rounds, then stop
     Cancel(cancel::CancelArgs),
-    /// Stop and start the projects
     Restart(restart::RestartArgs),
-    /// Show the projects' logs of many hosts as one
     Logs(logs::LogsArgs),
-    /// Follow every host in one stream, and stop those that do harm
     Monitor(monitor::MonitorArgs),
 }
 
@@ -86,7 +69,7 @@ pub enum Command {
 ///
 /// # Errors
 /// What the verb returns.
-pub fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
+pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
     match command {
         Command::Demo(args) => demo::run(ctx, args),
         Command::Init(args) => init::run(ctx, args),
