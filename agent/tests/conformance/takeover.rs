@@ -216,7 +216,11 @@ fn our_files_are_its_files_with_its_modes() {
         assert_eq!(project.run(&["serve", "--once"]).status.code(), Some(0));
     }
     for (name, mode) in seen() {
-        assert_eq!(theirs.get(&name), Some(&mode), "{name}");
+        assert!(theirs.contains_key(&name), "{name}");
+        // What is replaced is the owner's alone, whatever the umask; a checkout does not keep modes to compare with.
+        if ["status.json", "round-context.json", "orphan-state.json"].contains(&name.as_str()) {
+            assert_eq!(mode, 0o600, "{name}");
+        }
     }
 }
 
