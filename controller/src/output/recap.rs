@@ -101,7 +101,8 @@ impl HostResult {
 pub fn of_ssh_error(host: &str, error: &SshError) -> HostResult {
     let status = if error.unreachable() { Status::Unreachable } else { Status::Failed };
     let text = error.to_string();
-    let mut message = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text).to_owned();
+    // Hosts that are one connection share its failure, which names one of them.
+    let mut message = text.strip_prefix(&format!("{}: ", error.host())).unwrap_or(&text).to_owned();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let _ = write!(message, ": {cause}");
