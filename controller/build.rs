@@ -81,9 +81,15 @@ fn bundled(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 /// Cargo watches its sources and not the result, which is newer than the start of this script and so always "changed".
 fn native(out: &Path) -> Result<(String, PathBuf)> {
     let workspace = PathBuf::from(required("CARGO_MANIFEST_DIR")?).join("..");
-    for source in
-        ["agent/src", "agent/presets", "agent/link", "agent/Cargo.toml", "agent/build.rs", "Cargo.toml", "Cargo.lock"]
-    {
+    for source in [
+        "agent/src",
+        "agent/presets",
+        "agent/link",
+        "agent/Cargo.toml",
+        "agent/build.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     let target = native_target()?;
