@@ -30,6 +30,8 @@ pub struct World {
     pub invoker: Option<Account>,
     /// This program, absolute.
     pub program: PathBuf,
+    /// The name the program goes by, when that is not where a deploy puts it.
+    pub called: Option<PathBuf>,
     /// The search path of commands, which detached services inherit.
     pub path: Option<OsString>,
     /// For tests: the step at which this process ends itself as a power cut would.
@@ -47,7 +49,11 @@ impl World {
 
     /// Returns the places of a scope.
     pub(super) fn places(&self, scope: Scope) -> Places {
-        Places::of(&self.acting, scope)
+        let places = Places::of(&self.acting, scope);
+        match &self.called {
+            Some(name) => places.called(name.clone()),
+            None => places,
+        }
     }
 }
 
@@ -179,7 +185,7 @@ pub(super) fn running_sha256(serve: Identity) -> Option<String> {
     file_sha256(Path::new(&format!("/proc/{}/exe", serve.pid))).ok().filter(|_| serve.is_alive())
 }
 
-fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {
+pub(super) fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {
     let wanted = manifest.agents.iter().find(|agent| agent.machine == std::env::consts::ARCH).cloned();
     let there = wanted.as_ref().and_then(|wanted| file_sha256(&places.binary(&wanted.folder())).ok());
     let own = if there.is_none() && wanted.is_some() { file_sha256(&world.program).ok() } else { None };
@@ -238,7 +244,7 @@ pub(super) fn read_only(places: &Places) -> Option<PathBuf> {
     })
 }
 
-fn service_facts(wanted: &Wanted) -> ServiceFacts {
+pub(super) fn service_facts(wanted: &Wanted) -> ServiceFacts {
     let project = &wanted.project;
     let status = service::status(project);
     let serve = service::running(project);

@@ -8,11 +8,12 @@ use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::desired::Rights;
-use super::facts::{Facts, Link};
-use super::manifest::{By, Drain, Healthy, Manifest, Scope};
+use super::facts::Link;
+use super::manifest::{By, Drain, Healthy, Scope};
 use super::places::Places;
-use super::plan::{MonitorPlan, Plan, ServicePlan};
+use super::plan::{MonitorPlan, ServicePlan};
 use super::report::{Action, What};
+use super::switch::Input;
 use crate::process::identity::Identity;
 use crate::service::{self, Account, Mode};
 use crate::store::atomic;
@@ -163,12 +164,10 @@ impl Pending {
     /// Returns the record of a plan; the backups of its undo list must be on disk before it is.
     pub(super) fn of(
         id: String,
-        manifest: &Manifest,
-        plan: &Plan,
-        facts: &Facts,
+        input: &Input<'_>,
         places: &Places,
     ) -> Pending {
-        let scope = super::facts::scope_of(manifest);
+        let Input { world: _, scope, manifest, plan, facts } = *input;
         let mut undo = Vec::new();
         if plan.binary.is_some() {
             let bin_target = match &facts.binary.bin {

@@ -237,7 +237,7 @@ fn locked(world: &World, manifest: &Manifest, mut view: View) -> Report {
     if view.plan.is_empty() {
         return Report { services: view.services, ..report(Outcome::Unchanged) };
     }
-    let input = Input { world, manifest, plan: &view.plan, facts: &view.facts };
+    let input = Input { world, scope: scope_of(manifest), manifest, plan: &view.plan, facts: &view.facts };
     match switch::switch(&input) {
         Switched::Untouched(error) => refused(vec![problem(&error, "nothing was changed")]),
         Switched::Half(pending, error) => {
@@ -282,7 +282,7 @@ fn clone_all(world: &World, manifest: &Manifest, plan: &Plan) -> Vec<Problem> {
 }
 
 /// Takes the deploy's lock; a report when somebody else has it.
-fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
+pub(super) fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     stage::make_state(places)?;
     let now = Timestamp::now();
     let owner = Owner::new(&manifest.by, now, manifest.confirm_s.saturating_add(LOCK_SLACK_S));
@@ -348,7 +348,7 @@ fn keep(places: &Places, pending: &Pending) {
     let _ = release::prune_versions(places, pending.previous_version.as_deref());
 }
 
-fn reverted(world: &World, pending: &Pending, reason: &str) -> Report {
+pub(super) fn reverted(world: &World, pending: &Pending, reason: &str) -> Report {
     let failures = revert::put_back(world, pending, reason);
     if !failures.is_empty() {
         return failed(failures, "put these back by hand; the release's folder holds the old files");
@@ -391,7 +391,7 @@ fn report(outcome: Outcome) -> Report {
 }
 
 /// Tells an error with everything that caused it.
-fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
+pub(super) fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -401,6 +401,6 @@ fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
     Problem { project: None, message, remedy: remedy.to_owned() }
 }
 
-fn state(places: &Places, source: io::Error) -> Error {
+pub(super) fn state(places: &Places, source: io::Error) -> Error {
     Error::State { path: places.state().display().to_string(), source }
 }
