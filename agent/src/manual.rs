@@ -83,7 +83,8 @@ fn meaning(arg: &Arg) -> String {
     if !takes_value {
         return meaning;
     }
-    let words: Vec<String> = arg.get_possible_values().iter().map(|word| word.get_name().to_owned()).collect();
+    let words: Vec<String> =
+        arg.get_possible_values().iter().map(|word| word.get_name().to_owned()).collect();
     if !words.is_empty() {
         meaning.push_str(&format!(" [{}]", words.join(", ")));
     }

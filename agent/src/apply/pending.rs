@@ -162,11 +162,7 @@ impl PendingService {
 
 impl Pending {
     /// Returns the record of a plan; the backups of its undo list must be on disk before it is.
-    pub(super) fn of(
-        id: String,
-        input: &Input<'_>,
-        places: &Places,
-    ) -> Pending {
+    pub(super) fn of(id: String, input: &Input<'_>, places: &Places) -> Pending {
         let Input { world: _, scope, manifest, plan, facts } = *input;
         let mut undo = Vec::new();
         if plan.binary.is_some() {

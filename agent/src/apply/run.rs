@@ -282,17 +282,14 @@ fn clone_all(world: &World, manifest: &Manifest, plan: &Plan) -> Vec<Problem> {
 }
 
 /// Takes the deploy's lock; a report when somebody else has it.
-pub(super) fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
+fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     stage::make_state(places)?;
     let now = Timestamp::now();
     let owner = Owner::new(&manifest.by, now, manifest.confirm_s.saturating_add(LOCK_SLACK_S));
     match lock::take(&places.deploy_lock(), &owner, now)? {
         Taken::Ours => Ok(None),
         Taken::Held(holder) => {
-            let message = format!(
-                "{}@{} deploys here since {} (run {})",
-                holder.user, holder.machine, holder.since, holder.run
-            );
+            let message = holder.to_string();
             let remedy = "wait for it, or unlock the host".to_owned();
             let problem = Problem { project: None, message, remedy };
             Ok(Some(Report { held_by: Some(holder), ..refused(vec![problem]) }))
@@ -348,7 +345,7 @@ fn keep(places: &Places, pending: &Pending) {
     let _ = release::prune_versions(places, pending.previous_version.as_deref());
 }
 
-pub(super) fn reverted(world: &World, pending: &Pending, reason: &str) -> Report {
+fn reverted(world: &World, pending: &Pending, reason: &str) -> Report {
     let failures = revert::put_back(world, pending, reason);
     if !failures.is_empty() {
         return failed(failures, "put these back by hand; the release's folder holds the old files");
@@ -401,6 +398,6 @@ pub(super) fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
     Problem { project: None, message, remedy: remedy.to_owned() }
 }
 
-pub(super) fn state(places: &Places, source: io::Error) -> Error {
+fn state(places: &Places, source: io::Error) -> Error {
     Error::State { path: places.state().display().to_string(), source }
 }

@@ -133,8 +133,8 @@ fn record(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result<(
         let release = release::create(places, input.manifest, &project.name)
             .map_err(FileError::of("recording", &releases))?;
         for (number, write) in writes.into_iter().enumerate() {
-            let undo = stage::back_up(write, number, &release)
-                .map_err(FileError::of("keeping", &write.path))?;
+            let undo =
+                stage::back_up(write, number, &release).map_err(FileError::of("keeping", &write.path))?;
             pending.undo.push(undo);
         }
         pending.releases.push(release);

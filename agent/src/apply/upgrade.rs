@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use nix::unistd::{AccessFlags, access};
 use thiserror::Error;
 
@@ -115,22 +116,25 @@ pub fn upgrade(world: &World, request: &Request<'_>) -> Result<Begun, UpgradeErr
     let pending = pending::read(&places).map_err(FileError::of("reading", &places.pending()))?;
     if let Some(pending) = pending {
         let left = pending.deadline.left_s().ceil();
-        return Err(UpgradeError::Busy(format!(
-            "switch {} waits for its confirmation; unconfirmed it is put back in {left} s",
-            pending.id
-        )));
+        if left > 0.0 {
+            return Err(UpgradeError::Busy(format!(
+                "switch {} waits for its confirmation; unconfirmed it is put back in {left} s",
+                pending.id
+            )));
+        }
+        // Its guard should have: it is gone too.
+        guard::dismiss(&places);
+        let failures = revert::put_back(&world, &pending, "its time was over");
+        if !failures.is_empty() {
+            return Err(UpgradeError::Stuck(failures.join("; ")));
+        }
+    }
+    // A deploy's lock outlives processes, which an upgrade need not: while it is undecided there is its record.
+    if let Some(holder) = lock::holder(&places.deploy_lock(), Timestamp::now()) {
+        return Err(UpgradeError::Busy(holder.to_string()));
     }
     let mut manifest = manifest(&world, request);
-    if let Some(held) = run::take(&places, &manifest).map_err(FileError::of("locking", places.state()))? {
-        let messages: Vec<String> = held.problems.into_iter().map(|problem| problem.message).collect();
-        return Err(UpgradeError::Busy(messages.join("; ")));
-    }
-    let begun = locked(world, scope, request, &mut manifest);
-    if begun.is_err() {
-        // A lock that stays ends by itself.
-        let _ = lock::release(&places.deploy_lock(), &manifest.by.run);
-    }
-    begun
+    locked(world, scope, request, &mut manifest)
 }
 
 fn locked(
@@ -228,7 +232,7 @@ fn writable(places: &Places) -> Result<(), UpgradeError> {
 fn manifest(world: &World, request: &Request<'_>) -> Manifest {
     let machine = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
     let machine = machine.unwrap_or_else(|_| "localhost".to_owned());
-    let run = format!("upgrade-{}-{}", jiff::Timestamp::now().as_second(), std::process::id());
+    let run = format!("upgrade-{}-{}", Timestamp::now().as_second(), std::process::id());
     Manifest {
         manifest: MANIFEST_VERSION,
         fleet: String::new(),
@@ -260,7 +264,8 @@ fn hand_over(
     let called = called_by(serve.pid).unwrap_or_default();
     // A bare name was found on a search path, which only the Loop knows.
     let leads_here = called.components().count() == 1
-        || fs::canonicalize(&called).is_ok_and(|path| fs::canonicalize(places.bin()).is_ok_and(|own| own == path));
+        || fs::canonicalize(&called)
+            .is_ok_and(|path| fs::canonicalize(places.bin()).is_ok_and(|own| own == path));
     if running_sha256(serve).as_deref() != Some(own_sha256) || !leads_here {
         let text = format!("the Loop of {} runs {} and goes on with it", project.name, called.display());
         notes.push(text);

@@ -61,7 +61,8 @@ pub fn run(ctx: &Ctx, args: UpgradeArgs) -> Result<Exit, Error> {
     let request = Request { from: &args.from, name: &name, project: served, confirm_s: args.confirm_s };
     let begun = apply::upgrade(&world, &request).map_err(|error| refused(ctx, error))?;
     let report = settle(&world, &begun, served)?;
-    let story = Story { project: project.as_ref(), begun: &begun, duration_s: started.elapsed().as_secs_f64() };
+    let story =
+        Story { project: project.as_ref(), begun: &begun, duration_s: started.elapsed().as_secs_f64() };
     if report.outcome != Outcome::Confirmed {
         return story.put_back(&report);
     }
@@ -168,8 +169,12 @@ impl Story<'_> {
 
 fn refused(ctx: &Ctx, error: UpgradeError) -> Error {
     let hint = match &error {
-        UpgradeError::ReadOnly(_) => Some("run it as the owner of that folder: `sudo` for a system-wide one".to_owned()),
-        UpgradeError::Elsewhere { in_use, .. } => Some(format!("call that one: {} upgrade", in_use.display())),
+        UpgradeError::ReadOnly(_) => {
+            Some("run it as the owner of that folder: `sudo` for a system-wide one".to_owned())
+        }
+        UpgradeError::Elsewhere { in_use, .. } => {
+            Some(format!("call that one: {} upgrade", in_use.display()))
+        }
         UpgradeError::Config { .. } => {
             Some(format!("the new program's own `migrate --config {}` may help", ctx.config.display()))
         }

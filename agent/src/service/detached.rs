@@ -104,7 +104,9 @@ pub fn stop_monitor(project: &Project) -> Result<(), ServiceError> {
     }
     let path = monitor_pid(project);
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("removing", &path)(error).into()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::of("removing", &path)(error).into())
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -169,4 +171,3 @@ fn printed_since(path: &Path, offset: u64) -> String {
 fn waiting(project: &Project, source: io::Error) -> ServiceError {
     ServiceError::Wait { project: project.name.clone(), source }
 }
-

@@ -140,8 +140,7 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     fs::create_dir_all(&folder).map_err(FileError::of("making", &folder))?;
     for (name, text) in &units {
         let path = folder.join(name);
-        atomic::replace_with_mode(&path, text.as_bytes(), 0o644)
-            .map_err(FileError::of("writing", &path))?;
+        atomic::replace_with_mode(&path, text.as_bytes(), 0o644).map_err(FileError::of("writing", &path))?;
     }
     manager.reload()?;
     let started = request.scope == Scope::User;

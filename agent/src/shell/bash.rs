@@ -7,7 +7,8 @@ use super::words::{Choice, Value, Verb};
 pub(super) fn script(program: &str, root: &Verb) -> String {
     let function = format!("_{}", identifier(program));
     let all = root.all();
-    let verbs: Vec<&str> = all.iter().map(|verb| verb.path.as_str()).filter(|path| !path.is_empty()).collect();
+    let verbs: Vec<&str> =
+        all.iter().map(|verb| verb.path.as_str()).filter(|path| !path.is_empty()).collect();
     let mut script = format!(
         "# bash completion for {program}\n\n{function}() {{\n    \
          local current=${{COMP_WORDS[COMP_CWORD]}} verb='' skip='' words='' i\n    \
@@ -36,9 +37,7 @@ pub(super) fn script(program: &str, root: &Verb) -> String {
     let paths = keys(&all, |value| matches!(value, Value::Path));
     if !paths.is_empty() {
         let paths = paths.join(" | ");
-        script.push_str(&format!(
-            "        {paths}) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n"
-        ));
+        script.push_str(&format!("        {paths}) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n"));
     }
     let free = keys(&all, |value| matches!(value, Value::Free));
     if !free.is_empty() {

@@ -7,7 +7,8 @@ use super::words::{Choice, Value, Verb};
 pub(super) fn script(program: &str, root: &Verb) -> String {
     let function = format!("__{}_at", identifier(program));
     let all = root.all();
-    let paths: Vec<&str> = all.iter().map(|verb| verb.path.as_str()).filter(|path| !path.is_empty()).collect();
+    let paths: Vec<&str> =
+        all.iter().map(|verb| verb.path.as_str()).filter(|path| !path.is_empty()).collect();
     let mut script = format!(
         "# fish completion for {program}\n\nfunction {function}\n    set -l verb ''\n    \
          for word in (commandline -opc)[2..-1]\n        switch \"$verb/$word\"\n            case {}\n                \

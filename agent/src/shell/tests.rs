@@ -45,7 +45,9 @@ fn bash_completes_verbs_options_and_words() {
         );
         run("bash", &["--norc", "-c", &text]).map(|answer| answer.trim().to_owned())
     };
-    let check = |line: &str, expected: &str| assert!(complete(line).is_none_or(|found| found == expected), "{line}: {:?}", complete(line));
+    let check = |line: &str, expected: &str| {
+        assert!(complete(line).is_none_or(|found| found == expected), "{line}: {:?}", complete(line))
+    };
     check("agent-runner mig", "migrate");
     check("agent-runner --config start st", "start stop status");
     check("agent-runner serve --max", "--max-rounds");
@@ -64,7 +66,9 @@ fn fish_completes_verbs_options_and_words() {
         let words: Vec<&str> = answer.lines().filter_map(|line| line.split('\t').next()).collect();
         Some(words.join(" "))
     };
-    let check = |line: &str, expected: &str| assert!(complete(line).is_none_or(|found| found == expected), "{line}: {:?}", complete(line));
+    let check = |line: &str, expected: &str| {
+        assert!(complete(line).is_none_or(|found| found == expected), "{line}: {:?}", complete(line))
+    };
     check("agent-runner mig", "migrate");
     check("agent-runner monitor --mode an", "anomaly");
     check("agent-runner serve --max", "--max-rounds");
