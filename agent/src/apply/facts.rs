@@ -15,11 +15,15 @@ use super::diff::hex;
 use super::ground;
 use super::manifest::{AgentRelease, Manifest, Scope};
 use super::places::Places;
+use super::report::What;
 use super::verdict::round_num;
 use crate::process::identity::Identity;
 use crate::service::linger::{self, Linger};
 use crate::service::systemctl::Manager;
 use crate::service::{self, Account, Mode, detached};
+
+/// Where `WantedBy=` of our units puts the link.
+const WANTS: [&str; 2] = ["default.target.wants", "multi-user.target.wants"];
 
 /// Who applies, and for whom.
 #[derive(Debug, Clone)]
@@ -67,6 +71,8 @@ pub(super) fn scope_of(manifest: &Manifest) -> Scope {
 pub(super) struct Facts {
     pub(super) binary: Binary,
     pub(super) entries: BTreeMap<PathBuf, Entry>,
+    /// The links by which systemd starts units that shall go, by the unit's path: where each is and what it says.
+    pub(super) enabling: BTreeMap<PathBuf, (PathBuf, PathBuf)>,
     pub(super) services: BTreeMap<String, ServiceFacts>,
     /// Why the manager that is wanted does not answer.
     pub(super) no_manager: Option<String>,
@@ -145,6 +151,8 @@ pub(super) fn observe(world: &World, manifest: &Manifest, desired: &Desired) -> 
         .chain(desired.unwanted.iter().map(|unwanted| &unwanted.path))
         .collect();
     facts.entries = paths.into_iter().map(|path| (path.clone(), entry(path))).collect();
+    let units = desired.unwanted.iter().filter(|unwanted| unwanted.what == What::Unit);
+    facts.enabling = units.filter_map(|unit| Some((unit.path.clone(), enabling_link(&unit.path)?))).collect();
     for wanted in &desired.projects {
         facts.services.insert(wanted.project.name.clone(), service_facts(wanted));
         let manager = manager(wanted.scope, owner);
@@ -217,6 +225,12 @@ fn entry(path: &Path) -> Entry {
             Err(error) => Entry::Blocked(error.to_string()),
         },
     }
+}
+
+/// Returns the link that enables a unit, and what it says.
+fn enabling_link(unit: &Path) -> Option<(PathBuf, PathBuf)> {
+    let links = WANTS.iter().map(|wants| Some(unit.parent()?.join(wants).join(unit.file_name()?)));
+    links.flatten().find_map(|link| fs::read_link(&link).ok().map(|target| (link, target)))
 }
 
 /// A missing file can be made when the nearest thing above it is a folder.

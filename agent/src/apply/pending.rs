@@ -68,7 +68,13 @@ pub(super) enum Undo {
     /// A file: from its backup, or away.
     File { path: PathBuf, staged: PathBuf, backup: Option<PathBuf>, mode: u32, rights: Rights, what: What },
     /// A link: to its old target, or away.
-    Link { path: PathBuf, staged: PathBuf, target: Option<PathBuf> },
+    Link {
+        path: PathBuf,
+        staged: PathBuf,
+        target: Option<PathBuf>,
+        #[serde(default)]
+        rights: Rights,
+    },
 }
 
 /// One project's service in a pending switch.
@@ -173,9 +179,15 @@ impl Pending {
             for (path, target) in
                 [(places.current(), facts.binary.current.clone()), (places.bin().to_owned(), bin_target)]
             {
-                undo.push(Undo::Link { staged: staged(&path), path, target });
+                undo.push(Undo::Link { staged: staged(&path), path, target, rights: Rights::Acting });
             }
         }
+        undo.extend(plan.unlinks.iter().map(|link| Undo::Link {
+            path: link.path.clone(),
+            staged: staged(&link.path),
+            target: Some(link.target.clone()),
+            rights: link.rights,
+        }));
         Pending {
             pending: VERSION,
             id,

@@ -12,7 +12,7 @@ use super::manifest::AgentRelease;
 use super::owner::with_rights_of;
 use super::pending::{Pending, Undo, staged};
 use super::places::Places;
-use super::plan::{BinarySwitch, Write};
+use super::plan::{BinarySwitch, Unlink, Write};
 use crate::service::Account;
 use crate::store::atomic;
 
@@ -85,6 +85,11 @@ fn switch_binary_to(places: &Places, folder: &str) -> io::Result<()> {
     switch_link(places.bin(), places.bin_target())
 }
 
+/// Removes a link that leads to what is gone.
+pub(super) fn unlink(link: &Unlink, owner: &Account) -> io::Result<()> {
+    with_rights(link.rights, owner, || remove_if_there(&link.path))
+}
+
 /// Copies a program to a file of ours, executable.
 pub(super) fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     atomic::replace_with_mode(to, &fs::read(from)?, 0o755)
@@ -119,13 +124,13 @@ pub(super) fn put_back(undo: &Undo, owner: &Account) -> io::Result<()> {
                 }
             })
         }
-        Undo::Link { path, staged, target } => {
+        Undo::Link { path, staged, target, rights } => with_rights(*rights, owner, || {
             remove_if_there(staged)?;
             match target {
                 Some(target) => switch_link(path, target),
                 None => remove_if_there(path),
             }
-        }
+        }),
     }
 }
 
@@ -133,8 +138,7 @@ pub(super) fn put_back(undo: &Undo, owner: &Account) -> io::Result<()> {
 pub(super) fn sweep(pending: &Pending, owner: &Account) {
     for undo in &pending.undo {
         let rights = match undo {
-            Undo::File { rights, .. } => *rights,
-            Undo::Link { .. } => Rights::Acting,
+            Undo::File { rights, .. } | Undo::Link { rights, .. } => *rights,
         };
         // A name that stays is overwritten by the next apply.
         let _ = with_rights(rights, owner, || remove_if_there(undo.staged()));

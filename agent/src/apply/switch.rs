@@ -1,7 +1,7 @@
 //! The switch: backups, the durable record and its guard first, then renames, then services. Whatever fails after the
 //! record exists is put back; a crash leaves it to the guard.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::git::GitError;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 use crate::round::options::Battery;
-use crate::round::preflight::{Failure, battery};
+use crate::round::preflight::{SearchPath, battery};
 use crate::service::ServiceError;
 use crate::service::systemctl::SystemctlError;
 use crate::store::file_error::FileError;
@@ -156,6 +156,9 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
         stage::switch(write, owner).map_err(FileError::of("switching", &write.path))?;
         step(input.world, "file")?;
     }
+    for link in &input.plan.unlinks {
+        stage::unlink(link, owner).map_err(FileError::of("removing", &link.path))?;
+    }
     if let Some(switch) = &input.plan.binary {
         stage::switch_binary(switch, places).map_err(FileError::of("switching", places.bin()))?;
     }
@@ -187,7 +190,8 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
 }
 
 /// Runs the startup battery on the files as they now stand: what could never run a round is put back before anything is
-/// started with it. The search path of a unit is systemd's business, so there a missing agent CLI is left to the round.
+/// started with it. The search path of a unit is systemd's business, so there a bare name of an agent CLI is left to the
+/// Loop's own look.
 fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     let project = &plan.wanted.project;
     let manifest = input.manifest.projects.iter().find(|own| own.name == project.name);
@@ -199,11 +203,13 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     let loaded = Config::load(&project.config, Some(&project.account.home))
         .map_err(|error| refused(format!("config error: {error}")))?;
     let mut git = ground::git(&project.work_dir);
-    let path = variable("PATH").map(OsString::from).or_else(|| input.world.path.clone());
-    let own_path = plan.wanted.scope == Scope::Detached;
-    let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path.as_deref()));
-    let ours = |failure: &&Failure| own_path || !failure.check.starts_with("agent_cli_in_path");
-    match failures.iter().find(ours) {
+    let path = match (variable("PATH"), plan.wanted.scope) {
+        (Some(path), _) => SearchPath::Known(Some(OsStr::new(path))),
+        (None, Scope::Detached) => SearchPath::Known(input.world.path.as_deref()),
+        (None, Scope::User | Scope::System) => SearchPath::Unknown,
+    };
+    let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path));
+    match failures.first() {
         None => Ok(()),
         Some(failure) => {
             Err(refused(format!("{}: {} (fix: {})", failure.check, failure.reason, failure.fix)))
