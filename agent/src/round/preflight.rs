@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn a_path_is_always_looked_at_and_a_bare_name_only_on_a_known_search_path() {
         let known = |path| SearchPath::Known(Some(OsStr::new(path)));
-        let check = |word, path, expected| assert_eq!(resolves(word, Path::new("/"), path), expected, "{word}");
+        let check =
+            |word, path, expected| assert_eq!(resolves(word, Path::new("/"), path), expected, "{word}");
         check("/bin/sh", SearchPath::Unknown, true);
         check("/nonexistent/agent", SearchPath::Unknown, false);
         check("bin/sh", SearchPath::Unknown, true);

@@ -69,7 +69,7 @@ fn enter(options: &RoundOptions) -> Result<Entered, RoundError> {
         Battery::Run => {
             let path = preflight::SearchPath::Known(options.surroundings.path.as_deref());
             preflight::battery(&config, &mut git, path)
-        },
+        }
         Battery::Skip => {
             let path = log.layout().round_lock();
             std::fs::create_dir_all(log.layout().root())

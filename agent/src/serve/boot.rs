@@ -114,7 +114,9 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         return Ok(config_error(&reason, None));
     }
     let mut git = Git::new(&config.runtime.work_dir, Limits::default());
-    if let Err(reason) = refuse_overlaps(&config).and_then(|()| check(&options.startup, &events, &config, &mut git)) {
+    if let Err(reason) =
+        refuse_overlaps(&config).and_then(|()| check(&options.startup, &events, &config, &mut git))
+    {
         events.append(&Event::ConfigBroken { reason: reason.clone() });
         return Ok(config_error(&reason, None));
     }

@@ -412,6 +412,7 @@ fn a_unit_that_goes_takes_its_enabling_link_along_and_both_come_back() {
     let switched = host.apply(&manifest, &[]);
     assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
     assert!(!unit.exists() && fs::symlink_metadata(&link).is_err());
+    host.verb(&["cancel"]);
     let reverted = host.decide("--revert", &switched.pending.unwrap());
     assert_eq!(reverted.outcome, Outcome::Reverted, "{reverted:?}");
     assert_eq!(fs::read_link(&link).unwrap(), unit);
