@@ -85,10 +85,13 @@ impl Value {
         let words = arg.get_possible_values();
         let shown = words.iter().filter(|word| !word.is_hide_set());
         let words: Vec<String> = shown.map(|word| word.get_name().to_owned()).collect();
-        match arg.get_value_hint() {
-            _ if !words.is_empty() => Value::OneOf(words),
-            ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath => Value::Path,
-            _ => Value::Free,
+        let paths = [ValueHint::AnyPath, ValueHint::FilePath, ValueHint::DirPath];
+        if !words.is_empty() {
+            Value::OneOf(words)
+        } else if paths.contains(&arg.get_value_hint()) {
+            Value::Path
+        } else {
+            Value::Free
         }
     }
 }

@@ -15,7 +15,7 @@ use super::machine::{RECHECK, Step};
 /// What concerns one pause, after what all of them do alike.
 enum Own {
     /// The pause is over: somebody wants something else.
-    Left(State),
+    Left(Box<State>),
     /// Nothing.
     Nothing,
     /// A ring at the door.
@@ -31,8 +31,8 @@ enum Own {
 /// Every pause ends for a wish, `left` being what remains of a delay, and for the stop file.
 fn own(cx: &mut Step<'_>, left: Duration, input: Input) -> Own {
     match input {
-        Input::Request(_) => cx.leave(left).map_or(Own::Nothing, Own::Left),
-        Input::StopFile(Some(content)) => Own::Left(cx.stop_file(&content)),
+        Input::Request(_) => cx.leave(left).map_or(Own::Nothing, |state| Own::Left(Box::new(state))),
+        Input::StopFile(Some(content)) => Own::Left(Box::new(cx.stop_file(&content))),
         Input::StopFile(None) => Own::NoStopFile,
         Input::Doorbell => Own::Ring,
         Input::Timer => Own::Timer,
@@ -48,7 +48,7 @@ fn own(cx: &mut Step<'_>, left: Duration, input: Input) -> Own {
 
 pub(super) fn backing_off(cx: &mut Step<'_>, off: BackingOff, input: Input) -> State {
     match own(cx, Duration::ZERO, input) {
-        Own::Left(state) => state,
+        Own::Left(state) => *state,
         Own::Ring | Own::Timer => look(cx, State::BackingOff(off)),
         Own::NoStopFile if cx.now.wall >= off.until => {
             cx.emit(backoff::recovered(&off.throttle, cx.now.wall));
@@ -64,7 +64,7 @@ pub(super) fn backing_off(cx: &mut Step<'_>, off: BackingOff, input: Input) -> S
 
 pub(super) fn deferred(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> State {
     match own(cx, Duration::ZERO, input) {
-        Own::Left(state) => state,
+        Own::Left(state) => *state,
         // Memory is judged from sample to sample: a ring must not bring the next one forward.
         Own::Ring => look(cx, State::Deferred(waiting)),
         Own::Timer => {
@@ -88,7 +88,7 @@ pub(super) fn deferred(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> Sta
 
 pub(super) fn paused(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> State {
     match own(cx, Duration::ZERO, input) {
-        Own::Left(state) => state,
+        Own::Left(state) => *state,
         Own::Ring | Own::Timer => {
             cx.actions.push(Action::Gather);
             State::Paused(Waiting { recheck: cx.recheck(RECHECK), ..waiting })
@@ -116,7 +116,7 @@ pub(super) fn paused(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> State
 pub(super) fn delaying(cx: &mut Step<'_>, delaying: Delaying, input: Input) -> State {
     let left = delaying.until.saturating_sub(cx.now.mono);
     match own(cx, left, input) {
-        Own::Left(state) => state,
+        Own::Left(state) => *state,
         Own::Timer if left.is_zero() => cx.decide(),
         // A ring looks for the stop file and shortens nothing.
         Own::Ring | Own::Timer => {
