@@ -44,13 +44,12 @@ fn section(page: &mut String, verb: &Command, above: &str) {
     let path = format!("{above}{}", verb.get_name());
     let usage = verb.clone().render_usage().to_string();
     let long = verb.get_long_about().map(ToString::to_string).unwrap_or_else(|| about(verb));
-    page.push_str(&format!(
-        ".SS {}\n.nf\n{}\n.fi\n.PP\n",
-        text(&path),
-        line(usage.trim_start_matches("Usage: "))
-    ));
+    page.push_str(&format!(".SS {}\n.nf\n{}\n.fi\n", text(&path), line(usage.trim_start_matches("Usage: "))));
     for paragraph in long.split("\n\n") {
-        page.push_str(&format!("{}\n", line(&paragraph.split_whitespace().collect::<Vec<_>>().join(" "))));
+        page.push_str(&format!(
+            ".PP\n{}\n",
+            line(&paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+        ));
     }
     options(page, verb, Globals::Left);
     for below in verbs(verb) {
