@@ -21,4 +21,6 @@ mod service {
     mod switch;
     /// Units as systemd reads them.
     mod units;
+    /// Another program in this one's place.
+    mod upgrade;
 }

@@ -26,3 +26,6 @@ mod relay;
 /// `monitor --mode stream`, `narrate` and `events`.
 #[path = "witness/stream.rs"]
 mod stream;
+/// A monitor goes on: midnight, clocks, full disks, odd logs.
+#[path = "witness/survival.rs"]
+mod survival;

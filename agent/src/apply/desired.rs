@@ -45,12 +45,13 @@ pub(super) struct Unwanted {
 }
 
 /// With whose rights a file is touched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Rights {
     /// The account's: the work tree is its own.
     Project,
     /// Ours.
+    #[default]
     Acting,
 }
 

@@ -1,5 +1,6 @@
 //! The lock of a deploy: a folder, because making one is atomic everywhere, with its owner inside and an end of life.
 
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -47,6 +48,12 @@ impl Owner {
     }
 }
 
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{} deploys here since {} (run {})", self.user, self.machine, self.since, self.run)
+    }
+}
+
 /// What came of trying.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -88,7 +95,12 @@ pub(super) fn release(path: &Path, run: &str) -> io::Result<()> {
     }
 }
 
-/// Returns who holds the lock.
+/// Returns who holds the lock now.
+pub(super) fn holder(path: &Path, now: Timestamp) -> Option<Owner> {
+    read(path).filter(|holder| !holder.expired(now))
+}
+
+/// Returns who has signed the lock.
 pub(super) fn read(path: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(owner_file(path)).ok()?).ok()
 }

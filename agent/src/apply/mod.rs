@@ -31,10 +31,15 @@ mod verdict;
 mod guard;
 mod run;
 
+mod candidate;
+mod upgrade;
+
 pub mod revert;
 
+pub use candidate::CandidateError;
 pub use facts::World;
 pub use guard::{GuardError, guard};
 pub use lock::Owner;
 pub use places::Places;
 pub use run::{Error, apply, check, confirm, revert as revert_now};
+pub use upgrade::{Begun, Request, UpgradeError, upgrade};

@@ -20,6 +20,7 @@ pub(super) struct Plan {
     pub(super) clones: Vec<String>,
     pub(super) binary: Option<BinarySwitch>,
     pub(super) writes: Vec<Write>,
+    pub(super) unlinks: Vec<Unlink>,
     pub(super) services: Vec<ServicePlan>,
 }
 
@@ -44,6 +45,14 @@ pub(super) struct Write {
     pub(super) new: Option<(String, u32)>,
     /// What was there.
     pub(super) old: Option<(Vec<u8>, u32)>,
+    pub(super) rights: Rights,
+}
+
+/// A link that goes with the unit it leads to: who else would remove it is not always there to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unlink {
+    pub(super) path: PathBuf,
+    pub(super) target: PathBuf,
     pub(super) rights: Rights,
 }
 
@@ -243,6 +252,11 @@ fn add_unwanted(plan: &mut Plan, unwanted: &Unwanted, facts: &Facts) {
         action: Action::Delete,
         diff: diff::unified(&unwanted.path, Some(content), None),
     });
+    plan.unlinks.extend(facts.enabling.get(&unwanted.path).map(|(path, target)| Unlink {
+        path: path.clone(),
+        target: target.clone(),
+        rights: unwanted.rights,
+    }));
     plan.writes.push(Write {
         project: unwanted.project.clone(),
         what: unwanted.what,

@@ -237,7 +237,7 @@ fn locked(world: &World, manifest: &Manifest, mut view: View) -> Report {
     if view.plan.is_empty() {
         return Report { services: view.services, ..report(Outcome::Unchanged) };
     }
-    let input = Input { world, manifest, plan: &view.plan, facts: &view.facts };
+    let input = Input { world, scope: scope_of(manifest), manifest, plan: &view.plan, facts: &view.facts };
     match switch::switch(&input) {
         Switched::Untouched(error) => refused(vec![problem(&error, "nothing was changed")]),
         Switched::Half(pending, error) => {
@@ -289,10 +289,7 @@ fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     match lock::take(&places.deploy_lock(), &owner, now)? {
         Taken::Ours => Ok(None),
         Taken::Held(holder) => {
-            let message = format!(
-                "{}@{} deploys here since {} (run {})",
-                holder.user, holder.machine, holder.since, holder.run
-            );
+            let message = holder.to_string();
             let remedy = "wait for it, or unlock the host".to_owned();
             let problem = Problem { project: None, message, remedy };
             Ok(Some(Report { held_by: Some(holder), ..refused(vec![problem]) }))
@@ -391,7 +388,7 @@ fn report(outcome: Outcome) -> Report {
 }
 
 /// Tells an error with everything that caused it.
-fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
+pub(super) fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

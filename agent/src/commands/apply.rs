@@ -53,12 +53,12 @@ pub fn run(ctx: &Ctx, args: ApplyArgs) -> Result<Exit, Error> {
     print(ctx, &report)
 }
 
-fn world(ctx: &Ctx) -> Result<World, Error> {
+pub(super) fn world(ctx: &Ctx) -> Result<World, Error> {
     let program =
         ctx.program().map_err(|error| Error::failed("asking for this program's path").caused_by(error))?;
     let fail_at = if cfg!(debug_assertions) { ctx.env("AGENT_RUNNER_FAIL_AT") } else { None };
     let path = ctx.env("PATH").map(OsString::from);
-    Ok(World { acting: ctx.account(), invoker: ctx.sudo_account(), program, path, fail_at })
+    Ok(World { acting: ctx.account(), invoker: ctx.sudo_account(), program, called: None, path, fail_at })
 }
 
 /// For `serve`'s start: a switch that nobody confirmed is put back also when its guard died with the last boot. What

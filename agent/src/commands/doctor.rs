@@ -18,7 +18,7 @@ use crate::host::Root;
 use crate::host::cgroup::Cgroup;
 use crate::output::{self, Format};
 use crate::provider::Presets;
-use crate::round::preflight::{self, CHECKS, Class, Failure};
+use crate::round::preflight::{self, CHECKS, Class, Failure, SearchPath};
 use crate::serve::phases::{Candidate, Choice, choose, closed_globally};
 use crate::serve::schedule::Calendar;
 use crate::store::layout::Layout;
@@ -116,7 +116,7 @@ struct Grace {
 fn checks(ctx: &Ctx, config: &Config) -> Vec<Check> {
     let mut git = Git::new(&config.runtime.work_dir, Limits::default());
     let path = ctx.env("PATH").map(OsString::from);
-    let failures = preflight::battery(config, &mut git, path.as_deref());
+    let failures = preflight::battery(config, &mut git, SearchPath::Known(path.as_deref()));
     let of = |name: &str, failure: &Failure| failure.check.split(':').next() == Some(name);
     let mut checks = Vec::new();
     for name in CHECKS {

@@ -63,14 +63,14 @@ pub(super) fn failed(error: ServiceError) -> Error {
         ServiceError::Systemctl(_)
         | ServiceError::Signal { .. }
         | ServiceError::Wait { .. }
-        | ServiceError::File { .. } => "the service could not be reached".to_owned(),
+        | ServiceError::File(_) => "the service could not be reached".to_owned(),
     };
     match error {
         ServiceError::NotStarted { .. } => Error::failed(text),
         other @ (ServiceError::Systemctl(_)
         | ServiceError::Signal { .. }
         | ServiceError::Wait { .. }
-        | ServiceError::File { .. }) => Error::failed(text).caused_by(other),
+        | ServiceError::File(_)) => Error::failed(text).caused_by(other),
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn not_installed(error: InstallError) -> Error {
             "log in once, or run `sudo loginctl enable-linger $USER`; without systemd, `agent-runner start` detaches `serve`",
         ),
         InstallError::Unit(..)
-        | InstallError::File { .. }
+        | InstallError::File(_)
         | InstallError::Systemctl(_)
         | InstallError::Service(_) => None,
     };

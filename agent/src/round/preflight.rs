@@ -58,9 +58,17 @@ pub fn exit_for(failures: &[Failure]) -> Exit {
     }
 }
 
-/// Runs the battery and returns what failed. `path` is the supervisor's search path of commands; `git` learns where
-/// the repository is.
-pub fn battery(config: &Config, git: &mut Git, path: Option<&OsStr>) -> Vec<Failure> {
+/// The supervisor's search path of commands, as far as who asks knows it.
+#[derive(Debug, Clone, Copy)]
+pub enum SearchPath<'a> {
+    /// This one; `None` is what execvp falls back to.
+    Known(Option<&'a OsStr>),
+    /// It will be somebody else's, e.g. systemd's: a command named without a path cannot be judged.
+    Unknown,
+}
+
+/// Runs the battery and returns what failed; `git` learns where the repository is.
+pub fn battery(config: &Config, git: &mut Git, path: SearchPath<'_>) -> Vec<Failure> {
     let mut found = Findings::default();
     log_dir_writable(config, &mut found);
     work_dir_is_git_repo(config, git.locate(), &mut found);
@@ -179,14 +187,15 @@ fn phase_window_overlap(config: &Config, found: &mut Findings) {
 fn agent(
     config: &Config,
     (phase, agent): (Option<&str>, &Agent),
-    path: Option<&OsStr>,
+    path: SearchPath<'_>,
     found: &mut Findings,
 ) {
     let argv: Vec<String> = agent.exec_prefix.iter().chain(&agent.command).cloned().collect();
     let word = argv.first().map_or("", String::as_str);
-    let own_path = agent.env.get("PATH").map(OsStr::new).or(path);
-    if !resolves(word, &config.runtime.work_dir, own_path) {
-        let reason = format!("{word} is not an executable on the agent's PATH");
+    let path = agent.env.get("PATH").map_or(path, |path| SearchPath::Known(Some(OsStr::new(path))));
+    if !resolves(word, &config.runtime.work_dir, path) {
+        let place = if word.contains('/') { "file" } else { "on the agent's PATH" };
+        let reason = format!("{word} is not an executable {place}");
         found.permanent(("agent_cli_in_path", phase), reason, "install it, or set PATH in [agent.env]");
     }
     if container::detect(&argv).is_none() {
@@ -209,10 +218,11 @@ fn agent(
 
 /// Returns whether a command's first word names something executable: with a slash relative to the work dir, else on
 /// the search path, whose empty and relative entries are relative to the work dir too.
-fn resolves(word: &str, work_dir: &Path, path: Option<&OsStr>) -> bool {
+fn resolves(word: &str, work_dir: &Path, path: SearchPath<'_>) -> bool {
     if word.contains('/') {
         return is_executable(&work_dir.join(word));
     }
+    let SearchPath::Known(path) = path else { return true };
     // What execvp falls back to.
     let path = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
     let mut folders =
@@ -224,4 +234,24 @@ fn is_executable(path: &Path) -> bool {
     let is_program =
         fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     is_program && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_always_looked_at_and_a_bare_name_only_on_a_known_search_path() {
+        let known = |path| SearchPath::Known(Some(OsStr::new(path)));
+        let check =
+            |word, path, expected| assert_eq!(resolves(word, Path::new("/"), path), expected, "{word}");
+        check("/bin/sh", SearchPath::Unknown, true);
+        check("/nonexistent/agent", SearchPath::Unknown, false);
+        check("bin/sh", SearchPath::Unknown, true);
+        check("no-such-agent", SearchPath::Unknown, true);
+        check("no-such-agent", known("/bin"), false);
+        check("sh", known("/bin"), true);
+        check("sh", known("/nonexistent"), false);
+        check("sh", SearchPath::Known(None), true);
+    }
 }

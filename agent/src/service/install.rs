@@ -12,6 +12,7 @@ use super::systemctl::{Manager, SystemctlError};
 use super::unit::{self, Owner, Spec, UnitError};
 use super::{Account, Project, detached, status, stop};
 use crate::store::atomic;
+use crate::store::file_error::FileError;
 
 /// The largest unit that is read, in bytes.
 const UNIT_MAX: usize = 1 << 20;
@@ -87,16 +88,8 @@ pub enum InstallError {
     #[error("systemd of this account does not answer")]
     Unreachable(#[source] SystemctlError),
     /// A file could not be read or written.
-    #[error("{what} {path}")]
-    File {
-        /// What was tried.
-        what: &'static str,
-        /// On which file.
-        path: String,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// systemd refused a unit.
     #[error("the service manager refused")]
     Systemctl(#[from] SystemctlError),
@@ -144,11 +137,10 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     for (name, _) in &units {
         guard(&folder.join(name), &project.work_dir, request.clobber)?;
     }
-    fs::create_dir_all(&folder).map_err(|source| file("making", &folder, source))?;
+    fs::create_dir_all(&folder).map_err(FileError::of("making", &folder))?;
     for (name, text) in &units {
         let path = folder.join(name);
-        atomic::replace_with_mode(&path, text.as_bytes(), 0o644)
-            .map_err(|source| file("writing", &path, source))?;
+        atomic::replace_with_mode(&path, text.as_bytes(), 0o644).map_err(FileError::of("writing", &path))?;
     }
     manager.reload()?;
     let started = request.scope == Scope::User;
@@ -205,7 +197,7 @@ pub fn uninstall(project: &Project) -> Result<(), InstallError> {
 /// # Errors
 /// When it belongs to another folder.
 pub fn guard(path: &Path, work_dir: &Path, clobber: Clobber) -> Result<(), InstallError> {
-    let Some(text) = read(path).map_err(|source| file("reading", path, source))? else { return Ok(()) };
+    let Some(text) = read(path).map_err(FileError::of("reading", path))? else { return Ok(()) };
     let owner = unit::work_dir_of(&text);
     if clobber == Clobber::Replace || owner.as_deref() == Some(work_dir) {
         return Ok(());
@@ -233,11 +225,7 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 fn remove(manager: &Manager, path: &Path, unit: &str) -> Result<(), InstallError> {
     // Disabling needs no running manager and removes the links; a unit that was never enabled is fine.
     let _ = manager.act("disable", unit);
-    fs::remove_file(path).map_err(|source| file("removing", path, source))
-}
-
-fn file(what: &'static str, path: &Path, source: io::Error) -> InstallError {
-    InstallError::File { what, path: path.display().to_string(), source }
+    Ok(fs::remove_file(path).map_err(FileError::of("removing", path))?)
 }
 
 #[cfg(test)]

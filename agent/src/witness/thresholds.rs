@@ -67,3 +67,29 @@ impl Thresholds {
         phase.and_then(|name| self.phase_budget_s.get(name)).copied().unwrap_or(self.budget_s)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn stale_s(more: &str) -> u64 {
+        let text = format!(
+            "schema_version = 1\n[agent]\ncommand = [\"x\"]\nprompt_arg_template = [\"{{prompt}}\"]\n[runtime]\nwork_dir = \".\"\n\
+             log_dir = \"/l\"\nround_timeout_s = 100\n[prompt]\nfile = \"p.md\"\n{more}"
+        );
+        let loaded = Config::parse(&text, Path::new("/p/agent-runner.toml"), None).unwrap();
+        Thresholds::of(&loaded.config).supervisor_stale_s
+    }
+
+    #[test]
+    fn the_longest_phase_decides_when_a_log_is_stale() {
+        assert_eq!(stale_s(""), 150);
+        let phases =
+            "[phases]\nlist = [\"short\", \"long\"]\n[phases.long.runtime]\nround_timeout_s = 1000\n";
+        assert_eq!(stale_s(phases), 1500);
+        let asked = format!("{phases}[monitor]\nsupervisor_stale_threshold_s = 7\n");
+        assert_eq!(stale_s(&asked), 7);
+    }
+}

@@ -5,6 +5,8 @@ mod on_hosts;
 mod prompt;
 mod script;
 
+pub mod completions;
+pub mod man;
 pub mod version;
 
 pub mod demo;
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Restart(restart::RestartArgs),
     Logs(logs::LogsArgs),
     Monitor(monitor::MonitorArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs a verb.
@@ -88,5 +92,7 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Restart(args) => restart::run(ctx, args),
         Command::Logs(args) => logs::run(ctx, args),
         Command::Monitor(args) => monitor::run(ctx, args),
+        Command::Completions(args) => completions::run(ctx, args),
+        Command::Man(args) => man::run(ctx, args),
     }
 }
