@@ -43,7 +43,7 @@ pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>)
     let (error_type, message, traceback) = match isolated {
         Ok(Isolated::Done) => return,
         Ok(Isolated::Crashed { status, said }) => ("crash", status.to_string(), said),
-        Ok(Isolated::TimedOut) => ("timeout", format!("took longer than {HOOKS_S} s"), String::new()),
+        Ok(Isolated::TimedOut { .. }) => ("timeout", format!("took longer than {HOOKS_S} s"), String::new()),
         Err(error) => ("io", error.to_string(), String::new()),
     };
     scene.emit(&Event::HookFailed {

@@ -14,10 +14,10 @@ use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::store::{status, time};
 use crate::witness::alert::Alert;
-use crate::witness::detectors;
 use crate::witness::evidence;
 use crate::witness::monitor::{FIRST_LOOK, look_of};
 use crate::witness::reader::{Reader, Start};
+use crate::witness::rehearsal;
 use crate::witness::state::{self, Alive};
 use crate::witness::thresholds::Thresholds;
 
@@ -108,7 +108,7 @@ impl Board {
         let narrative = self.config.runtime.narrative_file.clone().unwrap_or_else(|| layout.narrative());
         let throttles = snapshot.throttles.active(now);
         let longest = throttles.iter().max_by_key(|throttle| throttle.until);
-        let alerts = detectors::evaluate(snapshot, &Thresholds::of(&self.config), now).alerts;
+        let alerts = rehearsal::judge(snapshot, &Thresholds::of(&self.config), now).alerts;
         Ok(State {
             round_state: RoundState {
                 round_num: if told.running { told.round_num } else { ended.or(told.round_num) },
