@@ -10,7 +10,7 @@ use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::service::install::InstallError;
-use crate::service::{Account, Project, ServiceError, Status};
+use crate::service::{Account, Project, ServiceError, Status, linger};
 
 /// Loads the project that `--config` names.
 ///
@@ -75,12 +75,16 @@ pub(super) fn failed(error: ServiceError) -> Error {
 }
 
 /// Turns a failed install into the program's error.
-pub(super) fn not_installed(error: InstallError) -> Error {
+pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
     let hint = match &error {
-        InstallError::Taken { .. } => Some("`--force` replaces it"),
-        InstallError::Unreachable(_) => Some(
-            "log in once, or run `sudo loginctl enable-linger $USER`; without systemd, `agent-runner start` detaches `serve`",
-        ),
+        InstallError::Taken { .. } => Some("`--force` replaces it".to_owned()),
+        InstallError::Detached { .. } => {
+            Some("`agent-runner stop` ends it after its round; then install again".to_owned())
+        }
+        InstallError::Unreachable(_) => Some(format!(
+            "run `{}`, which starts it also without a login; without systemd, `agent-runner start` detaches `serve`",
+            linger::remedy(account)
+        )),
         InstallError::Unit(..)
         | InstallError::File { .. }
         | InstallError::Systemctl(_)
@@ -91,6 +95,11 @@ pub(super) fn not_installed(error: InstallError) -> Error {
         Some(hint) => failed.hinted(hint),
         None => failed,
     }
+}
+
+/// Turns a failed uninstall into the program's error.
+pub(super) fn not_removed(project: &Project, error: InstallError) -> Error {
+    Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
 }
 
 /// Turns an unusable configuration into the program's error.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::answer::{Answer, RecentRound, Round};
+use super::answer::{Answer, Ended, RecentRound, Round};
 use super::defenses::Strength;
 use crate::store::time;
 use crate::witness::alert::Severity;
@@ -36,8 +36,9 @@ enum Ink {
 pub fn page(answer: &Answer, now: Timestamp, colour: Colour) -> String {
     let mut page = Page { text: String::new(), colour };
     page.head(answer);
+    page.ended(answer, now);
     page.round(answer, now);
-    page.strip(&answer.recent_rounds);
+    page.strip(answer);
     page.alerts(answer);
     page.waiting(answer, now);
     page.orphans(answer);
@@ -115,15 +116,28 @@ impl Page {
         }
     }
 
-    fn strip(&mut self, rounds: &[RecentRound]) {
+    fn ended(&mut self, answer: &Answer, now: Timestamp) {
+        if let Some(ended) = &answer.ended {
+            let value = self.ink(Ink::Red, &why(ended, now));
+            self.row("ended", &value);
+        }
+    }
+
+    fn strip(&mut self, answer: &Answer) {
+        let rounds = &answer.recent_rounds;
         if rounds.is_empty() {
             return;
         }
-        let marks: String = rounds.iter().map(|round| self.mark(round)).collect();
-        self.row("rounds", &format!("{marks}  (+ good, x failed, t timed out, . no end)"));
+        let running = answer.running.as_ref().map(|running| running.round_num);
+        let marks: String = rounds.iter().map(|round| self.mark(round, running)).collect();
+        let legend = self.ink(Ink::Dim, "+ good  x failed  t timed out  > running  . no end");
+        self.row("rounds", &format!("{marks}  {legend}"));
     }
 
-    fn mark(&self, round: &RecentRound) -> String {
+    fn mark(&self, round: &RecentRound, running: Option<i64>) -> String {
+        if running == Some(round.round_num) {
+            return self.ink(Ink::Bold, ">");
+        }
         match (round.exit_code, round.timed_out) {
             (_, Some(true)) => self.ink(Ink::Yellow, "t"),
             (Some(0), _) => self.ink(Ink::Green, "+"),
@@ -261,6 +275,21 @@ fn numbered(round_num: i64, phase: Option<&str>) -> String {
         Some(phase) => format!("{round_num} ({})", clean(phase)),
         None => round_num.to_string(),
     }
+}
+
+/// Returns why a Loop ended, in one line.
+pub fn why(ended: &Ended, now: Timestamp) -> String {
+    let ago = time::parse(&ended.ts).map(|at| duration(now.duration_since(at).as_secs()));
+    let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
+    let what = match ended.event.as_str() {
+        "monitor_auto_stop_triggered" => "stopped by its monitor".to_owned(),
+        "config_broken" => "the configuration or the prompt cannot work".to_owned(),
+        "agent_self_terminated" => "the agent said that it is done".to_owned(),
+        other => other.replace('_', " "),
+    };
+    let reason = ended.reason.as_deref().and_then(|reason| reason.lines().next());
+    let reason = reason.map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+    format!("{what}{ago}{reason}")
 }
 
 fn ending(round: &RecentRound) -> String {
