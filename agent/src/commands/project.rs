@@ -9,14 +9,21 @@ use crate::config::ConfigError;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
-use crate::service::install::InstallError;
+use crate::service::install::{self, InstallError};
 use crate::service::{Account, Project, ServiceError, Status, linger};
 
-/// Loads the project that `--config` names.
+/// Loads the project that `--config` names. Root, called through sudo, acts for the account whose project it is where a
+/// unit of the system runs it.
 ///
 /// # Errors
 /// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
 pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
+    if let Some(account) = ctx.sudo_account() {
+        let project = load_for(ctx, account)?;
+        if install::system_unit(&project.account, &project.serve_unit()).is_some() {
+            return Ok(project);
+        }
+    }
     load_for(ctx, ctx.account())
 }
 

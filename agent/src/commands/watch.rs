@@ -11,6 +11,7 @@ use super::peek::{self, Detail};
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::peek::fit::fit;
+use crate::peek::view::View;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::terminal::{self, Keys, Size};
 use crate::process::wait::{self, Interest};
@@ -44,7 +45,7 @@ pub fn run(ctx: &Ctx, args: WatchArgs) -> Result<Exit, Error> {
     let signals =
         Signals::block(&wanted).map_err(|error| Error::failed("listening to signals").caused_by(error))?;
     // The first look may fail without touching the screen.
-    peek::page(ctx, &args.detail, peek::colour(ctx))?;
+    peek::look(ctx, &args.detail, peek::colour(ctx))?;
     if !io::stdout().is_terminal() || ctx.format == Format::Json {
         return look_again(ctx, &args, &signals, None);
     }
@@ -59,11 +60,15 @@ fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, keys: Option<&Keys
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let on_screen = stdout.is_terminal() && ctx.format == Format::Pretty;
     loop {
-        let page = peek::page(ctx, &args.detail, peek::colour(ctx))?;
+        let view = peek::look(ctx, &args.detail, peek::colour(ctx))?;
         let deadline = Instant::now() + Duration::from_secs(args.interval);
         // The same look again, where only the terminal's size has changed.
         loop {
-            let frame = if on_screen { frame(&page, terminal::size(stdout.as_fd())) } else { page.clone() };
+            let frame = if on_screen {
+                frame(&view, terminal::size(stdout.as_fd()))
+            } else {
+                format!("{}{}", view.head, view.events)
+            };
             match output::print(&frame) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok),
                 printed => shown(printed)?,
@@ -107,8 +112,8 @@ fn news(woken: &[usize], signals: &Signals, keys: Option<&Keys>) -> News {
 }
 
 /// Returns what draws a page over the one before it, without clearing the screen first: that would flicker.
-fn frame(page: &str, size: Option<Size>) -> String {
-    let lines = fit(page, size.unwrap_or(USUAL));
+fn frame(view: &View, size: Option<Size>) -> String {
+    let lines = fit(view, size.unwrap_or(USUAL));
     let lines: Vec<String> = lines.into_iter().map(|line| format!("{line}{CLEAR_LINE}")).collect();
     format!("{BEGIN}{}{END}", lines.join("\r\n"))
 }

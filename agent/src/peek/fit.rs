@@ -1,5 +1,6 @@
 //! A page fitted to a terminal: long lines continue below their value, what does not fit is counted. Pure.
 
+use super::view::View;
 use crate::process::terminal::Size;
 
 /// Where values start; what continues a line starts there too.
@@ -7,9 +8,13 @@ const INDENT: usize = 10;
 /// Narrower than this, continuing below the value would leave no room for it.
 const NARROW: usize = 40;
 
-/// Returns the lines of a page that fit into a terminal.
-pub fn fit(page: &str, size: Size) -> Vec<String> {
-    let mut lines: Vec<String> = page.lines().flat_map(|line| wrapped(line, size.columns)).collect();
+/// Returns the lines of a page that fit into a terminal: of the events the newest.
+pub fn fit(view: &View, size: Size) -> Vec<String> {
+    let wrap = |text: &str| text.lines().flat_map(|line| wrapped(line, size.columns)).collect::<Vec<_>>();
+    let (mut lines, mut events) = (wrap(&view.head), wrap(&view.events));
+    let room = size.rows.saturating_sub(lines.len());
+    events.drain(..events.len().saturating_sub(room));
+    lines.append(&mut events);
     if lines.len() > size.rows {
         let shown = size.rows.saturating_sub(1);
         let more = lines.len() - shown;
@@ -81,7 +86,7 @@ mod tests {
     use super::*;
 
     fn at(columns: usize, rows: usize, page: &str) -> Vec<String> {
-        fit(page, Size { columns, rows })
+        fit(&View { head: page.into(), events: String::new() }, Size { columns, rows })
     }
 
     #[test]
@@ -107,6 +112,14 @@ mod tests {
         assert_eq!(at(40, 9, &page), [page.clone()]);
         let lines = at(40, 9, &format!("\x1b[1;31m{}\x1b[0m", "x".repeat(41)));
         assert_eq!(lines, [format!("\x1b[1;31m{}", "x".repeat(40)), format!("          x\x1b[0m")]);
+    }
+
+    #[test]
+    fn the_newest_events_fill_what_the_head_leaves() {
+        let view = View { head: "head\n".into(), events: "1\n2\n3\n".into() };
+        assert_eq!(fit(&view, Size { columns: 80, rows: 3 }), ["head", "2", "3"]);
+        assert_eq!(fit(&view, Size { columns: 80, rows: 1 }), ["head"]);
+        assert_eq!(fit(&view, Size { columns: 80, rows: 9 }).len(), 4);
     }
 
     #[test]

@@ -32,8 +32,17 @@ enum Ink {
     Bold,
 }
 
+/// A page: what is so, and then the events that were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// What is so.
+    pub head: String,
+    /// A line for each event, the newest last.
+    pub events: String,
+}
+
 /// Returns the page.
-pub fn page(answer: &Answer, now: Timestamp, colour: Colour) -> String {
+pub fn view(answer: &Answer, now: Timestamp, colour: Colour) -> View {
     let mut page = Page { text: String::new(), colour };
     page.head(answer);
     page.ended(answer, now);
@@ -47,8 +56,9 @@ pub fn page(answer: &Answer, now: Timestamp, colour: Colour) -> String {
     if let Some(round) = &answer.current_round {
         page.one_round(round);
     }
+    let head = std::mem::take(&mut page.text);
     page.events(answer);
-    page.text
+    View { head, events: page.text }
 }
 
 struct Page {
@@ -222,8 +232,9 @@ impl Page {
             .filter(|defense| defense.current_state == Strength::Degraded)
             .map(|defense| defense.name)
             .collect();
-        if !weak.is_empty() {
-            self.row("degraded", &weak.join(", "));
+        let mode = answer.service.get("mode").and_then(serde_json::Value::as_str).unwrap_or("none");
+        for name in weak {
+            self.row("degraded", &format!("{name}: {}", weakness(name, mode)));
         }
         for (label, list) in [
             ("hooks", &answer.recent_hook_failures),
@@ -274,6 +285,20 @@ fn numbered(round_num: i64, phase: Option<&str>) -> String {
     match phase {
         Some(phase) => format!("{round_num} ({})", clean(phase)),
         None => round_num.to_string(),
+    }
+}
+
+/// Returns what a degraded defense lacks, and how to get it.
+fn weakness(name: &str, mode: &str) -> &'static str {
+    match (name, mode) {
+        ("sigterm_reaper", "systemd_user") => {
+            "the service ends at logout; `sudo loginctl enable-linger` keeps it"
+        }
+        ("sigterm_reaper", _) => {
+            "nothing starts it again after a crash or a boot; `agent-runner install` does"
+        }
+        ("mem_loop_breaker", _) => "this kernel tells no memory stall times (PSI)",
+        _ => "this host lacks something it needs",
     }
 }
 
