@@ -10,6 +10,9 @@ mod demo;
 /// The scripted agent of the harness.
 #[path = "e2e/fake_agent.rs"]
 mod fake_agent;
+/// The page of `monitor --mode http` in a browser and over ssh.
+#[path = "e2e/page.rs"]
+mod page;
 /// `monitor --host` over real ssh.
 #[path = "e2e/relay.rs"]
 mod relay;
