@@ -10,7 +10,7 @@ mod demo;
 /// The scripted agent of the harness.
 #[path = "e2e/fake_agent.rs"]
 mod fake_agent;
-/// The page of `monitor --mode http` in a browser and over ssh.
+/// The page of `monitor --mode http` in a browser.
 #[path = "e2e/page.rs"]
 mod page;
 /// `monitor --host` over real ssh.

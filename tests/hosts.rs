@@ -40,6 +40,9 @@ mod matrix_fleet;
 /// What a host's own monitor stops.
 #[path = "hosts/own_stop.rs"]
 mod own_stop;
+/// The page of another host.
+#[path = "hosts/page_relay.rs"]
+mod page_relay;
 /// The verbs of the service, by the user.
 #[path = "hosts/service_verbs.rs"]
 mod service_verbs;

@@ -1,18 +1,15 @@
-//! `monitor --mode http` in a real browser, and through a real OpenSSH connection.
+//! `monitor --mode http` in a real browser.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use agent_runner::event::Event;
 use agent_runner::store::event_log::EventLog;
 use agent_runner::store::layout::Layout;
 use agent_runner_tests::browser::{Browser, Screen};
-use agent_runner_tests::run::find_program;
 use agent_runner_tests::skip::or_skip;
-use agent_runner_tests::sshd::{Sshd, SshdOptions};
-use agent_runner_tests::wait;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent-runner-under-test");
 const EVIL: &str = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">";
@@ -20,6 +17,8 @@ const EVIL: &str = "<script>document.title = 'owned'</script><img src=x onerror=
 /// The running monitor and the address it printed.
 struct Served {
     child: Child,
+    /// Closed, it would end.
+    _stdout: BufReader<ChildStdout>,
     url: String,
 }
 
@@ -27,8 +26,9 @@ impl Served {
     fn start(command: &mut Command) -> Served {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Served { child, url: url.trim().to_owned() }
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut url).unwrap();
+        Served { child, _stdout: stdout, url: url.trim().to_owned() }
     }
 
     fn end(&mut self) {
@@ -131,65 +131,4 @@ fn a_browser_shows_the_page_keeps_it_fresh_and_says_when_it_is_not() {
         .wait_for(&format!("{LINK}.startsWith('connection lost, trying again; this is how it was at ')"))
         .unwrap();
     assert_eq!(browser.value("document.body.classList.contains('lost')").unwrap(), true);
-}
-
-#[test]
-fn the_page_of_another_host_comes_through_openssh_and_follows_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let bin = dir.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    let options = SshdOptions {
-        session_lines: vec![format!("export PATH={}:$PATH", bin.display())],
-        ..SshdOptions::default()
-    };
-    let Some(sshd) = or_skip(Sshd::start(options)) else { return };
-    std::os::unix::fs::symlink(AGENT, bin.join("agent-runner")).unwrap();
-    let (ssh, config, local) =
-        (find_program("ssh").unwrap(), dir.path().join("ssh_config"), dir.path().join("local"));
-    write(&config, &sshd.ssh_config("pi"));
-    fs::create_dir(&local).unwrap();
-    write(&local.join("ssh"), &format!("#!/bin/sh\nexec {} -F {} \"$@\"\n", ssh.display(), config.display()));
-    fs::set_permissions(local.join("ssh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let (here, there) = (dir.path().join("here"), sshd.home());
-    project(&here);
-    let log = project(&there);
-
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let path = std::env::join_paths([local, "/usr/bin".into(), "/bin".into()]).unwrap();
-    let mut command = Command::new(AGENT);
-    command.args(["monitor", "--host", "pi", "--mode", "http", "--port", &free, "--config"]);
-    command.arg(here.join("agent-runner.toml")).env_clear().env("PATH", path).env("HOME", dir.path());
-    let served = Served::start(&mut command);
-    assert_eq!(served.url, format!("http://127.0.0.1:{free}/"));
-
-    let body = |path: &str| {
-        use std::io::Read as _;
-        let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{free}")).ok()?;
-        stream.set_read_timeout(Some(wait::DEADLINE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{free}\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
-    };
-    let tells = |wanted: &str| {
-        wait::until(wait::DEADLINE, || body("/api/state").is_some_and(|text| text.contains(wanted)))
-    };
-    assert!(tells("config_broken"), "{:?}", body("/api/state"));
-    log.append(&Event::RoundEnd { round_num: 4711 });
-    assert!(tells("4711"), "{:?}", body("/api/state"));
-    assert!(body("/").is_some_and(|page| page.contains("&lt;script&gt;")));
-    assert!(
-        !fs::read_to_string(
-            here.join("logs").join(
-                fs::read_dir(here.join("logs"))
-                    .unwrap()
-                    .flatten()
-                    .map(|entry| entry.file_name())
-                    .find(|name| name.to_string_lossy().starts_with("events-"))
-                    .unwrap()
-            )
-        )
-        .unwrap()
-        .contains("4711")
-    );
 }

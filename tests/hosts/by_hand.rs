@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::deployed::ROUNDS;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-runner-under-test");
+/// The program, here.
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-runner-under-test");
 
 /// The unit of the Loop.
 pub(super) const SERVE: &str = "agent-runner@demo.service";
