@@ -19,3 +19,6 @@ mod relay;
 /// The loopback servers of the harness.
 #[path = "e2e/sshd.rs"]
 mod sshd;
+/// `watch` in a terminal.
+#[path = "e2e/watch.rs"]
+mod watch;

@@ -140,7 +140,7 @@ mod tests {
         let reloading = lines.remove(4);
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert_eq!(lines, ["READY=1", "STATUS=one", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1"]);
-        assert_eq!(notify.interval(), None);
+        assert_eq!(notify.interval(), Some(UNASKED));
     }
 
     #[test]

@@ -246,7 +246,7 @@ echo '{"type":"result","subtype":"success","is_error":false,"result":"ok","num_t
 
 #[test]
 fn an_agent_that_reads_one_file_forty_times_is_repetitive() {
-    let project = with_agent(REPEATS, "");
+    let project = with_agent(REPEATS, "[monitor]\nanomaly_repetitive_window = 30\nanomaly_repetitive_threshold = 15");
     rounds(&project, 1);
     let repeats = alert(&project, "anomaly_repetitive_active");
     assert_eq!(
