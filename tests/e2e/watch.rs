@@ -47,7 +47,13 @@ impl Terminal {
 
     fn tmux(&self, args: &[&str]) -> String {
         let mut command = Command::new(&self.tmux);
-        command.arg("-S").arg(self.socket()).args(args).env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm");
+        command
+            .arg("-S")
+            .arg(self.socket())
+            .args(args)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("TERM", "xterm");
         run(&mut command, Duration::from_secs(20)).unwrap().stdout
     }
 
@@ -75,8 +81,13 @@ impl Terminal {
 
     /// The shell is back on its own screen, echoes what is typed, and has a cursor.
     fn is_as_before(&self) {
-        self.shows("the shell's screen", |screen| !screen.contains("round=60") && screen.trim_end().ends_with("ready>"));
-        assert_eq!(self.tmux(&["display-message", "-p", "#{cursor_flag} #{wrap_flag} #{alternate_on}"]).trim(), "1 1 0");
+        self.shows("the shell's screen", |screen| {
+            !screen.contains("round=60") && screen.trim_end().ends_with("ready>")
+        });
+        assert_eq!(
+            self.tmux(&["display-message", "-p", "#{cursor_flag} #{wrap_flag} #{alternate_on}"]).trim(),
+            "1 1 0"
+        );
         self.types("echo visible");
         self.shows("an echo", |screen| screen.contains("ready> echo visible\nvisible"));
         self.types("clear");

@@ -60,7 +60,8 @@ fn alert(project: &Project, detector: &str) -> Value {
     let mut of_detector = alerts.iter().filter(|alert| alert["detector"] == detector);
     let (first, second) = (of_detector.next(), of_detector.next());
     assert!(second.is_none(), "{alerts:?}");
-    first.unwrap_or_else(|| panic!("no {detector} in {alerts:?}; {:?}", project.logged("agent_exit"))).clone()
+    assert!(first.is_some(), "no {detector} in {alerts:?}; {:?}", project.logged("agent_exit"));
+    first.unwrap().clone()
 }
 
 fn is_silent(project: &Project, detector: &str) {
@@ -246,7 +247,8 @@ echo '{"type":"result","subtype":"success","is_error":false,"result":"ok","num_t
 
 #[test]
 fn an_agent_that_reads_one_file_forty_times_is_repetitive() {
-    let project = with_agent(REPEATS, "[monitor]\nanomaly_repetitive_window = 30\nanomaly_repetitive_threshold = 15");
+    let project =
+        with_agent(REPEATS, "[monitor]\nanomaly_repetitive_window = 30\nanomaly_repetitive_threshold = 15");
     rounds(&project, 1);
     let repeats = alert(&project, "anomaly_repetitive_active");
     assert_eq!(
