@@ -111,13 +111,29 @@ fn news(woken: &[usize], signals: &Signals, keys: Option<&Keys>) -> News {
     }
 }
 
-/// Returns what draws a page over the one before it, without clearing the screen first: that would flicker.
+/// Returns what draws a page over the one before it, without clearing the screen first: that would flicker. Each line is
+/// cleared before it is written; after it, the cursor may stand on its last character.
 fn frame(view: &View, size: Option<Size>) -> String {
     let lines = fit(view, size.unwrap_or(USUAL));
-    let lines: Vec<String> = lines.into_iter().map(|line| format!("{line}{CLEAR_LINE}")).collect();
+    let lines: Vec<String> = lines.into_iter().map(|line| format!("{CLEAR_LINE}{line}")).collect();
     format!("{BEGIN}{}{END}", lines.join("\r\n"))
 }
 
 fn shown(result: io::Result<()>) -> Result<(), Error> {
     result.map_err(|error| Error::failed("writing to stdout").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_as_wide_as_the_terminal_keeps_its_last_character() {
+        let view = View { head: format!("{}\nnext\n", "x".repeat(80)), events: String::new() };
+        let drawn = frame(&view, None);
+        assert!(
+            drawn.contains(&format!("{CLEAR_LINE}{}\r\n{CLEAR_LINE}next{END}", "x".repeat(80))),
+            "{drawn:?}"
+        );
+    }
 }

@@ -10,11 +10,17 @@ const NARROW: usize = 40;
 
 /// Returns the lines of a page that fit into a terminal: of the events the newest.
 pub fn fit(view: &View, size: Size) -> Vec<String> {
-    let wrap = |text: &str| text.lines().flat_map(|line| wrapped(line, size.columns)).collect::<Vec<_>>();
-    let (mut lines, mut events) = (wrap(&view.head), wrap(&view.events));
-    let room = size.rows.saturating_sub(lines.len());
-    events.drain(..events.len().saturating_sub(room));
-    lines.append(&mut events);
+    let wrap = |text: &str| text.lines().map(|line| wrapped(line, size.columns)).collect::<Vec<_>>();
+    let (mut lines, events) = (wrap(&view.head).concat(), wrap(&view.events));
+    let mut room = size.rows.saturating_sub(lines.len());
+    let fits = |event: &&Vec<String>| {
+        let left = room.checked_sub(event.len());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    // Whole events only: the end of one tells nothing.
+    let whole = events.iter().rev().take_while(fits).count();
+    lines.extend(events.into_iter().rev().take(whole).rev().flatten());
     if lines.len() > size.rows {
         let shown = size.rows.saturating_sub(1);
         let more = lines.len() - shown;
@@ -120,6 +126,8 @@ mod tests {
         assert_eq!(fit(&view, Size { columns: 80, rows: 3 }), ["head", "2", "3"]);
         assert_eq!(fit(&view, Size { columns: 80, rows: 1 }), ["head"]);
         assert_eq!(fit(&view, Size { columns: 80, rows: 9 }).len(), 4);
+        let long = View { head: "head\n".into(), events: format!("{}\nlast\n", "x".repeat(100)) };
+        assert_eq!(fit(&long, Size { columns: 80, rows: 3 }), ["head", "last"]);
     }
 
     #[test]
