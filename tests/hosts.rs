@@ -13,6 +13,9 @@ mod lab;
 /// A login expires.
 #[path = "hosts/auto_stop.rs"]
 mod auto_stop;
+/// A person works on the host by hand.
+#[path = "hosts/by_hand.rs"]
+mod by_hand;
 /// Cables are cut.
 #[path = "hosts/cable.rs"]
 mod cable;
@@ -34,6 +37,18 @@ mod matrix;
 /// What the matrix is made of.
 #[path = "hosts/matrix_fleet.rs"]
 mod matrix_fleet;
+/// What a host's own monitor stops.
+#[path = "hosts/own_stop.rs"]
+mod own_stop;
+/// The page of another host.
+#[path = "hosts/page_relay.rs"]
+mod page_relay;
+/// The verbs of the service, by the user.
+#[path = "hosts/service_verbs.rs"]
+mod service_verbs;
+/// Units of the system.
+#[path = "hosts/system_units.rs"]
+mod system_units;
 /// Hosts that are down, refuse or hang.
 #[path = "hosts/unreachable.rs"]
 mod unreachable;

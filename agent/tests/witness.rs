@@ -20,6 +20,9 @@ mod page;
 /// `peek` and `watch`.
 #[path = "witness/peek.rs"]
 mod peek;
+/// Every detector, provoked.
+#[path = "witness/provoked.rs"]
+mod provoked;
 /// `monitor --host`.
 #[path = "witness/relay.rs"]
 mod relay;

@@ -75,12 +75,13 @@ struct Findings {
     sigterm_grace: Grace,
 }
 
+/// One check of the battery; names and order are contract.
 #[derive(Debug, Serialize)]
-struct Check {
-    name: String,
-    ok: bool,
-    reason: String,
-    how_to_fix: String,
+pub(super) struct Check {
+    pub(super) name: String,
+    pub(super) ok: bool,
+    pub(super) reason: String,
+    pub(super) how_to_fix: String,
     permanent: bool,
 }
 
@@ -113,7 +114,8 @@ struct Grace {
     resolved_s: u64,
 }
 
-fn checks(ctx: &Ctx, config: &Config) -> Vec<Check> {
+/// Returns what the battery before each round finds, with the caller's `PATH`.
+pub(super) fn checks(ctx: &Ctx, config: &Config) -> Vec<Check> {
     let mut git = Git::new(&config.runtime.work_dir, Limits::default());
     let path = ctx.env("PATH").map(OsString::from);
     let failures = preflight::battery(config, &mut git, SearchPath::Known(path.as_deref()));

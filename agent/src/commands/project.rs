@@ -9,14 +9,21 @@ use crate::config::ConfigError;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
-use crate::service::install::InstallError;
-use crate::service::{Account, Project, ServiceError, Status};
+use crate::service::install::{self, InstallError};
+use crate::service::{Account, Project, ServiceError, Status, linger};
 
-/// Loads the project that `--config` names.
+/// Loads the project that `--config` names. Root, called through sudo, acts for the account whose project it is where a
+/// unit of the system runs it.
 ///
 /// # Errors
 /// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
 pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
+    if let Some(account) = ctx.sudo_account() {
+        let project = load_for(ctx, account)?;
+        if install::system_unit(&project.account, &project.serve_unit()).is_some() {
+            return Ok(project);
+        }
+    }
     load_for(ctx, ctx.account())
 }
 
@@ -75,12 +82,16 @@ pub(super) fn failed(error: ServiceError) -> Error {
 }
 
 /// Turns a failed install into the program's error.
-pub(super) fn not_installed(error: InstallError) -> Error {
+pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
     let hint = match &error {
-        InstallError::Taken { .. } => Some("`--force` replaces it"),
-        InstallError::Unreachable(_) => Some(
-            "log in once, or run `sudo loginctl enable-linger $USER`; without systemd, `agent-runner start` detaches `serve`",
-        ),
+        InstallError::Taken { .. } => Some("`--force` replaces it".to_owned()),
+        InstallError::Detached { .. } => {
+            Some("`agent-runner stop` ends it after its round; then install again".to_owned())
+        }
+        InstallError::Unreachable(_) => Some(format!(
+            "run `{}`, which starts it also without a login; without systemd, `agent-runner start` detaches `serve`",
+            linger::remedy(account)
+        )),
         InstallError::Unit(..)
         | InstallError::File(_)
         | InstallError::Systemctl(_)
@@ -91,6 +102,11 @@ pub(super) fn not_installed(error: InstallError) -> Error {
         Some(hint) => failed.hinted(hint),
         None => failed,
     }
+}
+
+/// Turns a failed uninstall into the program's error.
+pub(super) fn not_removed(project: &Project, error: InstallError) -> Error {
+    Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
 }
 
 /// Turns an unusable configuration into the program's error.

@@ -22,7 +22,13 @@ pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
         .filter_map(|unit| Some((install::system_unit(&project.account, &unit)?, unit)))
         .collect();
     if system.is_empty() {
-        install::uninstall(&project).map_err(project::not_installed)?;
+        let removed = install::uninstall(&project).map_err(|error| project::not_removed(&project, error))?;
+        for path in &removed {
+            output::note(&format!("removed {}", path.display()));
+        }
+        if removed.is_empty() {
+            output::note(&format!("{} has no unit of this account", project.name));
+        }
         return Ok(Exit::Ok);
     }
     output::note("the units belong to the system; run:");

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::stop::ServiceError;
 use super::systemctl::{Manager, SystemctlError};
 use super::unit::{self, Owner, Spec, UnitError};
-use super::{Account, Project, detached, status, stop};
+use super::{Account, Mode, Project, detached, status, stop};
 use crate::store::atomic;
 use crate::store::file_error::FileError;
 
@@ -68,6 +68,8 @@ pub struct Request {
     pub units: Units,
     /// What happens to another project's unit.
     pub clobber: Clobber,
+    /// The caller's `PATH`: what they can run, the agent can.
+    pub path: Option<String>,
 }
 
 /// An install that was refused or failed.
@@ -83,6 +85,12 @@ pub enum InstallError {
         path: String,
         /// Its work_dir, or that it names none.
         owner: String,
+    },
+    /// A Loop that no unit started holds the project.
+    #[error("the Loop runs detached, as process {pid}")]
+    Detached {
+        /// Its process.
+        pid: i32,
     },
     /// The manager cannot be reached.
     #[error("systemd of this account does not answer")]
@@ -110,6 +118,7 @@ pub fn spec(project: &Project, program: &Path, scope: Scope) -> Spec {
             Scope::User => account.env_file(&project.name),
             Scope::System => account.system_env_file(&project.name),
         },
+        path: None,
         stop_timeout_s: project.stop_timeout_s,
         owner: match scope {
             Scope::User => None,
@@ -128,7 +137,11 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
         Scope::System => (Manager::System, project.account.system_units().to_owned()),
     };
     manager.reach().map_err(InstallError::Unreachable)?;
-    let spec = spec(project, &request.program, request.scope);
+    let before = status(project);
+    if let Some(pid) = before.pid.filter(|_| before.active && before.mode == Mode::PidFile) {
+        return Err(InstallError::Detached { pid });
+    }
+    let spec = Spec { path: request.path.clone(), ..spec(project, &request.program, request.scope) };
     let refused = |error| InstallError::Unit(project.name.clone(), error);
     let mut units = vec![(project.serve_unit(), spec.serve().map_err(refused)?)];
     if request.units == Units::ServeAndMonitor {
@@ -159,20 +172,20 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     })
 }
 
-/// Drains, disables and removes the account's units of a project; nothing installed is fine.
+/// Drains, disables and removes the account's units of a project and returns which; nothing installed is fine.
 ///
 /// # Errors
 /// When a unit cannot be stopped or removed.
-pub fn uninstall(project: &Project) -> Result<(), InstallError> {
+pub fn uninstall(project: &Project) -> Result<Vec<PathBuf>, InstallError> {
     let manager = Manager::user(&project.account);
     let folder = project.account.user_units();
     let monitor = folder.join(project.monitor_unit());
-    let mut removed = false;
+    let mut removed = Vec::new();
     if monitor.exists() {
         // A manager that does not answer runs nothing: the files go all the same.
         let _ = manager.act("stop", &project.monitor_unit());
         remove(&manager, &monitor, &project.monitor_unit())?;
-        removed = true;
+        removed.push(monitor);
     }
     detached::stop_monitor(project)?;
     let serve = folder.join(project.serve_unit());
@@ -181,15 +194,15 @@ pub fn uninstall(project: &Project) -> Result<(), InstallError> {
             stop::stop(project)?;
         }
         remove(&manager, &serve, &project.serve_unit())?;
-        removed = true;
+        removed.push(serve);
     } else if status(project).active {
         stop::stop(project)?;
     }
-    if removed {
+    if !removed.is_empty() {
         // Without a bus there is nobody to tell.
         let _ = manager.reload();
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Checks that a unit is free, or ours.

@@ -71,6 +71,7 @@ pub fn look_of(config: &Config) -> Look {
     Look {
         auth_patterns: config.monitor.auth_fail_patterns.clone(),
         growth_window_s: config.monitor.host_health.disk.growth_window_s,
+        disks: vec![config.runtime.log_dir.clone(), config.runtime.work_dir.clone()],
     }
 }
 
