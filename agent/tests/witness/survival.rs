@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::project::{Project, eventually};
 
 fn look() -> Look {
-    Look { auth_patterns: vec!["401".into()], growth_window_s: 1800 }
+    Look { auth_patterns: vec!["401".into()], growth_window_s: 1800, disks: Vec::new() }
 }
 
 fn append(path: &Path, text: &str) {
