@@ -3,6 +3,7 @@
 
 pub mod fake_agent;
 pub mod fleet;
+pub mod interop;
 pub mod lab;
 pub mod packages;
 pub mod process;

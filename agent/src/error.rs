@@ -92,6 +92,18 @@ impl<E> Error<E> {
         self
     }
 
+    /// Returns the lines a person is shown, of which `kind` begins the first: what failed, what caused it, what helps.
+    pub fn lines(&self, kind: &str) -> Vec<String> {
+        let mut lines = vec![format!("{kind}: {}", self.message)];
+        let mut source = self.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(cause) = source {
+            lines.push(format!("caused by: {cause}"));
+            source = cause.source();
+        }
+        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        lines
+    }
+
     /// Returns what the person can do about it.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()

@@ -183,6 +183,14 @@ fn parse_names(field: &str) -> Option<Names> {
     Some(Names::Patterns(patterns))
 }
 
+/// Returns a name as OpenSSH hashes it: `|1|salt|hmac-sha1(salt, name)`, both in base64.
+pub(super) fn hashed_name(name: &str, salt: &[u8]) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(salt).expect("HMAC takes keys of any length");
+    mac.update(name.as_bytes());
+    let encode = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+    format!("|1|{}|{}", encode(salt), encode(&mac.finalize().into_bytes()))
+}
+
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     data_encoding::BASE64.decode(text.as_bytes()).ok()
 }
@@ -257,14 +265,7 @@ mod tests {
     #[test]
     fn hashed_names_are_found() {
         // ssh-keygen -H over "pi.lan" with a fixed salt: |1|base64(salt)|base64(hmac-sha1(salt, name)).
-        let salt = b"01234567890123456789";
-        let mut mac = Hmac::<Sha1>::new_from_slice(salt).unwrap();
-        mac.update(b"[pi.lan]:2222");
-        let line = format!(
-            "|1|{}|{} {ED}",
-            data_encoding::BASE64.encode(salt),
-            data_encoding::BASE64.encode(&mac.finalize().into_bytes())
-        );
+        let line = format!("{} {ED}", hashed_name("[pi.lan]:2222", b"01234567890123456789"));
         assert_eq!(lines_matching(&line, "[pi.lan]:2222"), [1]);
         assert!(lines_matching(&line, "pi.lan").is_empty());
     }
