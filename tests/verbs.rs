@@ -13,6 +13,9 @@ mod import;
 /// The one form of `--json`.
 #[path = "verbs/json.rs"]
 mod json;
+/// Each kind of key.
+#[path = "verbs/keys.rs"]
+mod keys;
 /// What OpenSSH's configuration says of the way in.
 #[path = "verbs/login.rs"]
 mod login;

@@ -126,11 +126,15 @@ fn odd_hosts_do_their_job_or_say_why_not() {
 }
 
 fn ask(fleet: &MatrixFleet, case: &Case) -> Output {
-    let mut command = fleet.controller.command();
-    let (verb, rest) = case.ask.split_first().unwrap();
-    command.arg(verb).arg(case.on).args(rest);
-    command.env("SSH_ASKPASS", fleet.controller.home().join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
     assert!(!case.ask.contains(&PASSWORD), "a password is on no command line");
+    let (verb, rest) = case.ask.split_first().unwrap();
+    run_with_askpass(fleet, &[&[*verb, case.on], rest].concat())
+}
+
+fn run_with_askpass(fleet: &MatrixFleet, arguments: &[&str]) -> Output {
+    let mut command = fleet.controller.command();
+    command.args(arguments);
+    command.env("SSH_ASKPASS", fleet.controller.home().join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
     run(&mut command, wait::DEADLINE).unwrap()
 }
 
@@ -138,7 +142,9 @@ fn ask(fleet: &MatrixFleet, case: &Case) -> Output {
 fn server(fleet: &MatrixFleet, case: &Case) -> String {
     let first = case.on.split('[').next().unwrap_or_default();
     let name = if first == case.on { first.to_owned() } else { format!("{first}*") };
-    let output = fleet.controller.run(&["ping", "--json", &name]).unwrap();
+    let asked = case.ask.iter().copied().filter(|word| *word == "--ask-pass");
+    let arguments: Vec<&str> = ["ping", "--json", &name].into_iter().chain(asked).collect();
+    let output = run_with_askpass(fleet, &arguments);
     let lines = output.json_lines().unwrap();
     server_in(lines.first().and_then(|line| line["message"].as_str()).unwrap_or_default())
 }

@@ -25,8 +25,7 @@ fn with_project(fleet: &Loopback) {
 /// The lines of a verb that say how a host ended, and the exit code.
 fn ends(fleet: &Loopback, arguments: &[&str]) -> (Vec<Value>, i32) {
     let output = fleet.controller.run(arguments).unwrap();
-    let lines =
-        output.json_lines().unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", output.stdout));
+    let lines = output.json_lines().unwrap();
     assert!(lines.iter().all(|line| line["schema"] == 1), "{arguments:?}: {lines:?}");
     (lines.into_iter().filter(|line| !line["result"].is_null()).collect(), output.code())
 }

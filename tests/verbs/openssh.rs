@@ -1,5 +1,4 @@
 use std::fs;
-use std::process::{Child, Command, Stdio};
 
 use agent_runner_tests::interop::{Row, hold, server_in};
 use agent_runner_tests::run::checked;
@@ -7,6 +6,7 @@ use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::sshd::keys::{Key, KeyKind};
 use agent_runner_tests::wait;
 
+use super::keys::Agent;
 use super::loopback::{Loopback, loopback};
 
 /// A setting of OpenSSH's configuration: the lines that set it, and what `ssh-check` shows of a connection that follows it.
@@ -148,16 +148,6 @@ fn filled(fleet: &Loopback, text: &str) -> String {
         .replace("{port}", &fleet.sshd.port().to_string())
 }
 
-/// An ssh-agent that ends with the test.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Makes the keys and files that the cases name, and an agent that holds `other`.
 fn prepare(fleet: &Loopback, ca: &Key) -> Agent {
     let home = fleet.controller.home();
@@ -169,12 +159,5 @@ fn prepare(fleet: &Loopback, ca: &Key) -> Agent {
     fs::rename(home.join("signed-cert.pub"), home.join("elsewhere-cert.pub")).unwrap();
     let key = fleet.sshd.host_key(KeyKind::Ed25519).unwrap();
     fleet.controller.write("aliased", &format!("alias {key}\n")).unwrap();
-    let socket = home.join("agent");
-    let mut command = Command::new("ssh-agent");
-    command.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null());
-    let agent = Agent(command.spawn().unwrap());
-    assert!(wait::until(wait::DEADLINE, || socket.exists()));
-    let added = Command::new("ssh-add").arg("-q").arg(other.path()).env("SSH_AUTH_SOCK", &socket).status();
-    assert!(added.unwrap().success());
-    agent
+    Agent::start(&home.join("agent"), &[other.path()])
 }

@@ -17,8 +17,6 @@ mod credentials;
 mod host_keys;
 /// Hosts that are down, silent or overloaded, and the way to them.
 mod reach;
-/// Keys on a token, which sign in their own way.
-mod security_key;
 /// The server of our own, for machines without sshd.
 mod throwaway;
 /// Files on their way to a host.
