@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
 /// The variable that makes tests write the page instead of only holding it against what they found.
 const WRITE: &str = "AGENT_RUNNER_WRITE_DOCS";
+
+static TURN: Mutex<()> = Mutex::new(());
 
 /// One line of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub fn server_in(text: &str) -> String {
 /// # Errors
 /// When the section is missing or says something else.
 pub fn hold(title: &str, rows: &[Row]) -> anyhow::Result<()> {
+    // Tests of one program run in parallel, and each may write its section.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = page();
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let (before, section, after) = cut(&text, title).with_context(|| format!("no section {title:?}"))?;
