@@ -121,3 +121,21 @@ impl<E: fmt::Debug> StdError for Error<E> {
         self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_with_each_cause_and_with_what_helps() {
+        let inner = std::io::Error::other(std::io::Error::other("no space left on device"));
+        let error = Error::failed("cannot write status.json").caused_by(inner).hinted("free some space");
+        let expected = [
+            "error: cannot write status.json",
+            "caused by: no space left on device",
+            "hint: free some space",
+        ];
+        assert_eq!(error.lines("error"), expected);
+        assert_eq!(Error::failed("x").lines("config error"), ["config error: x"]);
+    }
+}
