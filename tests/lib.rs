@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod fake_agent;
 pub mod fleet;
+pub mod interop;
 pub mod lab;
 pub mod packages;
 pub mod process;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use agent_runner::apply::report::Change;
 use agent_runner_inventory::{Inventory, Share, fold_names};
 use clap::Args;
-use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
@@ -18,6 +17,7 @@ use crate::fanout::FanoutOptions;
 use crate::output::print;
 use crate::output::progress::Progress;
 use crate::output::recap::Status;
+use crate::output::result_line::ResultLine;
 use crate::targets::{Projects, Target};
 
 /// Bring agent, configuration and units to the hosts, batch by batch
@@ -150,8 +150,7 @@ pub fn tasks(
 fn show(ctx: &Ctx, deployed: &[Deployed], depth: Depth) -> Result<(), Error> {
     if ctx.global.json {
         for one in deployed {
-            let line = json!({"schema": 1, "result": one.result, "changes": one.changes});
-            printed(print::json_line(&line))?;
+            printed(print::json_line(&ResultLine::of(&one.result).with("changes", &one.changes)))?;
         }
         return Ok(());
     }
