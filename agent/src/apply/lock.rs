@@ -27,6 +27,9 @@ pub struct Owner {
     pub since: String,
     /// Seconds after `since` when it is nobody's.
     pub ttl_s: u64,
+    /// Why a person holds the host; `None` when a deploy is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Owner {
@@ -38,6 +41,34 @@ impl Owner {
             run: by.run.clone(),
             since: time::stamp(now),
             ttl_s,
+            reason: None,
+        }
+    }
+
+    /// Says who holds the host, since when, from where and why.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Owner { user, machine, run, since, .. } = self;
+        match &self.reason {
+            Some(reason) => format!("{user}@{machine} holds it since {since}: {reason}"),
+            None => format!("{user}@{machine} deploys here since {since} (run {run})"),
+        }
+    }
+
+    /// Says what a person can do about it.
+    #[must_use]
+    pub fn remedy(&self, host: &str) -> String {
+        let ends = match time::parse(&self.since) {
+            Some(since) => {
+                time::stamp(since + jiff::SignedDuration::from_secs(self.ttl_s.min(1 << 32) as i64))
+            }
+            None => return format!("agent-runner-fleet unlock {host}"),
+        };
+        match self.reason {
+            Some(_) => format!("the lock ends {ends}; sooner with: agent-runner-fleet unlock {host}"),
+            None => format!(
+                "wait for it; a lock that a dead run left ends {ends}, sooner with: agent-runner-fleet unlock --force {host}"
+            ),
         }
     }
 
@@ -86,6 +117,16 @@ pub(super) fn release(path: &Path, run: &str) -> io::Result<()> {
         Some(holder) if holder.run == run => clear(path),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Gives the lock back whoever holds it.
+pub(super) fn break_open(path: &Path) -> io::Result<()> {
+    clear(path)
+}
+
+/// Returns who holds the lock, unless its time is over.
+pub(super) fn held(path: &Path, now: Timestamp) -> Option<Owner> {
+    read(path).filter(|holder| !holder.expired(now))
 }
 
 /// Returns who holds the lock.

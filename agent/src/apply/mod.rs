@@ -31,10 +31,16 @@ mod verdict;
 mod guard;
 mod run;
 
+mod hold;
+mod newer;
+mod rollback;
+
 pub mod revert;
 
 pub use facts::World;
 pub use guard::{GuardError, guard};
+pub use hold::{Held, Whose, lock, unlock};
 pub use lock::Owner;
 pub use places::Places;
+pub use rollback::{check as check_rollback, rollback};
 pub use run::{Error, apply, check, confirm, revert as revert_now};
