@@ -22,9 +22,18 @@ mod crash;
 /// From nothing to work, and what a second deploy does.
 #[path = "hosts/deploy.rs"]
 mod deploy;
+/// Going back, files alone, units alone, locks, who did what.
+#[path = "hosts/deploy_verbs.rs"]
+mod deploy_verbs;
 /// Hosts with the project on them.
 #[path = "hosts/deployed.rs"]
 mod deployed;
+/// What the faults are and what shall come of each.
+#[path = "hosts/fault_table.rs"]
+mod fault_table;
+/// A fault at each step of a deploy.
+#[path = "hosts/faults.rs"]
+mod faults;
 /// The controller is killed in the middle of a deploy.
 #[path = "hosts/interrupted.rs"]
 mod interrupted;
@@ -34,6 +43,9 @@ mod matrix;
 /// What the matrix is made of.
 #[path = "hosts/matrix_fleet.rs"]
 mod matrix_fleet;
+/// A release goes over eight hosts, well and badly.
+#[path = "hosts/rolling.rs"]
+mod rolling;
 /// Hosts that are down, refuse or hang.
 #[path = "hosts/unreachable.rs"]
 mod unreachable;

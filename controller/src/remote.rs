@@ -20,6 +20,12 @@ pub fn path(path: &str) -> String {
     }
 }
 
+/// Returns the script that runs a verb of the agent's that is about the host, with JSON as its result.
+pub fn on_host(verb: &[&str]) -> String {
+    let words: Vec<String> = verb.iter().map(|word| quote(word)).collect();
+    format!("{FIND_AGENT}exec \"$a\" --json {}", words.join(" "))
+}
+
 /// Returns the script that runs the agent's verb on the project in `work_dir`, with JSON as its result.
 pub fn agent(work_dir: &str, verb: &[&str]) -> String {
     let words: Vec<String> = verb.iter().map(|word| quote(word)).collect();

@@ -32,9 +32,9 @@ mod guard;
 mod run;
 
 mod hold;
-mod newer;
 mod rollback;
 
+pub mod newer;
 pub mod revert;
 
 pub use facts::World;

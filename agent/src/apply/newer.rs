@@ -28,13 +28,13 @@ pub(super) fn settled(world: &World, manifest: &Manifest) -> (Manifest, Option<S
 
 /// Returns the version that a version folder's name begins with.
 #[must_use]
-pub(super) fn version(folder: &str) -> Option<&str> {
+pub fn version(folder: &str) -> Option<&str> {
     folder.rsplit_once('-').map(|(version, _)| version)
 }
 
 /// Compares two versions: numbers between dots, one with a suffix before the same without.
 #[must_use]
-pub(super) fn compare(one: &str, other: &str) -> Ordering {
+pub fn compare(one: &str, other: &str) -> Ordering {
     let parts = |text: &str| {
         let (numbers, suffix) = text.split_once('-').map_or((text, None), |(a, b)| (a, Some(b)));
         let numbers: Vec<u64> = numbers.split('.').map(|part| part.parse().unwrap_or_default()).collect();

@@ -301,7 +301,17 @@ fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     stage::make_state(places)?;
     let now = Timestamp::now();
     let owner = Owner::new(&manifest.by, now, manifest.confirm_s.saturating_add(LOCK_SLACK_S));
-    match lock::take(&places.deploy_lock(), &owner, now)? {
+    let path = places.deploy_lock();
+    let mut taken = lock::take(&path, &owner, now)?;
+    if let Taken::Held(holder) = &taken
+        && holder.reason.is_none()
+        && pending::read(places)?.is_none()
+    {
+        // We are the only operation on this host, and nothing waits for a confirmation: whoever took it died with it.
+        lock::break_open(&path)?;
+        taken = lock::take(&path, &owner, now)?;
+    }
+    match taken {
         Taken::Ours => Ok(None),
         Taken::Held(holder) => {
             let remedy = holder.remedy(&manifest.host);

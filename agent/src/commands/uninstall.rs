@@ -7,7 +7,7 @@ use crate::error::{Error, Exit};
 use crate::output;
 use crate::service::install;
 
-/// Stop, disable and remove the systemd units
+/// Stop, disable and remove the systemd units; those of the system through sudo
 #[derive(Debug, Args)]
 pub struct UninstallArgs {}
 
@@ -16,13 +16,19 @@ pub struct UninstallArgs {}
 /// # Errors
 /// When a unit cannot be stopped or removed.
 pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
-    let project = project::load(ctx)?;
+    let invoker = ctx.sudo_account().filter(|_| ctx.account().uid == 0);
+    let as_root = invoker.is_some();
+    let project = project::load_for(ctx, invoker.unwrap_or_else(|| ctx.account()))?;
     let system: Vec<_> = [project.serve_unit(), project.monitor_unit()]
         .into_iter()
         .filter_map(|unit| Some((install::system_unit(&project.account, &unit)?, unit)))
         .collect();
-    if system.is_empty() {
+    if system.is_empty() && !as_root {
         install::uninstall(&project).map_err(project::not_installed)?;
+        return Ok(Exit::Ok);
+    }
+    if as_root {
+        install::uninstall_system(&project).map_err(project::not_installed)?;
         return Ok(Exit::Ok);
     }
     output::note("the units belong to the system; run:");

@@ -32,8 +32,17 @@ impl Places {
     }
 }
 
-/// Returns the probe's script; its stdin is the manifest.
-pub fn script(places: Places) -> String {
+/// Lets the services of the login outlive it, and waits for their bus: logind may allow it by itself, sudo where it
+/// asks for no password.
+pub const ENABLE_LINGER: &str = r#"me=$(id -un)
+loginctl --no-ask-password enable-linger "$me" 2>/dev/null || sudo -n loginctl enable-linger "$me" || exit 1
+bus="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/bus"
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -S "$bus" ] && exit 0; sleep 1; done
+exit 1
+"#;
+
+/// Returns the probe's script for a verb of the agent's; its stdin is what that verb reads.
+pub fn script(places: Places, verb: &str) -> String {
     let Places { share, program } = places;
     format!(
         r#"set -u
@@ -53,7 +62,7 @@ fact gzip "$(has gzip)"
 fact clock "$(date +%s)"
 fact installed "$(basename "$(readlink "{share}/current" 2>/dev/null)" 2>/dev/null)"
 printf '%s\n' '{REPORT}'
-if [ -x "{program}" ]; then exec "{program}" --json apply --check; fi
+if [ -x "{program}" ]; then exec "{program}" --json {verb} --check; fi
 cat >/dev/null
 "#
     )
@@ -177,7 +186,7 @@ mod tests {
 
     fn run_here(places: Places) -> String {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", &script(places)])
+            .args(["-c", &script(places, "apply")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
