@@ -53,8 +53,11 @@ fn after_a_fault_at_any_step_one_release_runs_and_the_next_deploy_succeeds() {
                     let Some(case) = cases.lock().unwrap().next() else { return };
                     let began = Instant::now();
                     let what = format!("{:?} at {:?} on {}", case.fault, case.step, host.name());
-                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bench.go(case)));
+                    let mut said = None;
+                    let ended =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| said = bench.go(case)));
                     eprintln!("{what}: {} s", began.elapsed().as_secs());
+                    wrong.lock().unwrap().extend(said.map(|said| format!("{what}: {said}")));
                     if let Err(panic) = ended {
                         let text = panic.downcast_ref::<String>().cloned();
                         let text =
@@ -97,10 +100,11 @@ impl<'a> Bench<'a> {
         bench
     }
 
-    fn go(&mut self, case: Case) {
+    /// Returns what was wrong with what was said; panics when the host is not what it shall be.
+    fn go(&mut self, case: Case) -> Option<String> {
         if case.fault == Fault::WrongClock && faketime().is_none() {
             skip("no clock but the machine's own: faketime cannot be had here");
-            return;
+            return None;
         }
         let old = self.release;
         self.next_release(if case.fault == Fault::UnitFailsToStart { "refuse to start" } else { "" });
@@ -136,12 +140,15 @@ impl<'a> Bench<'a> {
                 ])
             }
         };
-        assert_eq!(output.code(), case.code, "{}\n{}", output.stdout, output.stderr);
+        let said = (output.code() != case.code).then(|| {
+            format!("ended with {}, not {}\n{}\n{}", output.code(), case.code, output.stdout, output.stderr)
+        });
         let runs = self.settles();
         let expected = if case.runs == Release::Old { old } else { self.release };
         assert_eq!(runs, expected, "{}\n{}\n{}", output.stdout, output.stderr, self.host.newest(20));
         self.next_release("");
         self.deploys_well();
+        said
     }
 
     /// Stops the deploy at the step, lets the fault happen, and lets it go on.
@@ -192,8 +199,8 @@ impl<'a> Bench<'a> {
         match case.fault {
             Fault::CableCut => self.host.plug_cable().unwrap(),
             Fault::PowerCut => self.host.boot().unwrap(),
-            Fault::ControllerKilled
-            | Fault::Reboot
+            Fault::Reboot
+            | Fault::ControllerKilled
             | Fault::DiskFull
             | Fault::BinaryCannotExecute
             | Fault::ReleaseRefused
@@ -201,6 +208,9 @@ impl<'a> Bench<'a> {
             | Fault::ServiceDies
             | Fault::WrongClock => {}
         }
+        // A bridge takes a while to see that a cable is back.
+        let answers = || self.host.ssh("true").is_ok_and(|output| output.success());
+        assert!(wait::until(ROUNDS, answers), "{} does not answer any more", self.host.name());
         output
     }
 

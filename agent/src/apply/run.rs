@@ -39,9 +39,11 @@ pub enum Error {
 #[must_use]
 pub fn check(world: &World, manifest: &Manifest) -> Report {
     let (manifest, kept) = newer::settled(world, manifest);
-    let held = lock::held(&world.places(scope_of(&manifest)).deploy_lock(), Timestamp::now());
+    let places = world.places(scope_of(&manifest));
+    let held = lock::held(&places.deploy_lock(), Timestamp::now());
+    let counts = |holder: &Owner| holder.run != manifest.by.run && !is_dead(&places, holder).unwrap_or(false);
     let report = checked(world, &manifest, kept);
-    Report { held_by: held.filter(|holder| holder.run != manifest.by.run), ..report }
+    Report { held_by: held.filter(counts), ..report }
 }
 
 fn checked(world: &World, manifest: &Manifest, kept: Option<String>) -> Report {
@@ -304,10 +306,8 @@ fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     let path = places.deploy_lock();
     let mut taken = lock::take(&path, &owner, now)?;
     if let Taken::Held(holder) = &taken
-        && holder.reason.is_none()
-        && pending::read(places)?.is_none()
+        && is_dead(places, holder)?
     {
-        // We are the only operation on this host, and nothing waits for a confirmation: whoever took it died with it.
         lock::break_open(&path)?;
         taken = lock::take(&path, &owner, now)?;
     }
@@ -319,6 +319,12 @@ fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
             Ok(Some(Report { held_by: Some(holder), ..refused(vec![problem]) }))
         }
     }
+}
+
+/// Returns whether whoever took the lock died with it: no switch waits for a confirmation, and an apply that is at work
+/// would have the operation lock, which the caller has or does without because it changes nothing.
+fn is_dead(places: &Places, holder: &Owner) -> io::Result<bool> {
+    Ok(holder.reason.is_none() && pending::read(places)?.is_none())
 }
 
 fn decide(

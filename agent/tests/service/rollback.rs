@@ -130,6 +130,12 @@ fn a_held_host_takes_nobodys_apply_until_it_is_unlocked() {
     assert!(held.problems[0].remedy.contains("agent-runner-fleet unlock here"), "{held:?}");
 
     assert_eq!(host.ask(&by("me-2"), &["--unlock"])["done"], true);
+    // A deploy's lock without a switch that waits is a dead one's.
+    host.write(
+        ".local/state/agent-runner/deploy.lock/owner",
+        r#"{"user":"x","machine":"y","run":"gone","since":"2999-01-01T00:00:00.000Z","ttl_s":900}"#,
+    );
+    assert_eq!(host.apply(&changed, &["--check"]).held_by, None);
     let switched = host.apply(&changed, &[]);
     let refused = host.ask(&by("me-2"), &["--unlock"]);
     assert_eq!((&refused["done"], &refused["owner"]["run"]), (&false.into(), &"deploy".into()));

@@ -3,7 +3,7 @@
 //! The host itself plans, stages, switches and, unless it hears a confirmation, puts the old release back; see the
 //! agent's `apply`. Here is only the conversation.
 
-use std::cmp::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agent_runner::apply::manifest::Scope;
@@ -82,12 +82,20 @@ impl Deployed {
 
 /// Deploys to one host; `step` is told what happens.
 pub async fn deploy(client: &Client, task: &HostDeploy, step: impl Fn(&str)) -> Deployed {
-    let run = Run { client, task, step };
+    let run = Run { client, task, step, applies: AtomicBool::new(false) };
     match run.run().await {
         Ok(deployed) => deployed,
         Err(halt) => {
             let is_held = halt.is_held();
-            Deployed { is_held, ..Deployed::only(halt.into_result(&task.host)) }
+            let mut result = halt.into_result(&task.host);
+            if result.hint.is_empty() && run.applies.load(Ordering::Relaxed) {
+                result.hint = format!(
+                    "what was not confirmed the host puts back within {} s; then: agent-runner-fleet deploy --limit {}",
+                    task.wish.confirm_s(),
+                    task.host
+                );
+            }
+            Deployed { is_held, ..Deployed::only(result) }
         }
     }
 }
@@ -96,6 +104,8 @@ struct Run<'a, S> {
     client: &'a Client,
     task: &'a HostDeploy,
     step: S,
+    /// Whether a manifest was sent: from then on something may have been switched.
+    applies: AtomicBool,
 }
 
 impl<S: Fn(&str)> Run<'_, S> {
@@ -193,8 +203,8 @@ impl<S: Fn(&str)> Run<'_, S> {
 
     /// Returns whether the agent in a version folder is newer than ours, and stays.
     fn outranks(&self, installed: &str, ours: &Agent) -> bool {
-        let newer = newer::version(installed)
-            .is_some_and(|version| newer::compare(version, ours.version) == Ordering::Greater);
+        let newer =
+            newer::version(installed).is_some_and(|version| newer::compare(version, ours.version).is_gt());
         newer && !self.task.wish.downgrades()
     }
 
@@ -270,6 +280,7 @@ impl<S: Fn(&str)> Run<'_, S> {
     async fn switch(&self, session: &Session, binary: &str, what: &str) -> Result<Deployed, Halt> {
         (self.step)("applying");
         Step::Stage.reach(&self.task.host).await;
+        self.applies.store(true, Ordering::Relaxed);
         let script = format!("{}exec {binary} --json {}", failpoint::prefix(), self.task.wish.verb());
         let output = self.exec(session, script, self.text()?, APPLY_DEADLINE).await?;
         let report = read_report(&output)?;
