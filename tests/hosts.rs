@@ -43,6 +43,9 @@ mod matrix;
 /// What the matrix is made of.
 #[path = "hosts/matrix_fleet.rs"]
 mod matrix_fleet;
+/// The recipes of the documentation.
+#[path = "hosts/recipes.rs"]
+mod recipes;
 /// A release goes over eight hosts, well and badly.
 #[path = "hosts/rolling.rs"]
 mod rolling;

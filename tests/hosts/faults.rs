@@ -123,13 +123,16 @@ impl<'a> Bench<'a> {
                 "drain = \"now\"",
             ),
             Fault::ServiceDies => {
-                self.host.set_mode(&[Mode::Sleep(25), Mode::Sleep(1)]).unwrap();
+                // Longer than the service lives, also when the old Loop takes one of them.
+                self.host.set_mode(&[Mode::Sleep(25)]).unwrap();
                 let dies = format!(
                     "ExecStartPost=/bin/sh -c 'if grep -q \"release {}$\" /home/ops/demo/agent-runner.toml; then (sleep 10; \
                      kill -KILL $MAINPID) & fi'",
                     self.release
                 );
-                self.with_drop_in(&dies, "drain = \"now\"\nhealthy = \"round\"")
+                let output = self.with_drop_in(&dies, "drain = \"now\"\nhealthy = \"round\"");
+                self.host.set_mode(&[Mode::Sleep(1)]).unwrap();
+                output
             }
             Fault::WrongClock => {
                 let library = faketime().unwrap();
