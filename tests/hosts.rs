@@ -43,12 +43,18 @@ mod matrix;
 /// What the matrix is made of.
 #[path = "hosts/matrix_fleet.rs"]
 mod matrix_fleet;
+/// What a plan shows, and what it costs to find nothing.
+#[path = "hosts/planned.rs"]
+mod planned;
 /// The recipes of the documentation.
 #[path = "hosts/recipes.rs"]
 mod recipes;
 /// A release goes over eight hosts, well and badly.
 #[path = "hosts/rolling.rs"]
 mod rolling;
+/// The system's projects, a login's, and those without systemd.
+#[path = "hosts/scopes.rs"]
+mod scopes;
 /// Hosts that are down, refuse or hang.
 #[path = "hosts/unreachable.rs"]
 mod unreachable;

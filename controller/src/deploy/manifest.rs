@@ -425,7 +425,8 @@ mod tests {
         write(&path, fleet);
         let config = |more: &str| {
             format!(
-                "schema_version = 1\n[agent]\ncommand = [\"claude\"]\n[runtime]\nwork_dir = \".\"\n{more}\n\
+                "schema_version = 1\n[agent]\ncommand = [\"claude\"]\nprompt_arg_template = []\n\
+                 prompt_delivery = \"stdin\"\n[runtime]\nwork_dir = \".\"\nlog_dir = \"~/logs\"\n{more}\n\
                  [prompt]\nfile = \"prompts/a.md\"\n"
             )
         };
