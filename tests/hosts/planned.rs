@@ -22,7 +22,7 @@ fn fleet() -> Option<(Lab, Controller)> {
                   overlays = [\"second.toml\"]\nprompts = \"second\"\nenv_file = \"second.env\"\n\
                   repo = { url = \"/home/ops/origin.git\" }\nservice = { scope = \"user\", monitor = false }\n\n[rollout]\n";
     controller.replace("fleet.toml", "[rollout]\n", second).unwrap();
-    controller.write("second.toml", "[runtime]\nmax_rounds = 3\n").unwrap();
+    controller.write("second.toml", "[runtime]\nround_budget_s = 55\n").unwrap();
     controller.write("second.env", &format!("TOKEN={}\n", SECRETS[0])).unwrap();
     controller.write("second/main.md", &format!("{PROMPT}On {{{{ host.name }}}}.\n")).unwrap();
     controller.write("second/secret.md", "Say {{ host.vars.token }} to nobody.\n").unwrap();
@@ -59,7 +59,7 @@ fn a_plan_shows_what_a_deploy_then_does_and_no_secret() {
     let warning = "warning: second.env goes to several hosts of account team: ";
     assert!(deploy.stderr.contains(warning), "{}", deploy.stderr);
     assert_eq!(host.says("tail -1 second/prompts/main.md").unwrap(), format!("On {}.", host.name()));
-    assert!(host.says("cat second/agent-runner.toml").unwrap().contains("max_rounds = 3"));
+    assert!(host.says("cat second/agent-runner.toml").unwrap().contains("round_budget_s = 55"));
     assert!(host.says("cat second/prompts/secret.md").unwrap().contains(SECRETS[1]));
     let modes = host.says("stat -c %a .config/agent-runner/second.env second/prompts/secret.md").unwrap();
     assert_eq!(modes, "600\n600");

@@ -57,6 +57,8 @@ fn a_project_of_the_system_runs_as_the_login_goes_back_and_is_uninstalled() {
     assert_eq!(controller.run(&["deploy"]).unwrap().code(), 75);
     assert_eq!(controller.run(&["unlock"]).unwrap().code(), 0);
 
+    let status = controller.run(&["status", "--json"]).unwrap();
+    assert_eq!(status.json_lines().unwrap()[0]["service"]["active"], true, "{}", status.stdout);
     let gone = controller.run(&["uninstall"]).unwrap();
     assert_eq!(gone.code(), 0, "{}", gone.stderr);
     let stopped = || host.root(&format!("systemctl is-active {unit}")).is_ok_and(|said| !said.success());

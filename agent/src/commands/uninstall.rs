@@ -16,18 +16,16 @@ pub struct UninstallArgs {}
 /// # Errors
 /// When a unit cannot be stopped or removed.
 pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
-    let invoker = ctx.sudo_account().filter(|_| ctx.account().uid == 0);
-    let as_root = invoker.is_some();
-    let project = project::load_for(ctx, invoker.unwrap_or_else(|| ctx.account()))?;
+    let project = project::load(ctx)?;
     let system: Vec<_> = [project.serve_unit(), project.monitor_unit()]
         .into_iter()
         .filter_map(|unit| Some((install::system_unit(&project.account, &unit)?, unit)))
         .collect();
-    if system.is_empty() && !as_root {
+    if system.is_empty() {
         install::uninstall(&project).map_err(project::not_installed)?;
         return Ok(Exit::Ok);
     }
-    if as_root {
+    if ctx.account().uid == 0 {
         install::uninstall_system(&project).map_err(project::not_installed)?;
         return Ok(Exit::Ok);
     }
