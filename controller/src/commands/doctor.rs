@@ -32,6 +32,9 @@ pub struct DoctorArgs {
     on: ProjectPatterns,
 }
 
+/// What was found on a host.
+type Found = (String, Vec<Finding>);
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -54,7 +57,7 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Exit, Error> {
     let tasks = order::tasks(ctx, (&inventory, &targets, &projects), &order, &ctx.by())?;
     let wanted: HashMap<HostName, Wanted> =
         targets.iter().map(|target| target.name.clone()).zip(tasks.iter().map(wanted)).collect();
-    let all: Arc<Mutex<Vec<(String, Vec<Finding>)>>> = Arc::default();
+    let all: Arc<Mutex<Vec<Found>>> = Arc::default();
     let told = all.clone();
     let recap = ctx.each_host(&inventory, "doctor", targets, move |client, target| {
         let (all, wanted) = (told.clone(), wanted.get(&target.name).cloned());
@@ -125,7 +128,7 @@ fn judged(host: &str, found: &[Finding]) -> HostResult {
 }
 
 /// Shows each finding once with the hosts it is about; as JSON a line per host.
-fn show(ctx: &Ctx, results: &[HostResult], found: Vec<(String, Vec<Finding>)>) -> Result<(), Error> {
+fn show(ctx: &Ctx, results: &[HostResult], found: Vec<Found>) -> Result<(), Error> {
     if ctx.global.json {
         for result in results {
             let own = found.iter().find(|(host, _)| *host == result.host).map(|(_, found)| found);

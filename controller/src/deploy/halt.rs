@@ -14,7 +14,7 @@ pub(super) enum Halt {
     /// The host, with its remedy and the last words.
     Host { status: Status, message: String, remedy: String, tail: String },
     /// Somebody else holds the host.
-    Held { owner: Owner },
+    Held { owner: Box<Owner> },
 }
 
 impl From<SshError> for Halt {
@@ -77,7 +77,7 @@ pub(super) fn with_output(message: String, output: &Output) -> Halt {
 
 pub(super) fn refusal(report: &Report, output: &Output) -> Halt {
     if let Some(owner) = &report.held_by {
-        return Halt::Held { owner: owner.clone() };
+        return Halt::Held { owner: Box::new(owner.clone()) };
     }
     match report.problems.first() {
         Some(_) => problems(Status::Failed, &report.problems),

@@ -141,7 +141,7 @@ impl<S: Fn(&str)> Run<'_, S> {
                     vec!["no agent answers there yet: what differs is not known in detail".to_owned()];
                 return Ok(Deployed { changes, notes, ..Deployed::only(result) });
             }
-            Some(Report { held_by: Some(owner), .. }) => return Err(Halt::Held { owner }),
+            Some(Report { held_by: Some(owner), .. }) => return Err(Halt::Held { owner: Box::new(owner) }),
             Some(_) | None => {}
         }
         let folder = match stays {
@@ -183,7 +183,7 @@ impl<S: Fn(&str)> Run<'_, S> {
             Outcome::Refused => Err(refusal(&report, output)),
             Outcome::Drift | Outcome::Switched | Outcome::Waiting | Outcome::Confirmed => {
                 match (self.task.depth, report.held_by) {
-                    (Depth::Apply, Some(owner)) => Err(Halt::Held { owner }),
+                    (Depth::Apply, Some(owner)) => Err(Halt::Held { owner: Box::new(owner) }),
                     (Depth::Apply, None) => Ok(None),
                     (Depth::Check, held) => {
                         let mut notes = report.notes;

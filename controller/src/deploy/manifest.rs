@@ -412,7 +412,8 @@ mod tests {
     fn write(path: &Path, text: &str) {
         use std::io::Write as _;
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut file = fs::OpenOptions::new().write(true).create(true).mode(0o600).open(path).unwrap();
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
