@@ -20,10 +20,26 @@ pub fn path(path: &str) -> String {
     }
 }
 
+/// Returns the script that runs a verb of the agent's that is about the host, with JSON as its result.
+pub fn on_host(verb: &[&str]) -> String {
+    let words: Vec<String> = verb.iter().map(|word| quote(word)).collect();
+    format!("{FIND_AGENT}exec \"$a\" --json {}", words.join(" "))
+}
+
 /// Returns the script that runs the agent's verb on the project in `work_dir`, with JSON as its result.
 pub fn agent(work_dir: &str, verb: &[&str]) -> String {
     let words: Vec<String> = verb.iter().map(|word| quote(word)).collect();
     let config = path(&format!("{}/agent-runner.toml", work_dir.trim_end_matches('/')));
+    if let Some(rest) = work_dir.strip_prefix("~/") {
+        // Through sudo, `~` is root's: a project of the system is below the home of who logged in.
+        let rest = quote(&format!("{}/agent-runner.toml", rest.trim_end_matches('/')));
+        return format!(
+            "{FIND_AGENT}c={config}\n\
+             [ -e \"$c\" ] || [ -z \"${{SUDO_USER:-}}\" ] || c=\"$(getent passwd \"$SUDO_USER\" | cut -d: -f6)\"/{rest}\n\
+             exec \"$a\" --config \"$c\" --json {}",
+            words.join(" ")
+        );
+    }
     format!("{FIND_AGENT}exec \"$a\" --config {config} --json {}", words.join(" "))
 }
 

@@ -28,6 +28,13 @@ pub struct ProjectPatterns {
     project: Vec<String>,
 }
 
+impl ProjectPatterns {
+    /// The projects that were named; none is all.
+    pub(super) fn projects(&self) -> &[String] {
+        &self.project
+    }
+}
+
 /// Runs the agent's verb on every selected project and shows the service's state after it.
 ///
 /// # Errors
