@@ -4,8 +4,10 @@
 pub mod fake_agent;
 pub mod fleet;
 pub mod lab;
+pub mod mock_provider;
 pub mod packages;
 pub mod process;
+pub mod real_agents;
 pub mod run;
 pub mod skip;
 pub mod sshd;

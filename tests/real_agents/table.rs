@@ -1,0 +1,1 @@
+//! docs/agents.md: the table made from the recordings.
