@@ -14,7 +14,7 @@ pub enum Behavior {
     Idle,
     /// Writes a file and does not commit it.
     Dirty,
-    /// Runs one command twenty times.
+    /// Runs one command many times.
     Repeat,
     /// Leaves a process behind that left its process group.
     Helper,
@@ -57,7 +57,7 @@ const ALL: [(Behavior, &str, &str); 21] = [
     (Behavior::Work, "work", "edits, commits, answers"),
     (Behavior::Idle, "idle", "answers"),
     (Behavior::Dirty, "dirty", "edits, does not commit"),
-    (Behavior::Repeat, "repeat", "calls one tool twenty times"),
+    (Behavior::Repeat, "repeat", "calls one tool again and again"),
     (Behavior::Helper, "helper", "leaves a process behind"),
     (Behavior::Refused, "refused", "401"),
     (Behavior::RefusedLater, "refused-later", "401 after an edit"),
@@ -76,6 +76,9 @@ const ALL: [(Behavior, &str, &str); 21] = [
     (Behavior::TooLong, "too-long", "context too long"),
     (Behavior::Unreachable, "unreachable", "connection refused"),
 ];
+
+/// How often [`Behavior::Repeat`] runs its command: one more than what counts as an anomaly by default.
+const REPEATED: usize = 16;
 
 /// A tool call, in no dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +132,7 @@ impl Behavior {
     }
 
     /// The answer to a request of the main conversation: `results` tool results since the last prompt, and the
-    /// number of requests with tools before this one.
+    /// number of requests to the model before this one.
     #[must_use]
     pub fn reply(self, results: usize, requests_before: usize) -> Reply {
         let done = || Reply::Say("The work is done.".into());
@@ -138,7 +141,7 @@ impl Behavior {
             Behavior::Idle => done(),
             Behavior::Dirty if results == 0 => working(0),
             Behavior::Dirty => done(),
-            Behavior::Repeat if results < 20 => Reply::Call(Tool::Shell("ls -a".into())),
+            Behavior::Repeat if results < REPEATED => Reply::Call(Tool::Shell("ls -a".into())),
             Behavior::Repeat => done(),
             Behavior::Helper if results == 0 => Reply::Call(Tool::Shell(
                 "setsid sleep 86400 </dev/null >/dev/null 2>&1 & echo $! > helper.pid; git add helper.pid; git commit -qm helper".into(),

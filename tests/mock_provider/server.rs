@@ -39,6 +39,8 @@ pub struct Seen {
     pub what: String,
     /// Whether it asked the model, with tools: the main conversation.
     pub asked: bool,
+    /// Whether it asked the model at all.
+    model: bool,
     /// Whether it carried a key that is not the mock's own; it was refused then.
     pub foreign_key: bool,
     /// The whole body.
@@ -144,6 +146,7 @@ impl Shared {
         let seen = Seen {
             what: format!("{} {path}", incoming.method),
             asked: dialect.is_some() && !tools.is_empty(),
+            model: dialect.is_some(),
             foreign_key,
             body: String::from_utf8_lossy(&incoming.body).into_owned(),
         };
@@ -155,7 +158,7 @@ impl Shared {
         let Some(dialect) = dialect else { return elsewhere(stream, &path) };
         let reply = match behavior.reply(conversation::results(dialect, &body), before) {
             // Titles and summaries are asked without tools.
-            Reply::Call(_) if tools.is_empty() => Reply::Say("Some work".into()),
+            Reply::Call(_) | Reply::Say(_) if tools.is_empty() => Reply::Say(aside(&body).into()),
             reply => reply,
         };
         let streamed = body["stream"] == true || path.ends_with("streamGenerateContent");
@@ -216,10 +219,10 @@ impl Shared {
         Ok(())
     }
 
-    /// Remembers a request; returns how many of the main conversation came before it, and its number.
+    /// Remembers a request; returns how many before it asked the model, and its number.
     fn remember(&self, request: Seen) -> (usize, usize) {
         let mut seen = locked(&self.seen);
-        let before = seen.iter().filter(|seen| seen.asked).count();
+        let before = seen.iter().filter(|seen| seen.model).count();
         let number = seen.len();
         if number < REMEMBERED {
             seen.push(request);
@@ -240,6 +243,15 @@ fn elsewhere(stream: &TcpStream, path: &str) -> io::Result<()> {
         return http::answer(stream, 404, &[], "{\"error\":{\"message\":\"not found\",\"type\":\"not_found_error\"}}");
     };
     http::answer(stream, 200, &[], &answer.to_string())
+}
+
+/// What the model says when it is asked beside the conversation: a title, or which model is to do the work.
+fn aside(body: &Value) -> &'static str {
+    if body["generationConfig"]["responseMimeType"] == "application/json" {
+        r#"{"reasoning":"simple","complexity_reasoning":"simple","complexity_score":10,"model_choice":"flash"}"#
+    } else {
+        "Some work"
+    }
 }
 
 fn whole(dialect: Dialect, (model, number): (&str, usize), content: &Content) -> Value {

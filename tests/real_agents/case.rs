@@ -20,6 +20,13 @@ impl Case {
         Behavior::all().map(Case::Provider).chain([Case::Stopped])
     }
 
+    /// Those that a gate plays: one of every kind of end.
+    pub fn quick() -> impl Iterator<Item = Case> {
+        use Behavior::{AccountLimit, Dirty, Forbidden, HangLater, Helper, Refused, RefusedLater, Unreachable, Work};
+        let plain = [Work, Dirty, Helper, Refused, RefusedLater, Forbidden, AccountLimit, HangLater, Unreachable];
+        plain.map(Case::Provider).into_iter().chain([Case::Stopped])
+    }
+
     /// How the provider behaves.
     #[must_use]
     pub fn behavior(self) -> Behavior {

@@ -41,7 +41,8 @@ pub const CLIS: &[Cli] = &[
         registry: Registry::Npm,
         env: &[
             ("ANTHROPIC_BASE_URL", "{url}"),
-            ("ANTHROPIC_API_KEY", "{key}"),
+            // As a subscription's login: only such a one is told the account's own limit.
+            ("CLAUDE_CODE_OAUTH_TOKEN", "{key}"),
             ("CLAUDE_CODE_MAX_RETRIES", "1"),
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
             ("DISABLE_TELEMETRY", "1"),
@@ -78,7 +79,7 @@ pub const CLIS: &[Cli] = &[
         ],
         files: &[(
             ".gemini/settings.json",
-            "{\"security\":{\"auth\":{\"selectedType\":\"gemini-api-key\"}},\"telemetry\":{\"enabled\":false},\
+            "{\"model\":{\"name\":\"gemini-2.5-flash\"},\"security\":{\"auth\":{\"selectedType\":\"gemini-api-key\"}},\"telemetry\":{\"enabled\":false},\
              \"privacy\":{\"usageStatisticsEnabled\":false},\
              \"general\":{\"enableAutoUpdate\":false,\"disableAutoUpdate\":true,\"maxAttempts\":2}}",
         )],

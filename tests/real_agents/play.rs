@@ -16,15 +16,17 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::cli::Cli;
-use super::recording::{Outcome, Recording, read};
+use super::recording::{Outcome, Recording, STOPPED, read};
 use super::scrub::Scrub;
 use crate::mock_provider::{Behavior, MockProvider};
 use crate::run::{find_program, run};
 use crate::wait;
 
-/// The wall clock of a round whose provider never answers, and of any other, in seconds.
-const SHORT_BUDGET_S: u64 = 25;
-const BUDGET_S: u64 = 90;
+/// The wall clock of a round whose provider never answers, of one in which a CLI may try again for ever, and of one that
+/// ends by itself, in seconds.
+const SHORT_BUDGET_S: u64 = 20;
+const PATIENT_BUDGET_S: u64 = 60;
+const BUDGET_S: u64 = 150;
 /// More than a round of the longest budget takes.
 const ROUND_DEADLINE: Duration = Duration::from_secs(180);
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
@@ -55,11 +57,9 @@ pub struct Stage<'a> {
 /// When anything but the CLI fails, and when the CLI uses another key than the provider's.
 pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     let mock = MockProvider::start(case.behavior())?;
-    let url = match case.behavior() {
-        // The discard port: nobody listens where only loopback is.
-        Behavior::Unreachable => "http://127.0.0.1:9".to_owned(),
-        _ => mock.url(),
-    };
+    // The discard port: nobody listens where only loopback is.
+    let nobody = case == Case::Provider(Behavior::Unreachable);
+    let url = if nobody { "http://127.0.0.1:9".to_owned() } else { mock.url() };
     let begun = seconds();
     stage.set_up(&url, budget(case))?;
     let mut round = stage.command(&url, stage.agent_runner);
@@ -78,7 +78,12 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     let told_to_people = fs::read_to_string(&said).unwrap_or_default();
     let layout = stage.layout().with_context(|| format!("the round said: {told_to_people}"))?;
     let events = events(&layout)?;
-    let exit = events.iter().find(|event| event["event"] == "agent_exit").with_context(|| format!("no agent_exit; the round said: {told_to_people}"))?;
+    anyhow::ensure!(
+        events.iter().any(|event| event["event"] == "agent_spawn"),
+        "the agent was not started; the round said: {told_to_people}"
+    );
+    // A round that is stopped tells no exit of its agent.
+    let exit = events.iter().find(|event| event["event"] == "agent_exit").unwrap_or(&Value::Null);
     let log = newest_log(&layout).context("the round's log")?;
     let mut also = Vec::new();
     if case.behavior() == Behavior::Helper {
@@ -94,7 +99,7 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     let log = scrub.clean(&log)?;
     let mut outcome = Outcome {
         exit_code: exit["exit_code"].as_i64().unwrap_or(-1),
-        exit_cause: exit["exit_cause"].as_str().unwrap_or("").to_owned(),
+        exit_cause: exit["exit_cause"].as_str().unwrap_or(STOPPED).to_owned(),
         timed_out: exit["timed_out"].as_bool().unwrap_or(false),
         round_code,
         requests: seen.iter().filter(|seen| seen.asked).count(),
@@ -115,7 +120,9 @@ pub fn version(stage: &Stage<'_>) -> anyhow::Result<String> {
     fs::create_dir_all(stage.home())?;
     fs::create_dir_all(stage.work())?;
     let mut command = stage.command("http://127.0.0.1:9", &stage.programs.join(stage.cli.name));
-    run(command.arg("--version"), STEP_DEADLINE)?.checked()
+    let output = run(command.arg("--version"), STEP_DEADLINE)?;
+    let told = format!("{}{}", output.stdout, output.stderr);
+    output.checked().map(|_| told.trim().to_owned())
 }
 
 impl Stage<'_> {
@@ -130,16 +137,15 @@ impl Stage<'_> {
     fn set_up(&self, url: &str, budget_s: u64) -> anyhow::Result<()> {
         fs::create_dir_all(self.work())?;
         fs::create_dir_all(self.home())?;
-        fs::write(
-            self.home().join(".gitconfig"),
-            "[user]\n\tname = Mock\n\temail = mock@example.invalid\n[init]\n\tdefaultBranch = main\n",
-        )?;
         for (path, text) in self.cli.files(url) {
             let path = self.home().join(path);
             fs::create_dir_all(path.parent().context("a file of a home")?)?;
             fs::write(&path, text)?;
         }
-        self.checked(url, OsStr::new("git"), &["init", "--quiet"])?;
+        self.checked(url, OsStr::new("git"), &["init", "--quiet", "--initial-branch=main"])?;
+        // In the repository: the shell of Gemini CLI does not see the user's own git configuration.
+        self.checked(url, OsStr::new("git"), &["config", "user.name", "Mock"])?;
+        self.checked(url, OsStr::new("git"), &["config", "user.email", "mock@example.invalid"])?;
         let program = self.agent_runner.as_os_str();
         self.checked(url, program, &["init", "--preset", self.cli.name, "--no-commit"])?;
         let config = self.work().join("agent-runner.toml");
@@ -215,15 +221,26 @@ impl Stage<'_> {
             (work, "/work".into()),
             (home, "/home/mock".into()),
             (shown(self.programs.to_owned()), "/usr/local/bin".into()),
+            (self.programs.parent().map_or_else(String::new, |folder| shown(folder.to_owned())), "/usr/local/lib".into()),
             (url.to_owned(), "http://127.0.0.1:8080".into()),
         ]
     }
 }
 
 fn budget(case: Case) -> u64 {
-    match case.behavior() {
-        Behavior::Hang | Behavior::HangLater if case != Case::Stopped => SHORT_BUDGET_S,
-        _ => BUDGET_S,
+    match case {
+        Case::Provider(Behavior::Hang | Behavior::HangLater) => SHORT_BUDGET_S,
+        Case::Provider(
+            Behavior::Limited
+            | Behavior::LimitedUntil
+            | Behavior::AccountLimit
+            | Behavior::Broken
+            | Behavior::Overloaded
+            | Behavior::Cut
+            | Behavior::Garbage
+            | Behavior::Unreachable,
+        ) => PATIENT_BUDGET_S,
+        Case::Provider(_) | Case::Stopped => BUDGET_S,
     }
 }
 

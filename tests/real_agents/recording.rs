@@ -14,6 +14,9 @@ use super::scrub::BEGUN;
 /// The largest recording, in bytes.
 pub const LOG_MAX: usize = 40 << 10;
 
+/// What stands for the cause when the round was stopped: nobody waits for the CLI's own end then.
+pub const STOPPED: &str = "stopped";
+
 /// Everything about a run but what was printed.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
@@ -100,6 +103,10 @@ pub fn read(agent: &str, log: &[u8], outcome: &Outcome) -> anyhow::Result<Vec<Va
         anomaly_threshold: 15,
     };
     let mut found = Vec::new();
+    // A round that was stopped is not read.
+    if outcome.exit_cause == STOPPED {
+        return Ok(found);
+    }
     if let Some(rules) = presets.rules_for(agent) {
         for event in scan(file.path(), rules, &round, Timestamp::from_second(BEGUN)?) {
             let mut event = serde_json::to_value(event)?;

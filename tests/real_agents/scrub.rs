@@ -18,9 +18,10 @@ pub struct Scrub {
 }
 
 const UUID: &str = r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b";
+const FILE_TIME: &str = r"\b20\d\d-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z";
 const ISO: &str = r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?";
 const PORT: &str = r"127\.0\.0\.1:\d{4,5}";
-const MILLIS: &str = r"\b1[789]\d{11}\b";
+const MILLIS: &str = r"1[789]\d{11}";
 const SECONDS: &str = r"\b1[789]\d{8}\b";
 const DURATION: &str = r#"("(?:[a-z_]*duration[a-z_]*|ttft_ms|[a-z_]*_ms|latency|time_to_[a-z_]*)":)\d+(?:\.\d+)?"#;
 const ID: &str = r"\b(ses|msg|prt|evt|per|item|call|tool|snapshot|[a-z]+_)_?[0-9a-zA-Z]{20,}\b";
@@ -49,6 +50,7 @@ impl Scrub {
             let kind = String::from_utf8_lossy(found.get(1).map_or(b"", |group| group.as_bytes())).into_owned();
             format!("{kind}{:020}", number(whole(found))).into_bytes()
         })?;
+        text = all(FILE_TIME, &text, |_| b"2026-09-21T14-13-20-000Z".to_vec())?;
         text = all(ISO, &text, |_| b"2026-09-21T14:13:20.000Z".to_vec())?;
         text = all(PORT, &text, |_| b"127.0.0.1:8080".to_vec())?;
         text = all(MILLIS, &text, |_| format!("{BEGUN}000").into_bytes())?;

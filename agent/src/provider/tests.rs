@@ -343,8 +343,13 @@ fn output_no_rule_recognises_is_reported_once() {
     check("claude", 0, &lines, &[expected]);
     let masked = json!({"raw": "{\"key\":\"[masked]\",\"kind\":\"done\"}"});
     check("claude", 0, &lines[..1], &[masked]);
-    check("claude", 0, &[json!({"type":"system"})], &[]);
-    check("claude", 0, &[], &[]);
+    // A round that failed may have ended before there was anything to tell; a good one tells what it used.
+    check("claude", 1, &[json!({"type":"system"})], &[]);
+    check("claude", 1, &[], &[]);
+    for nothing in [vec![json!({"type":"system"})], vec![]] {
+        check("claude", 0, &nothing, &[json!({"event": "provider_output_unrecognised"})]);
+    }
+    check("kimi", 0, &[], &[]);
 }
 
 #[test]

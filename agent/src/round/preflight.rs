@@ -3,11 +3,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{container, prompt};
+use super::{container, program, prompt};
 use crate::config::overlap::overlaps;
 use crate::config::types::{Agent, Config, Delivery};
 use crate::error::Exit;
@@ -184,8 +182,7 @@ fn agent(
 ) {
     let argv: Vec<String> = agent.exec_prefix.iter().chain(&agent.command).cloned().collect();
     let word = argv.first().map_or("", String::as_str);
-    let own_path = agent.env.get("PATH").map(OsStr::new).or(path);
-    if !resolves(word, &config.runtime.work_dir, own_path) {
+    if program::of(config, agent, path).is_none() {
         let reason = format!("{word} is not an executable on the agent's PATH");
         found.permanent(("agent_cli_in_path", phase), reason, "install it, or set PATH in [agent.env]");
     }
@@ -207,21 +204,3 @@ fn agent(
     }
 }
 
-/// Returns whether a command's first word names something executable: with a slash relative to the work dir, else on
-/// the search path, whose empty and relative entries are relative to the work dir too.
-fn resolves(word: &str, work_dir: &Path, path: Option<&OsStr>) -> bool {
-    if word.contains('/') {
-        return is_executable(&work_dir.join(word));
-    }
-    // What execvp falls back to.
-    let path = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
-    let mut folders =
-        path.as_bytes().split(|&byte| byte == b':').map(|entry| Path::new(OsStr::from_bytes(entry)));
-    !word.is_empty() && folders.any(|folder| is_executable(&work_dir.join(folder).join(word)))
-}
-
-fn is_executable(path: &Path) -> bool {
-    let is_program =
-        fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    is_program && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
-}
