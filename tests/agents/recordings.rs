@@ -75,12 +75,15 @@ fn good_work_is_told_with_its_tokens_counted_once() {
 /// What has to be seen of a case, whatever the CLI, except what a CLI does not tell.
 #[test]
 fn what_ends_a_night_is_seen_in_the_output_of_every_cli() {
-    use Behavior::{AccountLimit, Forbidden, Refused, RefusedLater, Repeat};
+    use Behavior::{AccountLimit, Broken, Forbidden, Limited, Overloaded, Refused, RefusedLater, Repeat};
     let expected = [
         (Refused, "agent_auth_error_detected"),
         (RefusedLater, "agent_auth_error_detected"),
         (Forbidden, "agent_auth_error_detected"),
         (AccountLimit, "transient_error_detected"),
+        (Limited, "transient_error_detected"),
+        (Broken, "transient_error_detected"),
+        (Overloaded, "transient_error_detected"),
         (Repeat, "anomaly_repetitive_tool"),
     ];
     // Gemini CLI ends such a turn by itself; opencode waits in silence until the wall clock.

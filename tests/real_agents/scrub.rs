@@ -25,6 +25,7 @@ const MILLIS: &str = r"1[789]\d{11}";
 const SECONDS: &str = r"\b1[789]\d{8}\b";
 const DURATION: &str = r#"("(?:[a-z_]*duration[a-z_]*|ttft_ms|[a-z_]*_ms|latency|time_to_[a-z_]*)":)\d+(?:\.\d+)?"#;
 const ID: &str = r"\b(ses|msg|prt|evt|per|item|call|tool|snapshot|[a-z]+_)_?[0-9a-zA-Z]{20,}\b";
+const CLOCK: &str = r"\b\d{1,2}:\d\d ?(?:[AP]M|[ap]m)\b";
 const COMMIT: &str = r"\b[0-9a-f]{40}\b";
 
 impl Scrub {
@@ -52,6 +53,7 @@ impl Scrub {
         })?;
         text = all(FILE_TIME, &text, |_| b"2026-09-21T14-13-20-000Z".to_vec())?;
         text = all(ISO, &text, |_| b"2026-09-21T14:13:20.000Z".to_vec())?;
+        text = all(CLOCK, &text, |_| b"2:43 PM".to_vec())?;
         text = all(PORT, &text, |_| b"127.0.0.1:8080".to_vec())?;
         text = all(MILLIS, &text, |_| format!("{BEGUN}000").into_bytes())?;
         text = all(SECONDS, &text, |found| {

@@ -31,7 +31,7 @@ pub(super) fn failed(rules: &[ErrorRule], records: &[&Value]) -> bool {
 
 /// Returns the throttle, if a rule yields one.
 pub(super) fn throttle(rules: &Rules, records: &[&Value], round: &RoundFacts, now_s: i64) -> Option<Event> {
-    rules.throttle.iter().filter(|rule| applies(rule.only, round)).find_map(|rule| {
+    rules.throttle.iter().filter(|rule| applies(rule.only, &rule.exit_codes, round)).find_map(|rule| {
         let record = last(records, &rule.when, &rule.if_any)?;
         let class = class(rule, record)?;
         let shown = match &rule.raw_when {
@@ -51,7 +51,7 @@ pub(super) fn throttle(rules: &Rules, records: &[&Value], round: &RoundFacts, no
 
 /// Returns the refused login, if a rule yields one.
 pub(super) fn auth_error(rules: &Rules, records: &[&Value], round: &RoundFacts) -> Option<Event> {
-    rules.auth_error.iter().filter(|rule| applies(rule.only, round)).find_map(|rule| {
+    rules.auth_error.iter().filter(|rule| applies(rule.only, &rule.exit_codes, round)).find_map(|rule| {
         let record = last(records, &rule.when, &rule.if_any)?;
         let found = statuses(record, &rule.status, rule.status_pattern.as_ref());
         let refused = rule.statuses.is_empty() || found.iter().any(|status| rule.statuses.contains(status));
@@ -63,11 +63,12 @@ pub(super) fn auth_error(rules: &Rules, records: &[&Value], round: &RoundFacts) 
     })
 }
 
-fn applies(only: Only, round: &RoundFacts) -> bool {
-    match only {
+fn applies(only: Only, exit_codes: &[i64], round: &RoundFacts) -> bool {
+    let now = match only {
         Only::EveryRound => true,
         Only::FailedRound => !round.ok(),
-    }
+    };
+    now && (exit_codes.is_empty() || exit_codes.contains(&round.exit_code))
 }
 
 fn class(rule: &Throttle, record: &Value) -> Option<Class> {

@@ -167,6 +167,9 @@ pub struct Throttle {
     /// After which rounds.
     #[serde(default)]
     pub only: Only,
+    /// Exit codes that mean it; without any, the record alone does.
+    #[serde(default)]
+    pub exit_codes: Vec<i64>,
     /// It is this, always.
     #[serde(default)]
     pub class: Option<Class>,
@@ -216,6 +219,9 @@ pub struct AuthError {
     /// After which rounds.
     #[serde(default)]
     pub only: Only,
+    /// Exit codes that mean it; without any, the record alone does.
+    #[serde(default)]
+    pub exit_codes: Vec<i64>,
     /// Statuses that mean it; without any, the record alone does.
     #[serde(default)]
     pub statuses: Vec<i64>,

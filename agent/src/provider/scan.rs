@@ -42,6 +42,9 @@ impl RoundFacts {
 /// Reads the end of `log` and returns what it tells, in this order: throttle, refused login, usage, repetition,
 /// unrecognised output. A missing log tells nothing.
 pub fn scan(log: &Path, rules: &Rules, round: &RoundFacts, now: Timestamp) -> Vec<Event> {
+    if !log.exists() {
+        return Vec::new();
+    }
     let needs_head = rules.usage.as_ref().is_some_and(|usage| usage.elapsed.is_some());
     let head = if needs_head { record::head(log) } else { Vec::new() };
     extract(rules, &Lines { tail: &record::tail(log), head: &head }, round, now)
@@ -69,7 +72,9 @@ pub fn extract(rules: &Rules, lines: &Lines<'_>, round: &RoundFacts, now: Timest
     let evidence = Evidence { records: &records, head: lines.head, calls: calls.len(), failed };
     let usage = rules.usage.as_ref().and_then(|rule| usage::usage(rule, &evidence, round));
     let repetition = tools::repetition(&calls, round);
-    let unrecognised = unread::unrecognised(rules, lines.tail, &records, round);
+    let understood = failed || throttle.is_some() || auth_error.is_some();
+    let unrecognised =
+        if understood { None } else { unread::unrecognised(rules, lines.tail, &records, round) };
     [throttle, auth_error, usage, repetition, unrecognised].into_iter().flatten().collect()
 }
 
