@@ -57,7 +57,11 @@ impl Night {
         let config = night.path("work/agent-runner.toml");
         let text = fs::read_to_string(&config).unwrap().replace("restart_delay_s = 3", "restart_delay_s = 2");
         fs::write(&config, text).unwrap();
-        fs::write(night.path("work/prompts/main.md"), "Do the next step of the work and commit it.\n".repeat(20)).unwrap();
+        fs::write(
+            night.path("work/prompts/main.md"),
+            "Do the next step of the work and commit it.\n".repeat(20),
+        )
+        .unwrap();
         night.checked("git", &["add", "--all"]);
         night.checked("git", &["commit", "--quiet", "--message", "start"]);
         night
@@ -105,7 +109,10 @@ impl Night {
 
     fn rounds(&self) -> Vec<(i64, i64)> {
         let exits = self.events("agent_exit");
-        exits.iter().map(|exit| (exit["round_num"].as_i64().unwrap(), exit["exit_code"].as_i64().unwrap())).collect()
+        exits
+            .iter()
+            .map(|exit| (exit["round_num"].as_i64().unwrap(), exit["exit_code"].as_i64().unwrap()))
+            .collect()
     }
 
     fn is_active(&self) -> bool {
@@ -172,7 +179,8 @@ fn a_login_lost_at_night_costs_three_rounds_and_names_its_renewal_for_every_pres
 fn a_recorded_refusal_is_certain_so_no_pattern_is_needed() {
     for name in recorded().unwrap() {
         let recording = Recording::load(&folder().join(&name), "refused").unwrap();
-        let certain = recording.outcome.read.iter().any(|event| event["event"] == json!("agent_auth_error_detected"));
+        let certain =
+            recording.outcome.read.iter().any(|event| event["event"] == json!("agent_auth_error_detected"));
         assert!(certain, "{name}");
     }
 }

@@ -15,8 +15,12 @@ fn recordings() -> BTreeMap<(String, String, Case), Recording> {
     for name in recorded().unwrap() {
         let (cli, version) = name.split_once('-').unwrap();
         for case in Case::all() {
-            let recording = Recording::load(&folder().join(&name), case.name()).unwrap();
-            all.insert((cli.to_owned(), version.to_owned(), case), recording);
+            let recording = Recording::load(&folder().join(&name), case.name());
+            let complete = ["claude", "codex", "gemini"].contains(&cli);
+            assert!(recording.is_ok() || !complete, "{name}: {case} is missing");
+            if let Ok(recording) = recording {
+                all.insert((cli.to_owned(), version.to_owned(), case), recording);
+            }
         }
     }
     all
@@ -62,7 +66,8 @@ fn good_work_is_told_with_its_tokens_counted_once() {
             continue;
         }
         let outcome = recording.outcome;
-        let of = |events: &[Value]| events.iter().find(|event| event["event"] == "agent_usage_recorded").cloned();
+        let of =
+            |events: &[Value]| events.iter().find(|event| event["event"] == "agent_usage_recorded").cloned();
         let usage = of(&outcome.read).unwrap_or_default();
         let requests = usage["output_tokens"].as_i64().unwrap() / OUTPUT_TOKENS;
         let counted = json!([usage["input_tokens"], usage["cached_tokens"], usage["tool_call_count"]]);

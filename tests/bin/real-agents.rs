@@ -62,7 +62,11 @@ fn mock(words: &[String]) -> anyhow::Result<()> {
     let _ = agent_runner_tests::wait::until(DAY, || {
         for seen in mock.seen().iter().skip(shown) {
             shown += 1;
-            say(&format!("{}{}\n", seen.what, if seen.foreign_key { " REFUSED: not the mock's own key" } else { "" }));
+            say(&format!(
+                "{}{}\n",
+                seen.what,
+                if seen.foreign_key { " REFUSED: not the mock's own key" } else { "" }
+            ));
         }
         false
     });
@@ -111,7 +115,8 @@ fn selected(words: &[String]) -> anyhow::Result<(Vec<Cli>, Vec<Case>)> {
             cases.push(words.next().context("which case?")?.parse()?);
             continue;
         }
-        let (name, version) = word.split_once('@').map_or((word.as_str(), None), |(name, version)| (name, Some(version)));
+        let (name, version) =
+            word.split_once('@').map_or((word.as_str(), None), |(name, version)| (name, Some(version)));
         let mut cli = *Cli::named(name)?;
         if let Some(version) = version {
             cli.version = Box::leak(version.to_owned().into_boxed_str());
@@ -148,7 +153,9 @@ fn played(cli: &Cli, programs: &Path, scratch: &Path, cases: &[Case]) -> Result<
 /// Plays cases where nothing but loopback is.
 fn inside(words: &[String]) -> anyhow::Result<()> {
     sandbox::ensure_inside()?;
-    let [name, pinned, programs, scratch, cases @ ..] = words else { anyhow::bail!("wrong words: {words:?}") };
+    let [name, pinned, programs, scratch, cases @ ..] = words else {
+        anyhow::bail!("wrong words: {words:?}")
+    };
     let cli = Cli::named(name)?;
     let scratch = PathBuf::from(scratch);
     let stage = |folder: &str| Stage {
@@ -162,9 +169,12 @@ fn inside(words: &[String]) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for case in cases {
         let case: Case = case.parse()?;
-        match play(&stage(case.name()), case) {
+        let kept = play(&stage(case.name()), case).and_then(|recording| {
+            recording.save(&scratch.join("out"), case.name())?;
+            Ok(recording)
+        });
+        match kept {
             Ok(recording) => {
-                recording.save(&scratch.join("out"), case.name())?;
                 say(&format!("{name} {pinned} {case}: exit {}\n", recording.outcome.exit_code));
             }
             Err(error) => failed.push(format!("{case}: {error:#}")),
@@ -199,7 +209,12 @@ fn compared(cli: &Cli, scratch: &Path, cases: &[Case], renew: bool) -> anyhow::R
     for (case, difference) in &differing {
         say(&format!("{} {case}: {difference}\n", cli.folder()));
     }
-    say(&format!("{}: {} cases, {} differ from the recordings\n", cli.folder(), cases.len(), differing.len()));
+    say(&format!(
+        "{}: {} cases, {} differ from the recordings\n",
+        cli.folder(),
+        cases.len(),
+        differing.len()
+    ));
     Ok(renew || differing.is_empty())
 }
 

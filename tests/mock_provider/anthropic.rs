@@ -1,4 +1,5 @@
 //! The Anthropic messages API: an answer as one message, or as its stream.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use serde_json::{Value, json};
 
@@ -12,7 +13,8 @@ pub(super) fn stream(model: &str, id: usize, content: &Content) -> Vec<String> {
             (json!({ "type": "text", "text": "" }), deltas, "end_turn")
         }
         Content::Call(name, arguments) => {
-            let start = json!({ "type": "tool_use", "id": format!("toolu_mock_{id}"), "name": name, "input": {} });
+            let start =
+                json!({ "type": "tool_use", "id": format!("toolu_mock_{id}"), "name": name, "input": {} });
             let delta = json!({ "type": "input_json_delta", "partial_json": arguments.to_string() });
             (start, vec![delta], "tool_use")
         }
@@ -25,9 +27,11 @@ pub(super) fn stream(model: &str, id: usize, content: &Content) -> Vec<String> {
         json!({ "type": "message_start", "message": message }),
         json!({ "type": "content_block_start", "index": 0, "content_block": start }),
     ];
-    events.extend(deltas.into_iter().map(|delta: Value| {
-        json!({ "type": "content_block_delta", "index": 0, "delta": delta })
-    }));
+    events.extend(
+        deltas
+            .into_iter()
+            .map(|delta: Value| json!({ "type": "content_block_delta", "index": 0, "delta": delta })),
+    );
     events.push(json!({ "type": "content_block_stop", "index": 0 }));
     events.push(json!({ "type": "message_delta",
         "delta": { "stop_reason": stop_reason, "stop_sequence": null },

@@ -1,4 +1,5 @@
 //! The OpenAI chat completions API, as a stream or as one completion.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use serde_json::{Value, json};
 

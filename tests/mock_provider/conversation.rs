@@ -1,4 +1,5 @@
 //! What a request's conversation holds: tool results since the last prompt, and the tools there are.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use serde_json::{Value, json};
 
@@ -40,7 +41,9 @@ pub(super) fn results(dialect: Dialect, body: &Value) -> usize {
 /// The tools of a request: name and the properties of its arguments.
 pub(super) fn tools(dialect: Dialect, body: &Value) -> Vec<(String, Value)> {
     let declared: Vec<&Value> = match dialect {
-        Dialect::Gemini => items(&body["tools"]).flat_map(|tool| items(&tool["functionDeclarations"])).collect(),
+        Dialect::Gemini => {
+            items(&body["tools"]).flat_map(|tool| items(&tool["functionDeclarations"])).collect()
+        }
         Dialect::Anthropic | Dialect::Chat | Dialect::Responses => items(&body["tools"]).collect(),
     };
     let named = declared.into_iter().filter_map(|tool| {
@@ -73,7 +76,8 @@ pub(super) fn call(tool: &Tool, tools: &[(String, Value)]) -> Option<(String, Va
                 _ if properties["cmd"].is_object() => json!({ "cmd": command }),
                 _ => json!({ "command": command }),
             };
-            if let Some(arguments) = arguments.as_object_mut().filter(|_| properties["description"].is_object())
+            if let Some(arguments) =
+                arguments.as_object_mut().filter(|_| properties["description"].is_object())
             {
                 arguments.insert("description".into(), "does a step of the work".into());
             }

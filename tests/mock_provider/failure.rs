@@ -1,4 +1,5 @@
 //! How each provider words its refusals: status, headers, body.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use serde_json::{Value, json};
 
@@ -86,13 +87,16 @@ fn headers(dialect: Dialect, refusal: Refusal, now: i64) -> Vec<(String, String)
 fn anthropic(refusal: Refusal) -> Value {
     let (kind, message) = match refusal {
         Refusal::Key => ("authentication_error", "invalid x-api-key"),
-        Refusal::Permission => ("permission_error", "Your API key does not have permission to use this model"),
+        Refusal::Permission => {
+            ("permission_error", "Your API key does not have permission to use this model")
+        }
         Refusal::Rate | Refusal::RateUntil => {
             ("rate_limit_error", "This request would exceed your organization's rate limit")
         }
-        Refusal::Account => {
-            ("rate_limit_error", "This request would exceed your account's rate limit. Please try again later.")
-        }
+        Refusal::Account => (
+            "rate_limit_error",
+            "This request would exceed your account's rate limit. Please try again later.",
+        ),
         Refusal::Overloaded => ("overloaded_error", "Overloaded"),
         Refusal::TooLong => ("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"),
         Refusal::Broken => ("api_error", "Internal server error"),
@@ -103,20 +107,26 @@ fn anthropic(refusal: Refusal) -> Value {
 fn openai(refusal: Refusal, now: i64) -> Value {
     let (kind, code, message) = match refusal {
         Refusal::Key => ("invalid_request_error", "invalid_api_key", "Incorrect API key provided"),
-        Refusal::Permission => {
-            ("permission_error", "insufficient_permissions", "You have insufficient permissions for this operation")
-        }
+        Refusal::Permission => (
+            "permission_error",
+            "insufficient_permissions",
+            "You have insufficient permissions for this operation",
+        ),
         Refusal::Rate | Refusal::RateUntil => {
             ("requests", "rate_limit_exceeded", "Rate limit reached for requests")
         }
-        Refusal::Account => ("usage_limit_reached", "usage_limit_reached", "The usage limit has been reached"),
+        Refusal::Account => {
+            ("usage_limit_reached", "usage_limit_reached", "The usage limit has been reached")
+        }
         Refusal::Overloaded => ("server_error", "server_is_overloaded", "The server is overloaded"),
         Refusal::TooLong => (
             "invalid_request_error",
             "context_length_exceeded",
             "Your input exceeds the context window of this model. Please adjust your input and try again.",
         ),
-        Refusal::Broken => ("server_error", "server_error", "The server had an error while processing your request"),
+        Refusal::Broken => {
+            ("server_error", "server_error", "The server had an error while processing your request")
+        }
     };
     let mut error = json!({ "type": kind, "code": code, "message": message, "param": null });
     if refusal == Refusal::Account {
@@ -134,9 +144,10 @@ fn gemini(status: u16, refusal: Refusal) -> Value {
         Refusal::Rate | Refusal::RateUntil => {
             ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).")
         }
-        Refusal::Account => {
-            ("RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details.")
-        }
+        Refusal::Account => (
+            "RESOURCE_EXHAUSTED",
+            "You exceeded your current quota, please check your plan and billing details.",
+        ),
         Refusal::Overloaded => ("UNAVAILABLE", "The model is overloaded. Please try again later."),
         Refusal::TooLong => (
             "INVALID_ARGUMENT",
@@ -152,7 +163,9 @@ fn gemini(status: u16, refusal: Refusal) -> Value {
         Refusal::Account => json!([{ "@type": "type.googleapis.com/google.rpc.QuotaFailure",
             "violations": [{ "quotaMetric": "generativelanguage.googleapis.com/generate_requests_per_day",
                 "quotaId": "GenerateRequestsPerDayPerProjectPerModel" }] }]),
-        Refusal::Permission | Refusal::Rate | Refusal::Broken | Refusal::Overloaded | Refusal::TooLong => json!([]),
+        Refusal::Permission | Refusal::Rate | Refusal::Broken | Refusal::Overloaded | Refusal::TooLong => {
+            json!([])
+        }
     };
     json!({ "error": { "code": status, "message": message, "status": name, "details": details } })
 }

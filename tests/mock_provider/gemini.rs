@@ -1,4 +1,5 @@
 //! The Gemini API: `generateContent` and `streamGenerateContent?alt=sse`.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,8 @@ pub(super) fn stream(model: &str, id: usize, content: &Content) -> Vec<String> {
     };
     let last = parts.len().saturating_sub(1);
     let numbered = parts.into_iter().enumerate();
-    let sent = |(n, part): (usize, Value)| format!("data: {}\r\n\r\n", response((model, id), &part, n == last));
+    let sent =
+        |(n, part): (usize, Value)| format!("data: {}\r\n\r\n", response((model, id), &part, n == last));
     numbered.map(sent).collect()
 }
 

@@ -58,7 +58,9 @@ pub(super) fn has_only_the_fake_key(incoming: &Incoming) -> bool {
 /// Whether the request carries the key at all.
 pub(super) fn has_the_fake_key(incoming: &Incoming) -> bool {
     let named = ["x-api-key", "x-goog-api-key", "api-key"].iter().any(|name| incoming.header(name).is_some());
-    named || incoming.header("authorization").is_some() || incoming.target.contains(&format!("key={FAKE_KEY}"))
+    named
+        || incoming.header("authorization").is_some()
+        || incoming.target.contains(&format!("key={FAKE_KEY}"))
 }
 
 /// The body as JSON.

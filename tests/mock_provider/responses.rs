@@ -1,4 +1,5 @@
 //! The OpenAI responses API, as a stream or as one response.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use serde_json::{Value, json};
 
@@ -42,8 +43,10 @@ fn response(model: &str, id: usize, status: &str, output: &Value) -> Value {
 
 fn item(id: usize, content: &Content) -> Value {
     match content {
-        Content::Text(text) => json!({ "type": "message", "id": format!("msg_mock_{id}"), "role": "assistant",
-            "status": "completed", "content": [{ "type": "output_text", "text": text, "annotations": [] }] }),
+        Content::Text(text) => {
+            json!({ "type": "message", "id": format!("msg_mock_{id}"), "role": "assistant",
+            "status": "completed", "content": [{ "type": "output_text", "text": text, "annotations": [] }] })
+        }
         Content::Call(name, arguments) => json!({ "type": "function_call", "id": format!("fc_mock_{id}"),
             "call_id": format!("call_mock_{id}"), "name": name, "arguments": arguments.to_string(),
             "status": "completed" }),

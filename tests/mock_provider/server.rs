@@ -1,4 +1,5 @@
 //! The listener on loopback: a thread a connection, each request answered as the behavior of the moment says.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -159,7 +160,13 @@ impl Shared {
         let reply = match behavior.reply(conversation::results(dialect, &body), before) {
             // Titles and summaries are asked without tools.
             Reply::Call(_) | Reply::Say(_) if tools.is_empty() => Reply::Say(aside(&body).into()),
-            reply => reply,
+            reply @ (Reply::Call(_)
+            | Reply::Say(_)
+            | Reply::SaySlowly(_)
+            | Reply::Fail(_)
+            | Reply::Half
+            | Reply::Nothing
+            | Reply::Garbage) => reply,
         };
         let streamed = body["stream"] == true || path.ends_with("streamGenerateContent");
         let content = match reply {
@@ -170,7 +177,12 @@ impl Shared {
             Reply::Nothing => return self.hang(stream),
             Reply::Garbage => {
                 let html = [("x-mock".to_owned(), "garbage".to_owned())];
-                return http::answer(stream, 200, &html, "<html><body>Sign in to the hotel's network</body></html>");
+                return http::answer(
+                    stream,
+                    200,
+                    &html,
+                    "<html><body>Sign in to the hotel's network</body></html>",
+                );
             }
             Reply::Say(text) | Reply::SaySlowly(text) => Content::Text(text),
             Reply::Half => Content::Text("Half of what there is to say, and then the line is".into()),
@@ -182,7 +194,8 @@ impl Shared {
         let model = body["model"].as_str().map_or_else(|| model_in(&path), str::to_owned);
         if !streamed {
             let whole = whole(dialect, (&model, number), &content).to_string();
-            let shown = if behavior == Behavior::Cut { whole.get(..whole.len() / 2).unwrap_or("") } else { &whole };
+            let shown =
+                if behavior == Behavior::Cut { whole.get(..whole.len() / 2).unwrap_or("") } else { &whole };
             return http::answer(stream, 200, &[], shown);
         }
         let pieces = match dialect {
@@ -240,7 +253,12 @@ fn elsewhere(stream: &TcpStream, path: &str) -> io::Result<()> {
     } else if path.ends_with("/models") {
         json!({ "object": "list", "data": [], "models": [] })
     } else {
-        return http::answer(stream, 404, &[], "{\"error\":{\"message\":\"not found\",\"type\":\"not_found_error\"}}");
+        return http::answer(
+            stream,
+            404,
+            &[],
+            "{\"error\":{\"message\":\"not found\",\"type\":\"not_found_error\"}}",
+        );
     };
     http::answer(stream, 200, &[], &answer.to_string())
 }

@@ -28,6 +28,8 @@ pub struct Cli {
     files: &'static [(&'static str, &'static str)],
     /// Arguments that the preset leaves to the operator: the model.
     pub replaced: &'static [(&'static str, &'static str)],
+    /// Seconds after which it has given up on a provider that fails again and again.
+    pub patience_s: u64,
     /// The arguments that continue the newest session of a work tree with a prompt.
     pub resume: Option<&'static [&'static str]>,
 }
@@ -49,6 +51,7 @@ pub const CLIS: &[Cli] = &[
         ],
         files: &[],
         replaced: &[],
+        patience_s: 60,
         resume: Some(&["-p", "--continue", "--dangerously-skip-permissions", "Go on."]),
     },
     Cli {
@@ -65,7 +68,15 @@ pub const CLIS: &[Cli] = &[
              wire_api = \"responses\"\nrequest_max_retries = 1\nstream_max_retries = 1\n",
         )],
         replaced: &[],
-        resume: Some(&["exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "resume", "--last", "Go on."]),
+        patience_s: 60,
+        resume: Some(&[
+            "exec",
+            "--json",
+            "--dangerously-bypass-approvals-and-sandbox",
+            "resume",
+            "--last",
+            "Go on.",
+        ]),
     },
     Cli {
         name: "gemini",
@@ -84,6 +95,7 @@ pub const CLIS: &[Cli] = &[
              \"general\":{\"enableAutoUpdate\":false,\"disableAutoUpdate\":true,\"maxAttempts\":2}}",
         )],
         replaced: &[],
+        patience_s: 60,
         resume: Some(&["--yolo", "--skip-trust", "--resume", "latest", "-p", "Go on."]),
     },
     Cli {
@@ -104,6 +116,7 @@ pub const CLIS: &[Cli] = &[
              \"limit\":{\"context\":200000,\"output\":8000}}}}}}",
         )],
         replaced: &[],
+        patience_s: 170,
         resume: Some(&["run", "--continue", "Go on."]),
     },
     Cli {
@@ -121,6 +134,7 @@ pub const CLIS: &[Cli] = &[
         )],
         // The newest version that runs on Node 20; trust in project files came later, and with it `-na`.
         replaced: &[("\"-na\", ", ""), ("PROVIDER/MODEL", "mock/mock-1")],
+        patience_s: 60,
         resume: Some(&["-p", "--model", "mock/mock-1", "--continue", "Go on."]),
     },
 ];

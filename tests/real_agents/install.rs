@@ -51,7 +51,10 @@ pub fn install(cli: &Cli) -> Result<PathBuf, Unavailable> {
     let installed = fetch(cli, &folder, &cache);
     if let Err(error) = installed {
         let _ = fs::remove_dir_all(&folder);
-        return Err(Unavailable::missing(format!("cannot install {}@{}: {error:#}", cli.package, cli.version)));
+        return Err(Unavailable::missing(format!(
+            "cannot install {}@{}: {error:#}",
+            cli.package, cli.version
+        )));
     }
     let size = size(&folder);
     if size > SIZE_MAX {

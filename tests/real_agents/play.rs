@@ -16,19 +16,17 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::cli::Cli;
-use super::recording::{Outcome, Recording, STOPPED, read};
+use super::recording::{LOG_MAX, Outcome, Recording, STOPPED, read};
 use super::scrub::Scrub;
 use crate::mock_provider::{Behavior, MockProvider};
 use crate::run::{find_program, run};
 use crate::wait;
 
-/// The wall clock of a round whose provider never answers, of one in which a CLI may try again for ever, and of one that
-/// ends by itself, in seconds.
-const SHORT_BUDGET_S: u64 = 20;
-const PATIENT_BUDGET_S: u64 = 60;
+/// The wall clock of a round whose provider never answers, and of one that ends by itself, in seconds.
+const SHORT_BUDGET_S: u64 = 30;
 const BUDGET_S: u64 = 150;
 /// More than a round of the longest budget takes.
-const ROUND_DEADLINE: Duration = Duration::from_secs(180);
+const ROUND_DEADLINE: Duration = Duration::from_secs(240);
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
 
 const PROMPT: &str = "Do the next step of the work, commit it, and say so. The work is a file named work.md at the top of \
@@ -61,14 +59,15 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     let nobody = case == Case::Provider(Behavior::Unreachable);
     let url = if nobody { "http://127.0.0.1:9".to_owned() } else { mock.url() };
     let begun = seconds();
-    stage.set_up(&url, budget(case))?;
+    stage.set_up(&url, budget(stage.cli, case))?;
     let mut round = stage.command(&url, stage.agent_runner);
     round.arg("round");
     let before = pids();
     let said = stage.folder.join("round.txt");
     let mut child = spawn(&mut round, &said)?;
     if case == Case::Stopped {
-        let in_the_middle = wait::until(STEP_DEADLINE, || mock.seen().iter().filter(|seen| seen.asked).count() >= 2);
+        let in_the_middle =
+            wait::until(STEP_DEADLINE, || mock.seen().iter().filter(|seen| seen.asked).count() >= 2);
         anyhow::ensure!(in_the_middle, "the second request did not come");
         kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
     }
@@ -96,7 +95,7 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     let left = left_behind(&before, &stage.folder);
     anyhow::ensure!(left.is_empty(), "left behind: {left:?}");
     let scrub = Scrub { texts: stage.texts(&url), begun };
-    let log = scrub.clean(&log)?;
+    let log = without_updates(scrub.clean(&log)?);
     let mut outcome = Outcome {
         exit_code: exit["exit_code"].as_i64().unwrap_or(-1),
         exit_cause: exit["exit_cause"].as_str().unwrap_or(STOPPED).to_owned(),
@@ -110,6 +109,18 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     };
     outcome.read = read(stage.cli.name, &log, &outcome)?;
     Ok(Recording { log, outcome })
+}
+
+/// A log of pi without the records of half a message, which no rule reads, when it is too large to keep.
+fn without_updates(log: Vec<u8>) -> Vec<u8> {
+    const UPDATE: &[u8] = b"{\"type\":\"message_update\"";
+    if log.len() < LOG_MAX {
+        return log;
+    }
+    log.split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(UPDATE))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// The version a CLI tells.
@@ -180,13 +191,18 @@ impl Stage<'_> {
 
     fn layout(&self) -> anyhow::Result<Layout> {
         let projects = self.home().join(".agent-runner");
-        let project = fs::read_dir(&projects).with_context(|| projects.display().to_string())?.next().context("no log dir")??;
+        let project = fs::read_dir(&projects)
+            .with_context(|| projects.display().to_string())?
+            .next()
+            .context("no log dir")??;
         Ok(Layout::new(project.path().join("logs")))
     }
 
     /// What became of the process that the CLI's tool left behind.
     fn helper(&self) -> anyhow::Result<&'static str> {
-        let Ok(pid) = fs::read_to_string(self.work().join("helper.pid")) else { return Ok("helper not started") };
+        let Ok(pid) = fs::read_to_string(self.work().join("helper.pid")) else {
+            return Ok("helper not started");
+        };
         let pid: i32 = pid.trim().parse()?;
         let gone = wait::until(Duration::from_secs(10), || kill(Pid::from_raw(pid), None).is_err());
         if gone {
@@ -221,13 +237,16 @@ impl Stage<'_> {
             (work, "/work".into()),
             (home, "/home/mock".into()),
             (shown(self.programs.to_owned()), "/usr/local/bin".into()),
-            (self.programs.parent().map_or_else(String::new, |folder| shown(folder.to_owned())), "/usr/local/lib".into()),
+            (
+                self.programs.parent().map_or_else(String::new, |folder| shown(folder.to_owned())),
+                "/usr/local/lib".into(),
+            ),
             (url.to_owned(), "http://127.0.0.1:8080".into()),
         ]
     }
 }
 
-fn budget(case: Case) -> u64 {
+fn budget(cli: &Cli, case: Case) -> u64 {
     match case {
         Case::Provider(Behavior::Hang | Behavior::HangLater) => SHORT_BUDGET_S,
         Case::Provider(
@@ -239,7 +258,7 @@ fn budget(case: Case) -> u64 {
             | Behavior::Cut
             | Behavior::Garbage
             | Behavior::Unreachable,
-        ) => PATIENT_BUDGET_S,
+        ) => cli.patience_s,
         Case::Provider(_) | Case::Stopped => BUDGET_S,
     }
 }
@@ -279,7 +298,8 @@ fn told(events: &[Value]) -> Vec<String> {
 
 fn newest_log(layout: &Layout) -> anyhow::Result<Vec<u8>> {
     let logs = fs::read_dir(layout.rounds_dir())?.filter_map(|entry| Some(entry.ok()?.path()));
-    let log = logs.filter(|path| path.extension() == Some(OsStr::new("log"))).max().context("no round log")?;
+    let log =
+        logs.filter(|path| path.extension() == Some(OsStr::new("log"))).max().context("no round log")?;
     Ok(fs::read(log)?)
 }
 

@@ -67,7 +67,8 @@ pub fn command(program: &Path, arguments: &[OsString]) -> Result<Command, Unavai
     if !tried.success() {
         return Err(Unavailable::missing(format!("no network namespace: {}", tried.stderr.trim())));
     }
-    let words: Vec<OsString> = [program.as_os_str().to_owned()].into_iter().chain(arguments.iter().cloned()).collect();
+    let words: Vec<OsString> =
+        [program.as_os_str().to_owned()].into_iter().chain(arguments.iter().cloned()).collect();
     Ok(inside(&words))
 }
 

@@ -23,7 +23,8 @@ const ISO: &str = r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?";
 const PORT: &str = r"127\.0\.0\.1:\d{4,5}";
 const MILLIS: &str = r"1[789]\d{11}";
 const SECONDS: &str = r"\b1[789]\d{8}\b";
-const DURATION: &str = r#"("(?:[a-z_]*duration[a-z_]*|ttft_ms|[a-z_]*_ms|latency|time_to_[a-z_]*)":)\d+(?:\.\d+)?"#;
+const DURATION: &str =
+    r#"("(?:[a-z_]*duration[a-z_]*|ttft_ms|[a-z_]*_ms|latency|time_to_[a-z_]*)":)\d+(?:\.\d+)?"#;
 const ID: &str = r"\b(ses|msg|prt|evt|per|item|call|tool|snapshot|[a-z]+_)_?[0-9a-zA-Z]{20,}\b";
 const CLOCK: &str = r"\b\d{1,2}:\d\d ?(?:[AP]M|[ap]m)\b";
 const COMMIT: &str = r"\b[0-9a-f]{40}\b";
@@ -48,7 +49,8 @@ impl Scrub {
         })?;
         text = all(COMMIT, &text, |found| format!("{:040x}", number(whole(found))).into_bytes())?;
         text = all(ID, &text, |found| {
-            let kind = String::from_utf8_lossy(found.get(1).map_or(b"", |group| group.as_bytes())).into_owned();
+            let kind =
+                String::from_utf8_lossy(found.get(1).map_or(b"", |group| group.as_bytes())).into_owned();
             format!("{kind}{:020}", number(whole(found))).into_bytes()
         })?;
         text = all(FILE_TIME, &text, |_| b"2026-09-21T14-13-20-000Z".to_vec())?;
@@ -70,7 +72,8 @@ impl Scrub {
 }
 
 fn all(pattern: &str, text: &[u8], stands: impl FnMut(&Captures<'_>) -> Vec<u8>) -> anyhow::Result<Vec<u8>> {
-    let regex: Regex = RegexBuilder::new(pattern).unicode(false).build().context("an expression of a scrub")?;
+    let regex: Regex =
+        RegexBuilder::new(pattern).unicode(false).build().context("an expression of a scrub")?;
     Ok(regex.replace_all(text, stands).into_owned())
 }
 
@@ -88,8 +91,13 @@ mod tests {
         let clean = |text: &str| String::from_utf8(scrub.clean(text.as_bytes()).unwrap()).unwrap();
         assert_eq!(clean("cwd /tmp/x1/work at 127.0.0.1:40123"), "cwd /work at 127.0.0.1:8080");
         assert_eq!(clean("{\"resetsAt\":1795001805}"), "{\"resetsAt\":1790001800}");
-        assert_eq!(clean("{\"duration_ms\":4711,\"ts\":1795000000123}"), "{\"duration_ms\":1000,\"ts\":1790000000000}");
-        let ids = clean("a1b2c3d4-0000-1111-2222-333344445555 b1b2c3d4-0000-1111-2222-333344445555 a1b2c3d4-0000-1111-2222-333344445555");
+        assert_eq!(
+            clean("{\"duration_ms\":4711,\"ts\":1795000000123}"),
+            "{\"duration_ms\":1000,\"ts\":1790000000000}"
+        );
+        let ids = clean(
+            "a1b2c3d4-0000-1111-2222-333344445555 b1b2c3d4-0000-1111-2222-333344445555 a1b2c3d4-0000-1111-2222-333344445555",
+        );
         assert_eq!(
             ids,
             "00000000-0000-4000-8000-000000000001 00000000-0000-4000-8000-000000000002 00000000-0000-4000-8000-000000000001"

@@ -312,14 +312,18 @@ fn pretty(findings: &Findings) -> String {
     text.push_str(&format!("Stop\n  {} gets {} and {} s\n", grace.agent, grace.signal, grace.resolved_s));
     let reading = &findings.provider;
     let proven = match (reading.read, reading.proven_on.as_slice()) {
-        (false, _) => "no rules read what it prints: no usage, no limits; refused logins by patterns".to_owned(),
+        (false, _) => {
+            "no rules read what it prints: no usage, no limits; refused logins by patterns".to_owned()
+        }
         (true, []) => "read by rules that name no version".to_owned(),
         (true, versions) => format!("read by rules proven on {}", versions.join(", ")),
     };
     text.push_str(&format!("Output\n  {}: {proven}\n", reading.agent));
     if let Some(unread) = &reading.unrecognised {
         let round = unread.round_num.map(|number| format!(" since round {number}")).unwrap_or_default();
-        text.push_str(&format!("  [WARN] no rule understands it{round}: usage, limits and refused logins are not seen\n"));
+        text.push_str(&format!(
+            "  [WARN] no rule understands it{round}: usage, limits and refused logins are not seen\n"
+        ));
         text.push_str("         fix: `agent-runner presets check FILE --log LOG` shows what a preset reads; see docs/presets.md\n");
     }
     text

@@ -139,7 +139,12 @@ fn claude_s_account_limit_outranks_the_status() {
     let warned = [limit("allowed_warning", json!("five_hour"), json!(1_790_000_000)), error.clone()];
     check("claude", 1, &warned, &transient);
     let refused = json!({"type":"result","is_error":true,"api_error_status":401,"result":"Invalid API key"});
-    check("claude", 1, &[refused], &[json!({"event": "agent_auth_error_detected", "raw": "Invalid API key"})]);
+    check(
+        "claude",
+        1,
+        &[refused],
+        &[json!({"event": "agent_auth_error_detected", "raw": "Invalid API key"})],
+    );
     let made_of_it = json!({"type":"assistant","error":"authentication_failed","message":
         {"model":"<synthetic>","content":[{"type":"text","text":"Failed to authenticate. API Error: 403"}]}});
     let told = json!({"event": "agent_auth_error_detected", "raw": "Failed to authenticate. API Error: 403"});
