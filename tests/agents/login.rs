@@ -117,7 +117,7 @@ impl Night {
 
     fn is_active(&self) -> bool {
         let status = self.checked(self.agent_runner(), &["status", "--json"]);
-        serde_json::from_str::<Value>(&status).unwrap()["active"] == true
+        serde_json::from_str::<Value>(&status).unwrap().pointer("/active") == Some(&json!(true))
     }
 
     fn until(&self, what: &str, holds: impl FnMut() -> bool) {
@@ -133,7 +133,7 @@ impl Night {
         self.until("one good round", || self.rounds().iter().any(|(_, code)| *code == 0));
         self.plays("refused");
         let alert = monitor.wait_for(LONG, |line| line["detector"] == "oauth_fail").unwrap();
-        let hint = alert["context"]["hint"].as_str().unwrap_or("");
+        let hint = alert.pointer("/context/hint").and_then(Value::as_str).unwrap_or("");
         let login = hint.starts_with(&self.name()) && (hint.contains('`') || hint.contains("_"));
         assert!(login, "{}: {alert}", self.agent);
         self.until("stopped", || !self.is_active());
@@ -152,7 +152,7 @@ impl Night {
     fn name(&self) -> String {
         let presets = Presets::embedded();
         let preset = presets.get(&self.agent).unwrap().preset().unwrap();
-        let hint = preset.config["monitor"]["auth_fail_hint"].as_str().unwrap();
+        let hint = presets.login_hint(&self.agent).unwrap();
         let (name, _) = hint.split_once(": ").unwrap();
         assert!(preset.title.contains(name), "{} is not about {}", hint, preset.title);
         name.to_owned()
