@@ -107,12 +107,12 @@ impl Night {
         parsed.filter(|event| event["event"] == kind).collect()
     }
 
-    fn rounds(&self) -> Vec<(i64, i64)> {
-        let exits = self.events("agent_exit");
-        exits
-            .iter()
-            .map(|exit| (exit["round_num"].as_i64().unwrap(), exit["exit_code"].as_i64().unwrap()))
-            .collect()
+    /// Every round that has ended, and whether it was refused: not every CLI says so by its exit code.
+    fn rounds(&self) -> Vec<(i64, bool)> {
+        let number = |event: &Value| event["round_num"].as_i64().unwrap();
+        let told: Vec<i64> = self.events("agent_auth_error_detected").iter().map(number).collect();
+        let refused = |exit: &Value| exit["exit_code"] != 0 || told.contains(&number(exit));
+        self.events("agent_exit").iter().map(|exit| (number(exit), refused(exit))).collect()
     }
 
     fn is_active(&self) -> bool {
@@ -130,14 +130,14 @@ impl Night {
         self.checked(program, &["start"]);
         let mut monitor = self.command(program);
         let monitor = Running::start(monitor.args(["monitor", "--json", "--interval", "1"])).unwrap();
-        self.until("one good round", || self.rounds().iter().any(|(_, code)| *code == 0));
+        self.until("one good round", || self.rounds().iter().any(|(_, refused)| !refused));
         self.plays("refused");
         let alert = monitor.wait_for(LONG, |line| line["detector"] == "oauth_fail").unwrap();
         let hint = alert.pointer("/context/hint").and_then(Value::as_str).unwrap_or("");
         let login = hint.starts_with(&self.name()) && (hint.contains('`') || hint.contains("_"));
         assert!(login, "{}: {alert}", self.agent);
         self.until("stopped", || !self.is_active());
-        let refused = self.rounds().iter().filter(|(_, code)| *code != 0).count();
+        let refused = self.rounds().iter().filter(|(_, refused)| *refused).count();
         assert_eq!(refused, 3, "{}: {:?}", self.agent, self.rounds());
         self.until("told as stopped", || !self.events("monitor_auto_stop_triggered").is_empty());
         drop(monitor);
@@ -145,7 +145,7 @@ impl Night {
 
         self.plays("work");
         self.checked(program, &["start"]);
-        self.until("going on with the next round", || self.rounds().contains(&(last + 1, 0)));
+        self.until("going on with the next round", || self.rounds().contains(&(last + 1, false)));
     }
 
     /// How hints begin.

@@ -34,11 +34,15 @@ fn kinds(events: &[Value]) -> Vec<&str> {
 fn the_presets_of_today_read_from_every_recording_what_was_written_down() {
     let all = recordings();
     assert!(all.len() >= 3 * Case::all().count(), "only {} recordings", all.len());
-    for ((cli, version, case), recording) in all {
+    for ((cli, version, case), mut recording) in all {
         let found = read(&cli, &recording.log, &recording.outcome).unwrap();
+        if std::env::var_os("AGENT_RUNNER_WRITE_DOCS").is_some() && found != recording.outcome.read {
+            recording.outcome.read.clone_from(&found);
+            recording.save(&folder().join(format!("{cli}-{version}")), case.name()).unwrap();
+        }
         assert_eq!(
             found, recording.outcome.read,
-            "{cli} {version} {case}: `real-agents record {cli} --case {case}` renews it, if the change is meant"
+            "{cli} {version} {case}: if the change is meant, run this test with AGENT_RUNNER_WRITE_DOCS=1"
         );
     }
 }
@@ -91,8 +95,8 @@ fn what_ends_a_night_is_seen_in_the_output_of_every_cli() {
         (Overloaded, "transient_error_detected"),
         (Repeat, "anomaly_repetitive_tool"),
     ];
-    // Gemini CLI ends such a turn by itself; opencode waits in silence until the wall clock.
-    let untold = [("gemini", Repeat), ("opencode", AccountLimit)];
+    // Gemini CLI ends such a turn by itself.
+    let untold = [("gemini", Repeat)];
     for ((cli, version, case), recording) in recordings() {
         for (behavior, kind) in expected {
             if case == Case::Provider(behavior) && !untold.contains(&(cli.as_str(), behavior)) {
