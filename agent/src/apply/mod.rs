@@ -34,6 +34,7 @@ mod run;
 pub mod revert;
 
 pub use facts::World;
+pub(crate) use facts::file_sha256;
 pub use guard::{GuardError, guard};
 pub use lock::Owner;
 pub use places::Places;

@@ -4,6 +4,7 @@ mod context;
 mod on_hosts;
 mod prompt;
 mod script;
+mod watching;
 
 pub mod version;
 

@@ -5,6 +5,7 @@ pub mod print;
 pub mod progress;
 pub mod recap;
 
+pub mod alert_lines;
 pub mod by_time;
 pub mod folded;
 pub mod host_files;
