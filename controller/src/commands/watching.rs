@@ -136,7 +136,7 @@ pub(super) fn of_history(error: HistoryError) -> Error {
 }
 
 /// Returns a stream for each project of each host.
-pub fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
+pub(super) fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
     let mut watched = Vec::new();
     for target in targets {
         for project in projects.on(&target.name) {
@@ -152,7 +152,7 @@ pub fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
 }
 
 /// Returns every host of the inventory with its account.
-pub fn hosts(inventory: &Inventory) -> BTreeMap<Arc<str>, HostFacts> {
+pub(super) fn hosts(inventory: &Inventory) -> BTreeMap<Arc<str>, HostFacts> {
     let facts = |name: &agent_runner_inventory::HostName| {
         let account = inventory.host(name.as_str()).and_then(|host| host.account);
         (Arc::from(name.as_str()), HostFacts { account: account.map(|set| set.value.as_str().into()) })

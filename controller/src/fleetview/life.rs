@@ -121,10 +121,10 @@ impl Alerts {
         now: Timestamp,
     ) -> Vec<Told> {
         let mut told = Vec::new();
+        self.quiet(seen, now, &mut told);
         for (key, seen) in &seen.raised {
             self.raise(key, seen, now, &mut told);
         }
-        self.quiet(seen, now, &mut told);
         let muted = self.muted(silences, now);
         for (alert, muted) in self.open.values_mut().zip(muted) {
             if alert.muted != muted {

@@ -6,14 +6,14 @@ use super::error::HistoryError;
 use super::store::Store;
 
 /// Days the log and past alerts are kept.
-pub const DAYS: i64 = 90;
+const DAYS: i64 = 90;
 /// The most lines of the log; the oldest go first.
 const LINES: i64 = 5_000_000;
 /// The most that is removed in one go, so that nobody waits for long.
 const AT_ONCE: i64 = 20_000;
 
 impl Store {
-    /// Removes what is older than [`DAYS`] or beyond the bound, a part at a time. Returns whether there is more.
+    /// Removes what is too old or beyond the bound, a part at a time. Returns whether there is more.
     ///
     /// # Errors
     /// When SQLite refuses.

@@ -7,7 +7,9 @@ pub mod recap;
 
 pub mod alert_lines;
 pub mod by_time;
+pub mod chart;
 pub mod folded;
+pub mod history_lines;
 pub mod host_files;
 pub mod prefixed;
 

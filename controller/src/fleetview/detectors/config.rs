@@ -17,7 +17,7 @@ pub(super) fn look(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
     let drifted = fleet.streams.iter().filter_map(|(id, state)| {
         let wanted = fleet.wanted.get(id)?;
         let there = state.state.as_ref()?.config_sha256.as_ref()?;
-        (there != wanted).then(|| {
+        (there.as_str() != &**wanted).then(|| {
             let seen = Seen {
                 account: fleet.account(&id.host).cloned(),
                 severity: Severity::Warning,
