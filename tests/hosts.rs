@@ -25,6 +25,9 @@ mod deploy;
 /// Hosts with the project on them.
 #[path = "hosts/deployed.rs"]
 mod deployed;
+/// One login breaks on several hosts.
+#[path = "hosts/incident.rs"]
+mod incident;
 /// The controller is killed in the middle of a deploy.
 #[path = "hosts/interrupted.rs"]
 mod interrupted;
