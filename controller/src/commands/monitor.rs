@@ -125,7 +125,7 @@ impl View {
     pub fn tell(&mut self, fleet: &Fleet, told: &[Told]) -> ControlFlow<()> {
         for one in told {
             let printed = match &self.form {
-                Form::Json => print::json_line(&fleet_lines::json(one, Timestamp::now())),
+                Form::Json => print::json_line(&fleet_lines::json(one, &fleet.name, Timestamp::now())),
                 Form::Lines => match fleet_lines::text(one, self.detail) {
                     Some(line) => print::text(&format!("{} {line}\n", self.clock(one))),
                     None => Ok(()),

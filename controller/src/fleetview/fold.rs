@@ -18,13 +18,15 @@ use super::detectors::observe;
 use super::life::{Alerts, Rules};
 use super::silence::Silence;
 use super::state::{
-    AutoStopped, Fleet, HostFacts, Link, Moment, Nuisance, OpenAlert, Reach, Silent, SinkHealth, Stop, StreamId,
+    AutoStopped, Fleet, HostFacts, Link, Moment, Naming, Nuisance, OpenAlert, Reach, Silent, SinkHealth, Stop, StreamId,
     StreamState,
 };
 use super::told::{StoppedBy, Told};
 
 /// Time after which an unconfirmed stop is asked for again: a stop is only confirmed once the round has drained.
 pub const STOP_AGAIN: Duration = Duration::from_secs(15);
+/// How long after its first state a host may take to name the alerts that still fire.
+const NAMING: Duration = Duration::from_secs(3);
 /// Alerts one host may have open for one project; a healthy agent has a handful.
 pub const MAX_ALERTS: usize = 64;
 /// The longest name of a detector or identity that is taken from a host, in bytes.
@@ -33,7 +35,9 @@ const MAX_NAME: usize = 512;
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// A stream's connection stands.
+    /// The host let us in; the stream may still say nothing.
+    Reached(StreamId),
+    /// A stream's first line came.
     Connected(StreamId),
     /// A stream's line.
     Line(StreamId, Box<StreamLine>),
@@ -118,7 +122,13 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
                 }
                 let state = Arc::make_mut(state);
                 step.look(state);
+                step.ended_unheard(state);
                 step.stops(stream, state, brake);
+            }
+        }
+        Input::Reached(stream) => {
+            if let Some(StreamState { link: Link::Down { reach, .. }, .. }) = of(streams, &stream) {
+                *reach = Reach::Reached;
             }
         }
         Input::Connected(stream) => {
@@ -132,6 +142,7 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
             if let Some(state) = of(streams, &stream) {
                 state.last_data = now;
                 step.look(state);
+                step.ended_unheard(state);
                 step.line(&stream, state, *line);
                 step.stops(&stream, state, brake);
             }
@@ -210,12 +221,18 @@ impl Step<'_> {
             StreamLine::Hello(hello) => self.hello(stream, state, hello),
             StreamLine::Heartbeat { at } => self.clock(state, &at),
             StreamLine::State(new) => {
-                self.ended_unheard(state);
+                let first = state.naming.as_mut().is_some_and(|naming| {
+                    let first = naming.state_at.is_none();
+                    naming.state_at.get_or_insert(self.now.mono);
+                    first
+                });
+                // A line from before the stop may still be on its way: only a change, or a first word, is a return.
+                let was_active = !first && state.state.as_ref().is_some_and(|before| before.active);
+                if new.active && !was_active && state.stopped.take().is_some() {
+                    self.told.push(Told::Resumed { stream: stream.clone() });
+                    self.judge = true;
+                }
                 if state.state.as_ref() != Some(&new) {
-                    if new.active && state.stopped.take().is_some() {
-                        self.told.push(Told::Resumed { stream: stream.clone() });
-                        self.judge = true;
-                    }
                     state.trend.take_state(&new, self.now.wall);
                     state.state = Some(new.clone());
                     self.told.push(Told::State { stream: stream.clone(), state: new });
@@ -229,8 +246,8 @@ impl Step<'_> {
                     self.judge |= nuisance(&mut state.garbled, what, self.now);
                     return;
                 }
-                if let Some(named) = &mut state.named_again {
-                    named.insert(identity.clone());
+                if let Some(naming) = &mut state.naming {
+                    naming.named.insert(identity.clone());
                 }
                 self.open(state, identity, alert);
             }
@@ -245,7 +262,7 @@ impl Step<'_> {
         }
         self.clock(state, &hello.at);
         state.cursor_here = None;
-        state.named_again = Some(Default::default());
+        state.naming = Some(Naming::default());
         state.hello = Some(hello);
     }
 
@@ -302,20 +319,27 @@ impl Step<'_> {
         state.alerts.insert(identity, OpenAlert { alert, stop });
     }
 
-    /// Ends the host's alerts that ended while the connection was gone: after a hello it names those that still
-    /// fire, then its state.
+    /// Ends the host's alerts that ended while the connection was gone: those it has not named around its state.
     fn ended_unheard(&mut self, state: &mut StreamState) {
-        self.judge |= !state.spoken;
-        state.spoken = true;
-        let Some(named) = state.named_again.take() else { return };
+        if !self.is_named(state) {
+            return;
+        }
+        let Some(naming) = state.naming.take() else { return };
         let before = state.alerts.len();
-        state.alerts.retain(|identity, _| named.contains(identity));
-        self.judge |= state.alerts.len() != before;
+        state.alerts.retain(|identity, _| naming.named.contains(identity));
+        self.judge |= !state.spoken || state.alerts.len() != before;
+        state.spoken = true;
+    }
+
+    fn is_named(&self, state: &StreamState) -> bool {
+        let since = state.naming.as_ref().and_then(|naming| naming.state_at);
+        since.is_some_and(|at| self.now.mono.saturating_sub(at) >= NAMING)
     }
 
     /// Returns whether the passing of time changes nothing for a stream: most of them, most of the time.
     fn is_idle(&self, state: &StreamState) -> bool {
         self.silence(state) == state.silent
+            && !self.is_named(state)
             && state.alerts.values().all(|open| matches!(open.stop, Stop::NotOurs | Stop::HeldBack | Stop::Done))
     }
 

@@ -133,7 +133,8 @@ fn run(mut queues: Vec<std::collections::VecDeque<Input>>, picks: &[usize]) -> (
             }
         }
     }
-    fold(&mut fleet, Input::Tick, &Monitor::default(), now());
+    let later = Moment { mono: now().mono + Duration::from_secs(10), ..now() };
+    fold(&mut fleet, Input::Tick, &Monitor::default(), later);
     (fleet, events, life)
 }
 

@@ -124,6 +124,15 @@ pub struct AutoStopped {
     pub by: StoppedBy,
 }
 
+/// The alerts a host names after a hello: around its first state, in no order that is promised.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Naming {
+    /// Those it named.
+    pub named: BTreeSet<String>,
+    /// When its first state came, on the monotonic clock.
+    pub state_at: Option<Duration>,
+}
+
 /// What is known of one stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamState {
@@ -143,9 +152,9 @@ pub struct StreamState {
     pub cursor_here: Option<Cursor>,
     /// The host's open alerts by its own identity for each.
     pub alerts: BTreeMap<String, OpenAlert>,
-    /// Between a hello and the state that follows it: the alerts the host still names. The others have ended
-    /// while nobody listened.
-    pub named_again: Option<BTreeSet<String>>,
+    /// After a hello, until the host has had time to name what still fires. The other alerts have ended while nobody
+    /// listened.
+    pub naming: Option<Naming>,
     /// Whether the host has named its alerts since watching began: before that, what was open stays open.
     pub spoken: bool,
     /// The host's clock less the controller's, in seconds, as of its newest heartbeat.
@@ -174,7 +183,7 @@ impl StreamState {
             cursor,
             cursor_here: None,
             alerts: BTreeMap::new(),
-            named_again: None,
+            naming: None,
             spoken: false,
             skew_s: None,
             garbled: None,

@@ -82,6 +82,10 @@ async fn read(
         Ok(session) => session,
         Err(error) => return (words(&error.to_string()), Reach::Unreached),
     };
+    // Whoever hangs behind this point hangs on a host that is there.
+    if inputs.send(Input::Reached(watched.id.clone())).await.is_err() {
+        return (String::new(), Reach::Reached);
+    }
     let mut verb = vec!["monitor".to_owned(), "--mode".into(), "stream".into()];
     if let Some(Cursor { file, offset }) = cursor {
         verb.extend(["--cursor".into(), format!("{file}:{offset}")]);
@@ -104,7 +108,10 @@ async fn read(
             Err(_) => {
                 // Nothing came in time, not even a heartbeat: the connection is as good as cut.
                 session.close().await;
-                return (format!("no heartbeat for {} s", SILENCE.as_secs()), Reach::Unreached);
+                // Silence after some words may be a cut cable, and the next attempt will tell; silence right after
+                // the login is an agent that hangs.
+                let reach = if greeted { Reach::Unreached } else { Reach::Reached };
+                return (format!("no heartbeat for {} s", SILENCE.as_secs()), reach);
             }
         };
         if stream.dropped() > 0 {

@@ -62,7 +62,7 @@ pub fn text(told: &Told, detail: Detail) -> Option<String> {
 }
 
 /// Returns one JSON line's object.
-pub fn json(told: &Told, at: Timestamp) -> Value {
+pub fn json(told: &Told, fleet: &str, at: Timestamp) -> Value {
     let of = |stream: &StreamId| (Some(stream.host.clone()), Some(stream.project.clone()));
     let about = |alert: &AlertState| {
         let subject = &alert.key.subject;
@@ -70,12 +70,12 @@ pub fn json(told: &Told, at: Timestamp) -> Value {
     };
     let ((host, project), kind, rest) = match told {
         Told::Event { stream, cursor, event } => (of(stream), "event", json!({"cursor": cursor, "event": event})),
-        Told::Fired { alert } => (about(alert), "alert", json!({"alert": alert_lines::json(alert, "", at)})),
-        Told::Changed { alert } => (about(alert), "alert_changed", json!({"alert": alert_lines::json(alert, "", at)})),
+        Told::Fired { alert } => (about(alert), "alert", json!({"alert": alert_lines::json(alert, fleet, at)})),
+        Told::Changed { alert } => (about(alert), "alert_changed", json!({"alert": alert_lines::json(alert, fleet, at)})),
         Told::Resolved { alert } => (
             about(alert),
             "resolved",
-            json!({"detector": alert.key.detector, "firing_for_s": alert.firing_for_s(at), "alert": alert_lines::json(alert, "", at)}),
+            json!({"detector": alert.key.detector, "firing_for_s": alert.firing_for_s(at), "alert": alert_lines::json(alert, fleet, at)}),
         ),
         Told::Notify(notice) => (
             about(&notice.alert),
