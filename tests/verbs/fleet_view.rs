@@ -72,7 +72,11 @@ fn a_stop_is_seen_by_every_verb_while_the_monitor_runs_and_after_it_was_killed()
     monitor.wait_for(DEADLINE, |line| line["type"] == "stopped").unwrap();
     monitor.wait_for(DEADLINE, |line| line["type"] == "resolved").unwrap();
     let past = || json(controller, &["alerts", "--since", "1h", "--json"]);
-    assert!(wait::until(DEADLINE, || past().iter().any(|alert| alert["status"] == "resolved")), "{:?}", past());
+    assert!(
+        wait::until(DEADLINE, || past().iter().any(|alert| alert["status"] == "resolved")),
+        "{:?}",
+        past()
+    );
     // A second monitor of the fleet looks on.
     let second = controller.run(&["monitor", "--json", "--for", "3"]).unwrap();
     assert!(second.stderr.contains("this one looks on"), "{}", second.stderr);
@@ -83,7 +87,9 @@ fn a_stop_is_seen_by_every_verb_while_the_monitor_runs_and_after_it_was_killed()
         lines.iter().map(|line| format!("{} {}", line["kind"], line["name"]).replace('"', "")).collect()
     };
     let history = kinds(&json(controller, &["history", "--json"]));
-    for kind in ["event agent_exit", "alert oauth_fail", "resolved oauth_fail", "stop oauth_fail", "link link_up"] {
+    for kind in
+        ["event agent_exit", "alert oauth_fail", "resolved oauth_fail", "stop oauth_fail", "link link_up"]
+    {
         assert_eq!(history.iter().filter(|line| *line == kind).count(), 1, "{kind}: {history:?}");
     }
     let chart = controller.run(&["history", "--chart", "--since", "2h"]).unwrap();
@@ -132,7 +138,11 @@ fn events_and_peek_are_the_agents_own_behind_host_and_project() {
     let controller = &fleet.controller;
     let events = controller.run(&["events", "--kind", "agent_exit"]).unwrap();
     assert_eq!(events.code(), 0, "{}", events.stderr);
-    assert!(events.stdout.contains("/shelf: {") && events.stdout.contains("\"round_num\":1"), "{}", events.stdout);
+    assert!(
+        events.stdout.contains("/shelf: {") && events.stdout.contains("\"round_num\":1"),
+        "{}",
+        events.stdout
+    );
     let peek = controller.run(&["peek", "--select", "service"]).unwrap();
     assert_eq!(peek.code(), 0, "{}", peek.stderr);
     assert!(peek.stdout.contains("/shelf: active = true"), "{}", peek.stdout);

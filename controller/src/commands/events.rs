@@ -99,7 +99,9 @@ pub fn run(ctx: &Ctx, args: EventsArgs) -> Result<Exit, Error> {
                             complaint = text;
                             continue;
                         }
-                        let Ok(event @ Value::Object(_)) = serde_json::from_str::<Value>(&text) else { continue };
+                        let Ok(event @ Value::Object(_)) = serde_json::from_str::<Value>(&text) else {
+                            continue;
+                        };
                         let at = event.get("ts").and_then(Value::as_str).unwrap_or_default().to_owned();
                         let one = Found { at, host: host.clone(), project: project.clone(), event };
                         if !tail {
@@ -115,8 +117,12 @@ pub fn run(ctx: &Ctx, args: EventsArgs) -> Result<Exit, Error> {
                 match ended {
                     Ok((ExitStatus::Code(0), _)) => {}
                     Ok((status, complaint)) => {
-                        return HostResult::new(host, Status::Failed, format!("the agent refused ({status})"))
-                            .with_tail(&complaint);
+                        return HostResult::new(
+                            host,
+                            Status::Failed,
+                            format!("the agent refused ({status})"),
+                        )
+                        .with_tail(&complaint);
                     }
                     Err(error) => return recap::of_ssh_error(&host, &error),
                 }

@@ -78,8 +78,7 @@ impl Ctx {
         let store = self.history(inventory)?;
         let path = store.path().with_extension("lock");
         let failed = |error| config(format!("the lock {}", path.display())).caused_by(error);
-        let file =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Role::Guard(lock, store)),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(Role::Looker),
@@ -108,15 +107,14 @@ impl Ctx {
         };
         restore(&store, &mut beginning).map_err(of_history)?;
         let home = self.home();
-        let place = |sink| {
-            Place::of(sink, home.as_deref()).map_err(|error| config("a sink").caused_by(error))
-        };
+        let place =
+            |sink| Place::of(sink, home.as_deref()).map_err(|error| config("a sink").caused_by(error));
         let places = inventory.sinks.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = places.iter().map(Place::name).collect();
         store.keep_sinks(&names).map_err(of_history)?;
-        let journal = Journal::start(store).map_err(|error| config("the history's thread").caused_by(error))?;
-        let setup =
-            Setup { client, watched, policy, beginning, journal: Some((journal.clone(), names)) };
+        let journal =
+            Journal::start(store).map_err(|error| config("the history's thread").caused_by(error))?;
+        let setup = Setup { client, watched, policy, beginning, journal: Some((journal.clone(), names)) };
         let watcher = Watcher::new(setup);
         let mut workers = JoinSet::new();
         if !places.is_empty() {
@@ -153,19 +151,19 @@ pub(super) fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watche
 
 /// Returns every host of the inventory with its account.
 pub(super) fn hosts(inventory: &Inventory) -> BTreeMap<Arc<str>, HostFacts> {
+    let projects = Projects::of(inventory, &[]).ok();
     let facts = |name: &agent_runner_inventory::HostName| {
         let account = inventory.host(name.as_str()).and_then(|host| host.account);
-        (Arc::from(name.as_str()), HostFacts { account: account.map(|set| set.value.as_str().into()) })
+        let on = projects.as_ref().map(|projects| {
+            projects.on(name).iter().map(|project| Arc::from(project.name.as_str())).collect()
+        });
+        let account = account.map(|set| set.value.as_str().into());
+        (Arc::from(name.as_str()), HostFacts { account, projects: on })
     };
     inventory.hosts().iter().map(facts).collect()
 }
 
-fn facts(
-    ctx: &Ctx,
-    inventory: &Inventory,
-    targets: &[Target],
-    projects: &Projects<'_>,
-) -> Beginning {
+fn facts(ctx: &Ctx, inventory: &Inventory, targets: &[Target], projects: &Projects<'_>) -> Beginning {
     let home = ctx.home();
     let maker = Maker { inventory, home: home.as_deref(), by: ctx.by() };
     let mut wanted = BTreeMap::new();
@@ -180,7 +178,8 @@ fn facts(
         };
         for project in manifest.projects {
             if let Some(file) = project.files.iter().find(|file| file.path == CONFIG) {
-                let id = StreamId { host: target.name.as_str().into(), project: project.name.as_str().into() };
+                let id =
+                    StreamId { host: target.name.as_str().into(), project: project.name.as_str().into() };
                 wanted.insert(id, digest(file.content.as_bytes()).into());
             }
         }

@@ -180,7 +180,9 @@ pub(super) async fn log_tail(hub: &Hub, stream: &StreamId, lines: u32) -> Result
     let output =
         run(&hub.client, watched, &["peek", "--round", "latest", "--select", "current_round"]).await?;
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let Some(path) = answer.get("log_path").and_then(serde_json::Value::as_str) else { return Ok(Vec::new()) };
+    let Some(path) = answer.get("log_path").and_then(serde_json::Value::as_str) else {
+        return Ok(Vec::new());
+    };
     let script = format!("exec tail -n {} -- {}", lines.min(LINES), crate::ssh::quote(path));
     let output = exec(&hub.client, watched, script).await?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())

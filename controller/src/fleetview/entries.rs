@@ -50,7 +50,9 @@ pub fn entries(told: &Told, fleet: &str, sinks: &[String], now: Timestamp) -> Ve
         }
         Told::State { .. } | Told::StopWanted { .. } => Vec::new(),
         Told::LinkUp { stream } => vec![line(stream, "link", "link_up", json!({}))],
-        Told::LinkDown { stream, reason } => vec![line(stream, "link", "link_down", json!({"reason": reason}))],
+        Told::LinkDown { stream, reason } => {
+            vec![line(stream, "link", "link_down", json!({"reason": reason}))]
+        }
         Told::Rebooted { stream } => vec![line(stream, "reboot", "reboot", json!({}))],
         Told::Stopped { stream, detector, by } => vec![
             line(stream, "stop", detector, json!({"by": by.as_str()})),

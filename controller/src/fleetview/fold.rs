@@ -18,8 +18,8 @@ use super::detectors::observe;
 use super::life::{Alerts, Rules};
 use super::silence::Silence;
 use super::state::{
-    AutoStopped, Fleet, HostFacts, Link, Moment, Naming, Nuisance, OpenAlert, Reach, Silent, SinkHealth, Stop, StreamId,
-    StreamState,
+    AutoStopped, Fleet, HostFacts, Link, Moment, Naming, Nuisance, OpenAlert, Reach, Silent, SinkHealth,
+    Stop, StreamId, StreamState,
 };
 use super::told::{StoppedBy, Told};
 
@@ -85,8 +85,10 @@ pub struct Beginning {
 impl Fleet {
     /// Returns a fleet at its beginning.
     pub fn new(beginning: Beginning, policy: &Monitor, now: Moment) -> Fleet {
-        let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops } = beginning;
-        let watched: std::collections::BTreeSet<_> = streams.keys().map(|stream| stream.host.clone()).collect();
+        let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops } =
+            beginning;
+        let watched: std::collections::BTreeSet<_> =
+            streams.keys().map(|stream| stream.host.clone()).collect();
         let mut brake = Brake::new(policy.brake, watched.len());
         brake.remember(now.mono, recent_stops);
         let streams = streams.into_iter().map(|(stream, cursor)| {
@@ -188,6 +190,8 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
         let rules = Rules::of(policy);
         let seen = observe(fleet, policy, &rules);
         told.extend(fleet.alerts.advance(&seen, &fleet.silences, &rules, now.wall));
+        // First what is wrong, then what is done about it.
+        told.sort_by_key(|one| matches!(one, Told::StopWanted { .. } | Told::BrakeEngaged { .. }));
     }
     told
 }
@@ -242,7 +246,10 @@ impl Step<'_> {
             StreamLine::Alert { identity, alert } => {
                 let room = state.alerts.len() < MAX_ALERTS || state.alerts.contains_key(&identity);
                 if !room || identity.len() > MAX_NAME || alert.detector.len() > MAX_NAME {
-                    let what = format!("too many alerts at a time, or one with too long a name: {}", alert.severity.as_str());
+                    let what = format!(
+                        "too many alerts at a time, or one with too long a name: {}",
+                        alert.severity.as_str()
+                    );
                     self.judge |= nuisance(&mut state.garbled, what, self.now);
                     return;
                 }
@@ -340,7 +347,10 @@ impl Step<'_> {
     fn is_idle(&self, state: &StreamState) -> bool {
         self.silence(state) == state.silent
             && !self.is_named(state)
-            && state.alerts.values().all(|open| matches!(open.stop, Stop::NotOurs | Stop::HeldBack | Stop::Done))
+            && state
+                .alerts
+                .values()
+                .all(|open| matches!(open.stop, Stop::NotOurs | Stop::HeldBack | Stop::Done))
     }
 
     /// Judges a stream by the age of its data: silence is never shown as up.
@@ -353,8 +363,11 @@ impl Step<'_> {
     fn silence(&self, state: &StreamState) -> Option<Silent> {
         let age = self.now.mono.saturating_sub(state.last_data.mono);
         let unreached = matches!(state.link, Link::Down { reach: Reach::Unreached, .. });
-        (age >= Duration::from_secs(self.policy.stale_after_s))
-            .then_some(if unreached { Silent::Unreachable } else { Silent::Stale })
+        (age >= Duration::from_secs(self.policy.stale_after_s)).then_some(if unreached {
+            Silent::Unreachable
+        } else {
+            Silent::Stale
+        })
     }
 
     /// Asks for the stops that open alerts want, never on stale data and never past the brake.

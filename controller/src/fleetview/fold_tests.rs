@@ -28,7 +28,10 @@ fn id(host: &str) -> StreamId {
 }
 
 fn at(seconds: u64) -> Moment {
-    Moment { wall: Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap(), mono: Duration::from_secs(seconds) }
+    Moment {
+        wall: Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap(),
+        mono: Duration::from_secs(seconds),
+    }
 }
 
 fn hello(monitor_active: bool) -> StreamLine {
@@ -115,7 +118,10 @@ fn fleet(hosts: &[&str]) -> Fleet {
     let account = |host: &&str| (host.split_at(1).0 == "t").then(|| "team".into());
     let beginning = Beginning {
         name: "attic".into(),
-        hosts: hosts.iter().map(|host| ((*host).into(), HostFacts { account: account(host) })).collect(),
+        hosts: hosts
+            .iter()
+            .map(|host| ((*host).into(), HostFacts { account: account(host), projects: None }))
+            .collect(),
         streams: hosts.iter().map(|host| (id(host), None)).collect(),
         ..Beginning::default()
     };
@@ -139,17 +145,11 @@ fn a_replayed_event_is_told_once() {
 fn the_controller_stops_only_where_no_monitor_does_and_only_what_is_listed() {
     let stop = |detector| alert(detector, AutoAction::StopService);
     let mut one = fleet(&["a"]);
-    assert_eq!(
-        names(&mut one, "a", 0, vec![hello(false), stop("oauth_fail")]),
-        ["stop", "fired oauth_fail"]
-    );
+    assert_eq!(names(&mut one, "a", 0, vec![hello(false), stop("oauth_fail")]), ["fired oauth_fail", "stop"]);
     let mut two = fleet(&["a"]);
     assert_eq!(names(&mut two, "a", 0, vec![hello(true), stop("oauth_fail")]), ["fired oauth_fail"]);
     let mut three = fleet(&["a"]);
-    assert_eq!(
-        names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]),
-        ["fired disk_critical"]
-    );
+    assert_eq!(names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]), ["fired disk_critical"]);
 }
 
 #[test]
@@ -176,17 +176,15 @@ fn an_unconfirmed_stop_is_asked_for_again_and_a_confirmed_one_is_not() {
 fn the_brake_holds_back_what_would_be_too_many() {
     let mut fleet = fleet(&["a", "b", "c"]);
     let lines = || vec![hello(false), alert("oauth_fail", AutoAction::StopService)];
-    assert_eq!(names(&mut fleet, "a", 0, lines()), ["stop", "fired oauth_fail"]);
-    assert_eq!(names(&mut fleet, "b", 2, lines()), ["brake", "fired oauth_fail", "fired brake_engaged"]);
+    assert_eq!(names(&mut fleet, "a", 0, lines()), ["fired oauth_fail", "stop"]);
+    assert_eq!(names(&mut fleet, "b", 2, lines()), ["fired oauth_fail", "fired brake_engaged", "brake"]);
 }
 
 #[test]
 fn silence_is_stale_then_unreachable_and_data_ends_both() {
     let mut fleet = fleet(&["a"]);
     names(&mut fleet, "a", 0, vec![hello(false), state(true)]);
-    let mut tick = |input, second| {
-        said(&fold(&mut fleet, input, &policy(), at(second)))
-    };
+    let mut tick = |input, second| said(&fold(&mut fleet, input, &policy(), at(second)));
     assert!(tick(Input::Tick, 30).is_empty());
     assert_eq!(tick(Input::Tick, 31), ["fired host_stale"]);
     assert_eq!(tick(Input::Lost(id("a"), "timeout".into(), Reach::Unreached), 40), ["down"]);
@@ -208,13 +206,32 @@ fn what_ended_while_the_link_was_down_is_resolved_after_the_hello() {
     // In no order that is promised: before the state or behind it.
     names(&mut fleet, "a", 5, vec![state(true)]);
     for (from, again) in [
-        (10, vec![hello(true), alert("hung", AutoAction::None), alert("oauth_fail", AutoAction::None), state(true)]),
-        (20, vec![hello(true), state(true), alert("hung", AutoAction::None), alert("oauth_fail", AutoAction::None)]),
+        (
+            10,
+            vec![
+                hello(true),
+                alert("hung", AutoAction::None),
+                alert("oauth_fail", AutoAction::None),
+                state(true),
+            ],
+        ),
+        (
+            20,
+            vec![
+                hello(true),
+                state(true),
+                alert("hung", AutoAction::None),
+                alert("oauth_fail", AutoAction::None),
+            ],
+        ),
     ] {
         assert_eq!(names(&mut fleet, "a", from, again), [""; 0]);
         assert_eq!(said(&fold(&mut fleet, Input::Tick, &policy(), at(from + 8))), [""; 0]);
     }
-    assert_eq!(names(&mut fleet, "a", 30, vec![hello(true), state(true), alert("hung", AutoAction::None)]), [""; 0]);
+    assert_eq!(
+        names(&mut fleet, "a", 30, vec![hello(true), state(true), alert("hung", AutoAction::None)]),
+        [""; 0]
+    );
     let told = fold(&mut fleet, Input::Tick, &policy(), at(34));
     assert_eq!(said(&told), ["resolved oauth_fail"]);
 }
@@ -239,7 +256,7 @@ fn a_monitor_that_comes_up_later_takes_the_stop_over() {
     let lines = vec![hello(false), state_with(true), alert("oauth_fail", AutoAction::StopService)];
     assert_eq!(names(&mut fleet, "a", 0, lines), ["state", "fired oauth_fail"]);
     let lines = vec![hello(true), state_with(false), alert("oauth_fail", AutoAction::StopService)];
-    assert_eq!(names(&mut fleet, "b", 5, lines), ["state", "stop", "fired oauth_fail"]);
+    assert_eq!(names(&mut fleet, "b", 5, lines), ["state", "fired oauth_fail", "stop"]);
 }
 
 #[test]
@@ -251,7 +268,7 @@ fn one_login_on_several_hosts_is_one_incident_and_stopped_hosts_keep_it_open_unt
     names(&mut fleet, "t1", 0, lines());
     assert_eq!(
         names(&mut fleet, "t2", 3, lines()),
-        ["state", "stop", "fired oauth_fail", "fired account_auth"]
+        ["state", "fired oauth_fail", "fired account_auth", "stop"]
     );
     for host in ["t1", "t2"] {
         let told = fold(&mut fleet, Input::Stopped(id(host), "oauth_fail".into()), &policy(), at(8));
@@ -296,7 +313,9 @@ fn a_host_that_sends_garbage_is_named_and_bounded() {
     names(&mut fleet, "a", 1, vec![hello(true), state(true)]);
     for number in 0..10_000 {
         let line = match alert("hung", AutoAction::None) {
-            StreamLine::Alert { alert, .. } => StreamLine::Alert { identity: format!("hung {number}"), alert },
+            StreamLine::Alert { alert, .. } => {
+                StreamLine::Alert { identity: format!("hung {number}"), alert }
+            }
             other => other,
         };
         fold(&mut fleet, Input::Line(id("a"), Box::new(line)), &policy(), at(2));

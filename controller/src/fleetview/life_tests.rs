@@ -79,16 +79,20 @@ fn check(rules: &Rules, silences: &[Silence], steps: &[Step<'_>]) {
 #[test]
 fn an_alert_is_sent_once_repeated_every_four_hours_and_resolved_once() {
     let hung: &[&str] = &["pi1/p hung"];
-    check(&Rules::default(), &[], &[
-        (0, hung, &["fired hung", "send fired hung"]),
-        (60, hung, &[]),
-        (4 * 3600 - 1, hung, &[]),
-        (4 * 3600, hung, &["send repeated hung"]),
-        (4 * 3600 + 60, hung, &[]),
-        (8 * 3600, hung, &["send repeated hung"]),
-        (8 * 3600 + 1, &[], &["resolved hung", "send resolved hung"]),
-        (8 * 3600 + 2, &[], &[]),
-    ]);
+    check(
+        &Rules::default(),
+        &[],
+        &[
+            (0, hung, &["fired hung", "send fired hung"]),
+            (60, hung, &[]),
+            (4 * 3600 - 1, hung, &[]),
+            (4 * 3600, hung, &["send repeated hung"]),
+            (4 * 3600 + 60, hung, &[]),
+            (8 * 3600, hung, &["send repeated hung"]),
+            (8 * 3600 + 1, &[], &["resolved hung", "send resolved hung"]),
+            (8 * 3600 + 2, &[], &[]),
+        ],
+    );
 }
 
 #[test]
@@ -110,55 +114,79 @@ fn a_flapping_alert_is_held_until_it_was_quiet_for_five_minutes() {
     let hung: &[&str] = &["pi1/p hung"];
     let (begin, end): (&[&str], &[&str]) =
         (&["fired hung", "send fired hung"], &["resolved hung", "send resolved hung"]);
-    check(&Rules::default(), &[], &[
-        (0, hung, begin),
-        (10, &[], end),
-        (20, hung, begin),
-        (30, &[], end),
-        (40, hung, begin),
-        // The third time within ten minutes: from here on its end is held down.
-        (50, &[], &[]),
-        (60, hung, &[]),
-        (70, &[], &[]),
-        (369, &[], &[]),
-        (370, &[], end),
-        // Ten minutes later it is an alert like any other.
-        (1000, hung, begin),
-        (1010, &[], end),
-    ]);
+    check(
+        &Rules::default(),
+        &[],
+        &[
+            (0, hung, begin),
+            (10, &[], end),
+            (20, hung, begin),
+            (30, &[], end),
+            (40, hung, begin),
+            // The third time within ten minutes: from here on its end is held down.
+            (50, &[], &[]),
+            (60, hung, &[]),
+            (70, &[], &[]),
+            (369, &[], &[]),
+            (370, &[], end),
+            // Ten minutes later it is an alert like any other.
+            (1000, hung, begin),
+            (1010, &[], end),
+        ],
+    );
 }
 
 #[test]
 fn an_unreachable_host_explains_its_other_alerts() {
     let both: &[&str] = &["pi1 host_unreachable!", "pi1/p hung"];
-    check(&Rules::default(), &[], &[
-        (0, &["pi2/p hung"], &["fired hung", "send fired hung"]),
-        (1, &["pi1 host_unreachable!", "pi2/p hung"], &["fired host_unreachable", "send fired host_unreachable"]),
-        (2, &["pi1 host_unreachable!", "pi1/p hung", "pi2/p hung"], &["fired hung"]),
-        // Only what was never sent stays unsent; the other host's end is sent.
-        (3, both, &["resolved hung", "send resolved hung"]),
-        (4, &["pi1/p hung"], &["resolved host_unreachable", "send resolved host_unreachable", "send fired hung"]),
-        (5, &[], &["resolved hung", "send resolved hung"]),
-    ]);
+    check(
+        &Rules::default(),
+        &[],
+        &[
+            (0, &["pi2/p hung"], &["fired hung", "send fired hung"]),
+            (
+                1,
+                &["pi1 host_unreachable!", "pi2/p hung"],
+                &["fired host_unreachable", "send fired host_unreachable"],
+            ),
+            (2, &["pi1 host_unreachable!", "pi1/p hung", "pi2/p hung"], &["fired hung"]),
+            // Only what was never sent stays unsent; the other host's end is sent.
+            (3, both, &["resolved hung", "send resolved hung"]),
+            (
+                4,
+                &["pi1/p hung"],
+                &["resolved host_unreachable", "send resolved host_unreachable", "send fired hung"],
+            ),
+            (5, &[], &["resolved hung", "send resolved hung"]),
+        ],
+    );
 }
 
 #[test]
 fn one_account_is_one_incident() {
-    check(&Rules::default(), &[], &[
-        (0, &["pi1/p oauth_fail!"], &["fired oauth_fail", "send fired oauth_fail"]),
-        (
-            1,
-            &["pi1/p oauth_fail!", "pi2/p oauth_fail!", "@team account_auth!"],
-            &["fired oauth_fail", "fired account_auth", "send fired account_auth"],
-        ),
-        (2, &[], &[
-            "resolved oauth_fail",
-            "send resolved oauth_fail",
-            "resolved oauth_fail",
-            "resolved account_auth",
-            "send resolved account_auth",
-        ]),
-    ]);
+    check(
+        &Rules::default(),
+        &[],
+        &[
+            (0, &["pi1/p oauth_fail!"], &["fired oauth_fail", "send fired oauth_fail"]),
+            (
+                1,
+                &["pi1/p oauth_fail!", "pi2/p oauth_fail!", "@team account_auth!"],
+                &["fired oauth_fail", "fired account_auth", "send fired account_auth"],
+            ),
+            (
+                2,
+                &[],
+                &[
+                    "resolved oauth_fail",
+                    "send resolved oauth_fail",
+                    "resolved oauth_fail",
+                    "resolved account_auth",
+                    "send resolved account_auth",
+                ],
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -172,16 +200,21 @@ fn a_silence_mutes_until_its_end_and_what_was_sent_is_resolved_all_the_same() {
         until: at(until),
     };
     let hung: &[&str] = &["pi1/p hung"];
-    check(&Rules::default(), &[silence(0, 100)], &[
-        (0, hung, &["fired hung"]),
-        (99, hung, &[]),
-        (100, hung, &["send fired hung"]),
-    ]);
-    check(&Rules::default(), &[silence(50, 100)], &[
-        (0, hung, &["fired hung", "send fired hung"]),
-        (60, &[], &["resolved hung", "send resolved hung"]),
-    ]);
-    check(&Rules::default(), &[silence(0, 100)], &[(0, hung, &["fired hung"]), (60, &[], &["resolved hung"])]);
+    check(
+        &Rules::default(),
+        &[silence(0, 100)],
+        &[(0, hung, &["fired hung"]), (99, hung, &[]), (100, hung, &["send fired hung"])],
+    );
+    check(
+        &Rules::default(),
+        &[silence(50, 100)],
+        &[(0, hung, &["fired hung", "send fired hung"]), (60, &[], &["resolved hung", "send resolved hung"])],
+    );
+    check(
+        &Rules::default(),
+        &[silence(0, 100)],
+        &[(0, hung, &["fired hung"]), (60, &[], &["resolved hung"])],
+    );
 }
 
 #[test]
@@ -220,9 +253,13 @@ fn what_is_not_known_stays_as_an_earlier_run_left_it() {
 #[test]
 fn a_clock_that_goes_back_neither_repeats_nor_loses_anything() {
     let hung: &[&str] = &["pi1/p hung"];
-    check(&Rules::default(), &[], &[
-        (10_000, hung, &["fired hung", "send fired hung"]),
-        (-10_000, hung, &[]),
-        (-9_000, &[], &["resolved hung", "send resolved hung"]),
-    ]);
+    check(
+        &Rules::default(),
+        &[],
+        &[
+            (10_000, hung, &["fired hung", "send fired hung"]),
+            (-10_000, hung, &[]),
+            (-9_000, &[], &["resolved hung", "send resolved hung"]),
+        ],
+    );
 }

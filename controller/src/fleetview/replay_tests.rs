@@ -95,7 +95,11 @@ impl Recorded {
             let next = self.alert_at(position);
             if next != firing {
                 if let Some(over) = firing.take() {
-                    lines.push(StreamLine::Resolved { detector: over.clone(), identity: over, firing_for_s: 1 });
+                    lines.push(StreamLine::Resolved {
+                        detector: over.clone(),
+                        identity: over,
+                        firing_for_s: 1,
+                    });
                 }
                 lines.extend(next.iter().map(|name| alert(name)));
                 firing = next;
@@ -128,7 +132,9 @@ fn run(mut queues: Vec<std::collections::VecDeque<Input>>, picks: &[usize]) -> (
             match told {
                 Told::Event { .. } => events += 1,
                 Told::Fired { alert } => life.push(format!("+{} {}", alert.key.subject, alert.key.detector)),
-                Told::Resolved { alert } => life.push(format!("-{} {}", alert.key.subject, alert.key.detector)),
+                Told::Resolved { alert } => {
+                    life.push(format!("-{} {}", alert.key.subject, alert.key.detector))
+                }
                 _ => {}
             }
         }

@@ -19,10 +19,7 @@ pub struct Plan {
 }
 
 /// Returns the order in which streams come back.
-pub fn plan(
-    streams: impl Iterator<Item = StreamId>,
-    account: impl Fn(&str) -> Option<Arc<str>>,
-) -> Plan {
+pub fn plan(streams: impl Iterator<Item = StreamId>, account: impl Fn(&str) -> Option<Arc<str>>) -> Plan {
     let mut chains: BTreeMap<Option<Arc<str>>, Vec<StreamId>> = BTreeMap::new();
     for stream in streams {
         chains.entry(account(&stream.host)).or_default().push(stream);

@@ -55,7 +55,8 @@ impl Rounds {
     /// Takes an event of the log, as an object with `ts` and `event`.
     pub fn take(&mut self, event: &Value) {
         let text = |key| event.get(key).and_then(Value::as_str);
-        let (Some(kind), Some(number)) = (text("event"), event.get("round_num").and_then(Value::as_i64)) else {
+        let (Some(kind), Some(number)) = (text("event"), event.get("round_num").and_then(Value::as_i64))
+        else {
             return;
         };
         let at = text("ts").and_then(time::parse);
@@ -179,7 +180,9 @@ mod tests {
             rounds.take(&json!({"ts": ts, "event": "agent_spawn", "round_num": number, "timeout_s": 60}));
             rounds.take(&json!({"ts": ts, "event": "agent_exit", "round_num": number, "exit_code": 0,
                 "duration_s": 2.5, "exit_cause": "clean"}));
-            rounds.take(&json!({"ts": ts, "event": "agent_usage_recorded", "round_num": number, "cost_usd": 0.5}));
+            rounds.take(
+                &json!({"ts": ts, "event": "agent_usage_recorded", "round_num": number, "cost_usd": 0.5}),
+            );
         }
         assert_eq!(rounds.iter().len(), ROUNDS);
         let last = rounds.iter().next_back().unwrap();
@@ -200,6 +203,10 @@ mod tests {
         assert_eq!(trend.iter().len(), POINTS);
         assert!(trend.iter().all(|point| point.cost_usd == 5.0));
         trend.take_event(&json!({"cost_usd": 1.0}), Timestamp::UNIX_EPOCH);
-        assert_eq!(trend.iter().next_back().unwrap().cost_usd, 6.0, "a clock that went back makes no new point");
+        assert_eq!(
+            trend.iter().next_back().unwrap().cost_usd,
+            6.0,
+            "a clock that went back makes no new point"
+        );
     }
 }

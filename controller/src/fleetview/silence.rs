@@ -21,7 +21,8 @@ impl FromStr for Matcher {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Matcher, String> {
-        let (label, pattern) = text.split_once('=').ok_or_else(|| format!("{text:?} is not LABEL=PATTERN"))?;
+        let (label, pattern) =
+            text.split_once('=').ok_or_else(|| format!("{text:?} is not LABEL=PATTERN"))?;
         let (label, differs) = match label.strip_suffix('!') {
             Some(label) => (label, true),
             None => (label, false),
@@ -143,7 +144,8 @@ mod tests {
         for text in ["host=pi*", "detector!=hung", "account=team a"] {
             assert_eq!(text.parse::<Matcher>().unwrap().to_string(), text);
         }
-        for (text, part) in [("pi07", "LABEL=PATTERN"), ("hosts=pi", "there are: host"), ("host=", "no host")] {
+        for (text, part) in [("pi07", "LABEL=PATTERN"), ("hosts=pi", "there are: host"), ("host=", "no host")]
+        {
             assert!(text.parse::<Matcher>().unwrap_err().contains(part), "{text}");
         }
     }

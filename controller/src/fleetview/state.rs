@@ -207,6 +207,8 @@ impl StreamState {
 pub struct HostFacts {
     /// The login it shares with others.
     pub account: Option<Arc<str>>,
+    /// Its projects, where they are known: alerts of others are over.
+    pub projects: Option<BTreeSet<Arc<str>>>,
 }
 
 /// How a sink is.

@@ -82,7 +82,9 @@ impl Watcher {
             told: broadcast::channel(BEHIND).0,
             inputs,
             client,
-            watched: Arc::new(watched.into_iter().map(|one| (one.id.clone(), one)).collect::<HashMap<_, _>>()),
+            watched: Arc::new(
+                watched.into_iter().map(|one| (one.id.clone(), one)).collect::<HashMap<_, _>>(),
+            ),
             journal: journal.as_ref().map(|(journal, _)| journal.clone()),
         };
         let notebook = Notebook { fleet: name, journal, entries: Vec::new(), answer: None, failing: None };
@@ -145,7 +147,12 @@ impl Watcher {
                     && let Some(watched) = hub.watched.get(stream)
                 {
                     let wanted = Wanted { identity: identity.clone(), detector: detector.clone() };
-                    tasks.spawn(auto_stop::stop(hub.client.clone(), watched.clone(), wanted, hub.inputs.clone()));
+                    tasks.spawn(auto_stop::stop(
+                        hub.client.clone(),
+                        watched.clone(),
+                        wanted,
+                        hub.inputs.clone(),
+                    ));
                 }
             }
             notebook.note(&told, fleet.now.wall);
@@ -219,6 +226,7 @@ impl Notebook {
         if let Some(answer) = &mut self.answer
             && let Ok(written) = answer.try_recv()
         {
+            self.answer = None;
             let failing = match written {
                 Written::All => None,
                 Written::Kept(why) => Some(why),

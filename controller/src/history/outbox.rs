@@ -23,8 +23,9 @@ pub struct Message {
 pub(super) fn add(work: &Transaction<'_>, (sink, at, body): (&str, Timestamp, &str)) -> rusqlite::Result<()> {
     let mut insert = work.prepare_cached("INSERT INTO outbox (sink, at, body) VALUES (?, ?, ?)")?;
     insert.execute((sink, at.as_millisecond(), body))?;
-    let waiting: i64 =
-        work.prepare_cached("SELECT count(*) FROM outbox WHERE sink = ?")?.query_row([sink], |row| row.get(0))?;
+    let waiting: i64 = work
+        .prepare_cached("SELECT count(*) FROM outbox WHERE sink = ?")?
+        .query_row([sink], |row| row.get(0))?;
     if waiting > OUTBOX_MOST {
         let mut delete = work.prepare_cached(
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sink = ? ORDER BY id LIMIT ?)",

@@ -71,7 +71,8 @@ pub(super) fn newest() -> i64 {
 
 /// Returns the file's version after bringing it to the newest, or the version found where that is newer still.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let version = |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let version =
+        |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     // Two processes may open a new file at once: the second one finds the first one's tables.
     let work = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found = version(&work)?;

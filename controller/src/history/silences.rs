@@ -61,9 +61,8 @@ impl Store {
     /// When SQLite refuses.
     pub fn expire(&mut self, id: i64, now: Timestamp) -> Result<bool, HistoryError> {
         let now = now.as_millisecond();
-        let done = self
-            .connection
-            .execute("UPDATE silences SET until = ?1 WHERE id = ?2 AND until > ?1", (now, id));
+        let done =
+            self.connection.execute("UPDATE silences SET until = ?1 WHERE id = ?2 AND until > ?1", (now, id));
         Ok(self.named(done)? > 0)
     }
 }

@@ -8,7 +8,11 @@ use super::store::Store;
 use crate::fleetview::state::{AutoStopped, StreamId};
 use crate::fleetview::told::StoppedBy;
 
-pub(super) fn write(work: &Transaction<'_>, stream: &StreamId, stopped: &AutoStopped) -> rusqlite::Result<()> {
+pub(super) fn write(
+    work: &Transaction<'_>,
+    stream: &StreamId,
+    stopped: &AutoStopped,
+) -> rusqlite::Result<()> {
     let mut insert = work.prepare_cached("INSERT OR REPLACE INTO stops VALUES (?, ?, ?, ?, ?)")?;
     let at = stopped.at.as_millisecond();
     insert.execute((&*stream.host, &*stream.project, &stopped.detector, stopped.by.as_str(), at))?;

@@ -113,7 +113,8 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         work(&transaction)?;
         transaction.commit()
     }
@@ -126,7 +127,10 @@ impl Store {
         self.rows("SELECT host, project, file, offset FROM cursors", [], |row| {
             let (host, project): (String, String) = (row.get(0)?, row.get(1)?);
             let offset = u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default();
-            Ok((StreamId { host: host.into(), project: project.into() }, Cursor { file: row.get(2)?, offset }))
+            Ok((
+                StreamId { host: host.into(), project: project.into() },
+                Cursor { file: row.get(2)?, offset },
+            ))
         })
     }
 

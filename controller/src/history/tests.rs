@@ -68,13 +68,17 @@ fn a_file_of_version_1_loads() {
     let path = dir.path().join("attic.history.db");
     Connection::open(&path).unwrap().execute_batch(include_str!("fixtures/version-1.sql")).unwrap();
     let store = Store::open(&path).unwrap();
-    let names: Vec<String> = store.log(&everything(day())).unwrap().into_iter().map(|line| line.name).collect();
+    let names: Vec<String> =
+        store.log(&everything(day())).unwrap().into_iter().map(|line| line.name).collect();
     assert_eq!(names, ["agent_exit", "agent_usage_recorded", "oauth_fail", "fleet_stalled"]);
     let cursor = Cursor { file: "events-2026-11.jsonl".into(), offset: 4711 };
     assert_eq!(store.cursors().unwrap(), [(stream(), cursor)]);
     let open = store.open_alerts().unwrap();
     assert_eq!(open.len(), 1);
-    assert_eq!((&*open[0].key.detector, open[0].sent, open[0].severity), ("oauth_fail", 1, Severity::Critical));
+    assert_eq!(
+        (&*open[0].key.detector, open[0].sent, open[0].severity),
+        ("oauth_fail", 1, Severity::Critical)
+    );
     let past = store.past_alerts(day(), 10).unwrap();
     assert_eq!(past.len(), 1);
     assert_eq!(past[0].firing_for_s(day()), 3600);
@@ -90,7 +94,10 @@ fn a_file_of_version_1_loads() {
 fn a_file_of_a_newer_release_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("attic.history.db");
-    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99; CREATE TABLE future (x)").unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("PRAGMA user_version = 99; CREATE TABLE future (x)")
+        .unwrap();
     let error = Store::open(&path).unwrap_err();
     assert!(matches!(error, HistoryError::Newer { found: 99, .. }), "{error}");
 }
@@ -132,8 +139,11 @@ fn a_transaction_is_whole_or_not_there_after_a_kill() {
     {
         // What a kill in the middle of a transaction leaves: an open transaction that is never committed.
         let work = store.connection.unchecked_transaction().unwrap();
-        work.execute("INSERT INTO log (at, host, project, kind, name, body) VALUES (1, '', '', '', '', '')", [])
-            .unwrap();
+        work.execute(
+            "INSERT INTO log (at, host, project, kind, name, body) VALUES (1, '', '', '', '', '')",
+            [],
+        )
+        .unwrap();
         std::mem::forget(work);
         std::fs::copy(&path, dir.path().join("copy.db")).unwrap();
         std::fs::copy(dir.path().join("h.db-wal"), dir.path().join("copy.db-wal")).unwrap();
@@ -170,8 +180,11 @@ fn silences_are_seen_by_another_process_and_end() {
 fn a_sinks_messages_come_in_order_and_the_oldest_of_too_many_go() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(&dir.path().join("h.db")).unwrap();
-    let message =
-        |number: i64| Entry::Message { sink: "s".into(), at: after(number), body: format!("{{\"n\":{number}}}") };
+    let message = |number: i64| Entry::Message {
+        sink: "s".into(),
+        at: after(number),
+        body: format!("{{\"n\":{number}}}"),
+    };
     let all: Vec<Entry> = (0..OUTBOX_MOST + 5).map(message).collect();
     store.write(&all).unwrap();
     assert_eq!(store.waiting("s").unwrap(), (10_000, 5));

@@ -65,7 +65,13 @@ pub fn silence_text(silence: &Silence, now: Timestamp) -> String {
     let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
     let left = silence.until.as_second() - now.as_second();
     let comment = if silence.comment.is_empty() { String::new() } else { format!("  {}", silence.comment) };
-    format!("{:>4}  {}  another {}  by {}{comment}", silence.id, matchers.join(" "), span(left.max(0)), silence.by)
+    format!(
+        "{:>4}  {}  another {}  by {}{comment}",
+        silence.id,
+        matchers.join(" "),
+        span(left.max(0)),
+        silence.by
+    )
 }
 
 /// Returns a silence as one object.

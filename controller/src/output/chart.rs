@@ -11,7 +11,8 @@ use crate::history::query::Hour;
 
 /// The widest chart, in bars.
 const WIDTH: usize = 72;
-const BARS: [char; 9] = [' ', '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
+const BARS: [char; 9] =
+    [' ', '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
 
 /// Returns rounds and failures per hour, and cost per account, between two instants.
 pub fn text(
@@ -38,7 +39,7 @@ pub fn text(
         *cost.entry(name).or_default() += sums.cost_usd;
     }
     let clock = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%m-%d %H:%M").to_string();
-    let each = if per == 1 { "hour".to_owned() } else { format!("{per} hours") };
+    let each = if per == 1 { "an hour".to_owned() } else { format!("{per} hours") };
     let mut text = format!("{} to {}, a bar is {each}\n", clock(since), clock(now));
     for (name, series) in [("rounds", &rounds), ("failures", &failures)] {
         let (total, most) = (series.iter().sum::<f64>(), series.iter().copied().fold(0.0, f64::max));
@@ -62,7 +63,8 @@ fn bar(value: f64, most: f64) -> String {
 pub fn line(values: &[f64]) -> String {
     let most = values.iter().copied().fold(0.0, f64::max);
     let char_of = |value: f64| {
-        let level = (1..=8_u8).rev().find(|&level| value > 0.0 && value / most >= f64::from(level) / 8.0 - 1e-9);
+        let level =
+            (1..=8_u8).rev().find(|&level| value > 0.0 && value / most >= f64::from(level) / 8.0 - 1e-9);
         let level = level.unwrap_or(u8::from(value > 0.0));
         BARS.get(usize::from(level)).copied().unwrap_or(' ')
     };

@@ -69,9 +69,15 @@ pub fn json(told: &Told, fleet: &str, at: Timestamp) -> Value {
         (subject.host().cloned(), subject.project().cloned())
     };
     let ((host, project), kind, rest) = match told {
-        Told::Event { stream, cursor, event } => (of(stream), "event", json!({"cursor": cursor, "event": event})),
-        Told::Fired { alert } => (about(alert), "alert", json!({"alert": alert_lines::json(alert, fleet, at)})),
-        Told::Changed { alert } => (about(alert), "alert_changed", json!({"alert": alert_lines::json(alert, fleet, at)})),
+        Told::Event { stream, cursor, event } => {
+            (of(stream), "event", json!({"cursor": cursor, "event": event}))
+        }
+        Told::Fired { alert } => {
+            (about(alert), "alert", json!({"alert": alert_lines::json(alert, fleet, at)}))
+        }
+        Told::Changed { alert } => {
+            (about(alert), "alert_changed", json!({"alert": alert_lines::json(alert, fleet, at)}))
+        }
         Told::Resolved { alert } => (
             about(alert),
             "resolved",
@@ -95,7 +101,9 @@ pub fn json(told: &Told, fleet: &str, at: Timestamp) -> Value {
         Told::StopFailed { stream, detector, reason } => {
             (of(stream), "stop_failed", json!({"detector": detector, "reason": reason}))
         }
-        Told::BrakeEngaged { stream, detector } => (of(stream), "brake_engaged", json!({"detector": detector})),
+        Told::BrakeEngaged { stream, detector } => {
+            (of(stream), "brake_engaged", json!({"detector": detector}))
+        }
         Told::Resumed { stream } => (of(stream), "resumed", json!({})),
     };
     let mut line = json!({

@@ -63,11 +63,8 @@ impl Http {
     /// # Errors
     /// When this machine has no roots of trust at all.
     pub fn new() -> std::io::Result<Http> {
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .build();
+        let connector =
+            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_secs(90))
             .pool_max_idle_per_host(1)
@@ -86,8 +83,9 @@ impl Http {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request =
-            request.body(Full::new(Bytes::from(body))).map_err(|error| SendError::Local(error.to_string()))?;
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| SendError::Local(error.to_string()))?;
         let exchange = async {
             let answer = self.client.request(request).await.map_err(|error| unreachable(&error))?;
             let status = answer.status();
@@ -115,4 +113,3 @@ fn unreachable(error: &dyn std::error::Error) -> SendError {
     }
     SendError::Unreachable(said)
 }
-

@@ -79,8 +79,7 @@ impl Place {
         let server = |url: &str| {
             let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
             let server = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let digest = data_encoding::HEXLOWER
-                .encode(Sha256::digest(url).get(..4).unwrap_or_default());
+            let digest = data_encoding::HEXLOWER.encode(Sha256::digest(url).get(..4).unwrap_or_default());
             format!("{scheme}://{server} #{digest}")
         };
         match self {
@@ -102,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_sinks_name_shows_its_server_and_no_secret() {
-        let hook = |path: &str| Place::Webhook { url: format!("https://hooks.example.org/{path}"), key: None };
+        let hook =
+            |path: &str| Place::Webhook { url: format!("https://hooks.example.org/{path}"), key: None };
         let name = hook("T0/secret").name();
         assert!(name.starts_with("webhook https://hooks.example.org #"), "{name}");
         assert!(!name.contains("secret"));

@@ -37,7 +37,9 @@ pub async fn work(place: Place, http: Http, journal: Journal, (hub, inputs): (Hu
                 (health.waiting, health.dropped) = (waiting, dropped);
                 match next {
                     Some(message) => match send(&place, &http, &message.body).await {
-                        Ok(()) => journal.message_sent(message.id).await.map(|()| true).map_err(|e| e.to_string()),
+                        Ok(()) => {
+                            journal.message_sent(message.id).await.map(|()| true).map_err(|e| e.to_string())
+                        }
                         Err(error) if error.is_final() => {
                             tracing::warn!("{name} does not want a message, which is dropped: {error}");
                             journal.message_sent(message.id).await.map(|()| true).map_err(|e| e.to_string())

@@ -150,7 +150,10 @@ impl Controller {
 }
 
 /// Collects what a watch tells until `done` says so.
-pub(crate) async fn told_until(setup: Setup, mut done: impl FnMut(&Fleet, &[Told]) -> bool) -> (Fleet, Vec<Told>) {
+pub(crate) async fn told_until(
+    setup: Setup,
+    mut done: impl FnMut(&Fleet, &[Told]) -> bool,
+) -> (Fleet, Vec<Told>) {
     let all: Arc<Mutex<Vec<Told>>> = Arc::default();
     let seen = all.clone();
     let tell = move |fleet: &Fleet, told: &[Told]| {

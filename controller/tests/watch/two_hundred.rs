@@ -65,7 +65,8 @@ async fn hung_and_flapping_hosts_delay_nobody_and_nothing_is_lost_or_doubled() {
     assert_eq!(silent(&last), hung);
     let sent = sent(&told);
     assert_eq!(sent.keys().filter(|(_, detector)| detector == "hung").count(), 180);
-    let doubled: Vec<_> = sent.iter().filter(|((_, detector), count)| detector == "hung" && **count != 1).collect();
+    let doubled: Vec<_> =
+        sent.iter().filter(|((_, detector), count)| detector == "hung" && **count != 1).collect();
     assert!(doubled.is_empty(), "each one sent once: {doubled:?}");
     fleet.shutdown().await;
 }
@@ -96,9 +97,10 @@ fn events(told: &[Told]) -> BTreeMap<String, Vec<u64>> {
 
 /// Counts everything a fleet remembers.
 fn remembered(fleet: &Fleet) -> usize {
-    let streams = fleet.streams.values().map(|state| {
-        state.rounds.iter().len() + state.trend.iter().len() + state.alerts.len()
-    });
+    let streams = fleet
+        .streams
+        .values()
+        .map(|state| state.rounds.iter().len() + state.trend.iter().len() + state.alerts.len());
     streams.sum::<usize>() + fleet.alerts.open().count() + fleet.alerts.past().count()
 }
 

@@ -56,7 +56,8 @@ async fn messages_wait_for_a_receiver_that_is_down_across_a_kill_and_come_once_i
         let expected = format!("{SIGNATURE}: {}", signature(b"k", request.body.as_bytes()));
         assert!(request.head.contains(&expected), "{}", request.head);
     }
-    until("the sink is well again", || second.hub.snapshot().sinks.iter().all(|sink| sink.failing.is_none())).await;
+    until("the sink is well again", || second.hub.snapshot().sinks.iter().all(|sink| sink.failing.is_none()))
+        .await;
     second.kill().await;
     let store = Store::open(&path).unwrap();
     assert_eq!(store.open_alerts().unwrap().len(), 0);

@@ -28,14 +28,21 @@ pub(super) fn auth(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
             || state.stopped.as_ref().is_some_and(|stopped| stopped.detector == HOST_AUTH)
     };
     let incident = |(account, streams): (Arc<str>, Vec<(&_, &StreamState)>)| {
-        let hosts: BTreeSet<&str> =
-            streams.iter().filter(|(_, state)| failing(state)).map(|(id, _): &(&super::super::state::StreamId, _)| &*id.host).collect();
+        let hosts: BTreeSet<&str> = streams
+            .iter()
+            .filter(|(_, state)| failing(state))
+            .map(|(id, _): &(&super::super::state::StreamId, _)| &*id.host)
+            .collect();
         (hosts.len() >= HOSTS).then(|| {
             let names: Vec<&str> = hosts.iter().copied().collect();
             let seen = Seen {
                 account: Some(account.clone()),
                 severity: Severity::Critical,
-                message: format!("the login of {account} fails on {} hosts: {}", names.len(), names.join(", ")),
+                message: format!(
+                    "the login of {account} fails on {} hosts: {}",
+                    names.len(),
+                    names.join(", ")
+                ),
                 context: Map::from_iter([("hosts".to_owned(), json!(names))]),
                 for_s: 0,
             };

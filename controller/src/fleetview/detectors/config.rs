@@ -21,8 +21,9 @@ pub(super) fn look(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
             let seen = Seen {
                 account: fleet.account(&id.host).cloned(),
                 severity: Severity::Warning,
-                message: "agent-runner.toml differs from the inventory's; `agent-runner-fleet plan` shows how"
-                    .to_owned(),
+                message:
+                    "agent-runner.toml differs from the inventory's; `agent-runner-fleet plan` shows how"
+                        .to_owned(),
                 context: Map::from_iter([
                     ("there_sha256".to_owned(), Value::from(there.as_str())),
                     ("wanted_sha256".to_owned(), Value::from(&**wanted)),

@@ -57,7 +57,15 @@ fn known(fleet: &Fleet, policy: &Monitor) -> BTreeSet<Subject> {
     // What the inventory does not name any more has no alerts.
     for alert in fleet.alerts.open() {
         let subject = &alert.key.subject;
-        if subject.host().is_some_and(|host| !fleet.hosts.contains_key(host)) {
+        let Some(host) = subject.host() else { continue };
+        let gone = match (fleet.hosts.get(host), subject.project()) {
+            (None, _) => true,
+            (Some(facts), Some(project)) => {
+                facts.projects.as_ref().is_some_and(|projects| !projects.contains(project))
+            }
+            (Some(_), None) => false,
+        };
+        if gone {
             known.insert(subject.clone());
         }
     }

@@ -14,8 +14,7 @@ pub(super) const NAME: &str = "sink_down";
 const FOR_S: i64 = 120;
 
 pub(super) fn look(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
-    let down: Vec<_> =
-        fleet.sinks.iter().filter_map(|sink| Some((sink, sink.failing.as_ref()?))).collect();
+    let down: Vec<_> = fleet.sinks.iter().filter_map(|sink| Some((sink, sink.failing.as_ref()?))).collect();
     if down.is_empty() {
         return Vec::new();
     }

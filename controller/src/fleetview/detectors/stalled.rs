@@ -17,11 +17,14 @@ pub(super) fn look(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
     // A round in progress, heard of lately, on a host that is not throttled: the others have reasons to be quiet.
     let at_work = || {
         fleet.streams.values().filter(|state| {
-            let working = state.state.as_ref().is_some_and(|said| said.active && said.throttled_until.is_none());
+            let working =
+                state.state.as_ref().is_some_and(|said| said.active && said.throttled_until.is_none());
             working && state.silent.is_none()
         })
     };
-    let Some(timeout_s) = at_work().filter_map(|state| state.rounds.timeout_s).max() else { return Vec::new() };
+    let Some(timeout_s) = at_work().filter_map(|state| state.rounds.timeout_s).max() else {
+        return Vec::new();
+    };
     let newest = at_work().filter_map(|state| state.rounds.last_end).max();
     // Before the first end, watching itself began some time.
     let heard_from = at_work().filter_map(|state| state.rounds.iter().next()?.started).min();

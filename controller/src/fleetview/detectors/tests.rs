@@ -61,7 +61,10 @@ fn fleet(change: impl Fn(&str, &mut StreamState)) -> Fleet {
     let hosts = ["a", "b", "c"];
     let beginning = Beginning {
         name: "attic".into(),
-        hosts: hosts.iter().map(|host| ((*host).into(), HostFacts { account: Some("team".into()) })).collect(),
+        hosts: hosts
+            .iter()
+            .map(|host| ((*host).into(), HostFacts { account: Some("team".into()), projects: None }))
+            .collect(),
         wanted: hosts.iter().map(|host| (id(host), Arc::from("good"))).collect(),
         streams: hosts.iter().map(|host| (id(host), None)).collect(),
         ..Beginning::default()
@@ -78,7 +81,10 @@ fn fleet(change: impl Fn(&str, &mut StreamState)) -> Fleet {
 
 fn seen(fleet: &Fleet) -> Vec<String> {
     let seen = observe(fleet, &Monitor::default(), &Rules::default());
-    seen.raised.iter().map(|(key, seen)| format!("{} {}: {}", key.subject, key.detector, seen.message)).collect()
+    seen.raised
+        .iter()
+        .map(|(key, seen)| format!("{} {}: {}", key.subject, key.detector, seen.message))
+        .collect()
 }
 
 #[test]
@@ -86,7 +92,9 @@ fn a_healthy_fleet_raises_nothing_and_is_known() {
     let fleet = fleet(|_, _| {});
     assert_eq!(seen(&fleet), [""; 0]);
     let known = observe(&fleet, &Monitor::default(), &Rules::default()).known;
-    for subject in [Subject::Fleet, Subject::Account("team".into()), Subject::Host("a".into()), Subject::Stream(id("a"))] {
+    for subject in
+        [Subject::Fleet, Subject::Account("team".into()), Subject::Host("a".into()), Subject::Stream(id("a"))]
+    {
         assert!(known.contains(&subject), "{subject}");
     }
 }
@@ -101,7 +109,10 @@ fn a_throttled_account_is_one_incident_with_the_latest_reset() {
         };
         stream.state.as_mut().unwrap().throttled_until = Some(until);
     });
-    let expected = format!("account team account_rate_limit: team is throttled until {}, seen on 2 of its hosts", at(NOW + 7200));
+    let expected = format!(
+        "account team account_rate_limit: team is throttled until {}, seen on 2 of its hosts",
+        at(NOW + 7200)
+    );
     assert_eq!(seen(&fleet), [expected]);
 }
 
@@ -131,7 +142,9 @@ fn a_fleet_in_which_no_round_ends_is_stalled_and_a_throttled_or_stopped_one_is_n
     let started = |age: i64| {
         move |_: &str, stream: &mut StreamState| {
             stream.rounds.take(&json!({"event": "round_start", "round_num": 1, "ts": at(NOW - age)}));
-            stream.rounds.take(&json!({"event": "agent_spawn", "round_num": 1, "timeout_s": 100, "ts": at(NOW - age)}));
+            stream.rounds.take(
+                &json!({"event": "agent_spawn", "round_num": 1, "timeout_s": 100, "ts": at(NOW - age)}),
+            );
         }
     };
     assert_eq!(seen(&fleet(started(300))), [""; 0]);
@@ -166,7 +179,8 @@ fn a_host_is_one_alert_as_bad_as_its_worst_stream() {
 #[test]
 fn a_sink_that_takes_nothing_is_named() {
     let mut fleet = fleet(|_, _| {});
-    let sink = SinkHealth { name: "webhook x".into(), waiting: 3, dropped: 0, failing: Some("refused".into()) };
+    let sink =
+        SinkHealth { name: "webhook x".into(), waiting: 3, dropped: 0, failing: Some("refused".into()) };
     fleet.sinks = Arc::new(vec![sink]);
     assert_eq!(seen(&fleet), ["the fleet sink_down: messages wait for webhook x: refused"]);
 }
