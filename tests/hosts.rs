@@ -37,6 +37,9 @@ mod fault_table;
 /// A fault at each step of a deploy.
 #[path = "hosts/faults.rs"]
 mod faults;
+/// One login breaks on several hosts.
+#[path = "hosts/incident.rs"]
+mod incident;
 /// The controller is killed in the middle of a deploy.
 #[path = "hosts/interrupted.rs"]
 mod interrupted;

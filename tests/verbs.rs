@@ -4,6 +4,9 @@
 /// `exec` in all its forms.
 #[path = "verbs/exec.rs"]
 mod exec;
+/// `monitor`, and the verbs that read what it writes.
+#[path = "verbs/fleet_view.rs"]
+mod fleet_view;
 /// `hosts`: the inventory as it is understood.
 #[path = "verbs/hosts.rs"]
 mod hosts;

@@ -23,7 +23,9 @@ pub mod targets;
 pub mod bundle;
 pub mod deploy;
 pub mod fleetview;
+pub mod history;
 pub mod remote;
+pub mod sinks;
 
 pub mod demo;
 

@@ -7,9 +7,11 @@ use crate::name;
 use crate::rollout;
 use crate::share::Share;
 
-const KEYS: &[&str] = &["auto_stop", "brake", "stale_after_s"];
+const KEYS: &[&str] = &["auto_stop", "brake", "stale_after_s", "for_s", "repeat_s"];
 /// Longest silence that is taken for meant: a day, in seconds.
 const MAX_STALE_S: u64 = 86_400;
+/// Longest time between two messages about one alert: a week, in seconds.
+const MAX_REPEAT_S: u64 = 7 * 86_400;
 /// Most detectors in a list.
 const MAX_DETECTORS: usize = 100;
 
@@ -22,6 +24,10 @@ pub struct Monitor {
     pub brake: Share,
     /// A host without data for so many seconds is stale.
     pub stale_after_s: u64,
+    /// An alert of a host fires when it has held for so many seconds.
+    pub for_s: u64,
+    /// An alert that goes on is sent to the sinks again after so many seconds.
+    pub repeat_s: u64,
 }
 
 impl Default for Monitor {
@@ -30,6 +36,8 @@ impl Default for Monitor {
             auto_stop: vec!["oauth_fail".into(), "disk_critical".into()],
             brake: Share::Percent(25),
             stale_after_s: 180,
+            for_s: 0,
+            repeat_s: 4 * 3600,
         }
     }
 }
@@ -48,6 +56,14 @@ impl Monitor {
                 .get("stale_after_s")
                 .and_then(|item| item.number(30..=MAX_STALE_S, report))
                 .unwrap_or(default.stale_after_s),
+            for_s: table
+                .get("for_s")
+                .and_then(|item| item.number(0..=MAX_STALE_S, report))
+                .unwrap_or(default.for_s),
+            repeat_s: table
+                .get("repeat_s")
+                .and_then(|item| item.number(60..=MAX_REPEAT_S, report))
+                .unwrap_or(default.repeat_s),
         }
     }
 }

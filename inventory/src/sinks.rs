@@ -19,6 +19,9 @@ pub enum Sink {
     Webhook {
         /// `http://` or `https://`.
         url: String,
+        /// The file on this machine with the key that signs each body.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        secret_file: Option<LocalPath>,
     },
     /// A file with one JSON object a line.
     Jsonl {
@@ -36,10 +39,19 @@ fn read_one(item: &Item<'_>, report: &mut Report<'_>) -> Option<Sink> {
     // Which keys are known depends on one of them.
     let kind = Table::any(item, report)?.required("type", report)?.text(report)?;
     match kind {
-        "alertmanager" | "webhook" => {
+        "alertmanager" => {
             let table = Table::open(item, &["type", "url"], report)?;
             let url = table.required("url", report)?.checked(report, url)?;
-            Some(if kind == "webhook" { Sink::Webhook { url } } else { Sink::Alertmanager { url } })
+            Some(Sink::Alertmanager { url })
+        }
+        "webhook" => {
+            let table = Table::open(item, &["type", "url", "secret_file"], report)?;
+            let url = table.required("url", report)?.checked(report, url)?;
+            let secret_file = match table.get("secret_file") {
+                Some(item) => Some(read_path(item, report)?),
+                None => None,
+            };
+            Some(Sink::Webhook { url, secret_file })
         }
         "jsonl" => {
             let table = Table::open(item, &["type", "path"], report)?;

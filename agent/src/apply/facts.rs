@@ -176,7 +176,7 @@ pub(super) fn manager(scope: Scope, owner: &Account) -> Option<Manager> {
 }
 
 /// Returns the SHA-256 of a file.
-pub(super) fn file_sha256(path: &Path) -> io::Result<String> {
+pub(crate) fn file_sha256(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0_u8; 64 * 1024];

@@ -48,6 +48,14 @@ pub fn of(snapshot: &Snapshot, alive: Alive, now: Timestamp) -> State {
             .map(|throttle| throttle.until)
             .max()
             .map(time::stamp),
+        mem_available_mb: snapshot
+            .samples
+            .newest
+            .and_then(|line| line.memory.mem_available_mb)
+            .and_then(|free| i64::try_from(free).ok()),
+        // What only the disk knows.
+        monitor_active: None,
+        config_sha256: None,
     }
 }
 

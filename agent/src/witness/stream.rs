@@ -93,4 +93,13 @@ pub struct State {
     pub disk_used_pct: Option<f64>,
     /// Until when the provider throttles, as an event's `ts`.
     pub throttled_until: Option<String>,
+    /// Memory the host has left, as sampled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mem_available_mb: Option<i64>,
+    /// Whether a monitor on the host does the auto-stop itself, as of now: it may have come or gone since the hello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor_active: Option<bool>,
+    /// The digest of the configuration file as it is on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_sha256: Option<String>,
 }

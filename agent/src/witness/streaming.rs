@@ -18,6 +18,7 @@ use super::state::{self, Alive};
 use super::stream::{HEARTBEAT_S, Hello, State, StreamLine};
 use super::thresholds::Thresholds;
 use super::wake::{Wake, Woken};
+use crate::apply::file_sha256;
 use crate::config::types::Config;
 use crate::host;
 use crate::output;
@@ -117,7 +118,10 @@ impl Speaker {
         let read = reader.poll(&look, |line| self.event(line));
         self.reader = reader;
         let now = Timestamp::now();
-        let state = state::of(self.reader.snapshot(), Alive::look(&self.layout), now);
+        let mut state = state::of(self.reader.snapshot(), Alive::look(&self.layout), now);
+        state.monitor_active = Some(Presence::is_announced(&self.layout.monitor_lock()));
+        // A file that cannot be read has no digest; what is wrong with it is the next round's to say.
+        state.config_sha256 = file_sha256(&self.config.path).ok();
         if self.state.as_ref() != Some(&state) {
             self.say(&StreamLine::State(state.clone()));
             self.state = Some(state);

@@ -10,8 +10,9 @@ use agent_runner_inventory::{Inventory, Selection};
 use clap::Args;
 
 use super::context::printed;
-use super::monitor::{View, watched};
+use super::monitor::View;
 use super::order::{Order, Pace, What, tasks};
+use super::watching::watched;
 use super::{Ctx, agent_verb};
 use crate::cancel::Cancel;
 use crate::connection::{self, Connections, Given};
@@ -21,7 +22,8 @@ use crate::deploy::host::Depth;
 use crate::deploy::run::{Conduct, run as roll_out};
 use crate::error::{Error, Exit, config};
 use crate::fanout::FanoutOptions;
-use crate::fleetview::watch::watch;
+use crate::fleetview::fold::Beginning;
+use crate::fleetview::watch::{Setup, Watcher};
 use crate::output::fleet_lines::Detail;
 use crate::output::print;
 use crate::output::progress::{Progress, Show};
@@ -172,7 +174,14 @@ async fn follow(
             Cue::End => ControlFlow::Break(()),
         }
     };
-    let fleet = watch(client, watched, &inventory.monitor, tell, end).await;
+    let setup = Setup {
+        client: client.clone(),
+        watched,
+        policy: inventory.monitor.clone(),
+        beginning: Beginning { name: inventory.fleet.name.as_str().into(), ..Beginning::default() },
+        journal: None,
+    };
+    let fleet = Watcher::new(setup).run(tell, end).await;
     view.finish(&fleet);
     match failure {
         Some(error) => Err(config("the login could not be made to expire").caused_by(error)),

@@ -4,6 +4,7 @@ mod context;
 mod on_hosts;
 mod prompt;
 mod script;
+mod watching;
 
 pub mod completions;
 pub mod man;
@@ -39,7 +40,13 @@ pub mod start;
 pub mod status;
 pub mod stop;
 
+pub mod alerts;
+pub mod events;
+pub mod history;
 pub mod monitor;
+pub mod peek;
+pub mod resume;
+pub mod silence;
 
 pub use context::Ctx;
 
@@ -82,9 +89,15 @@ pub(crate) enum Command {
     Cancel(cancel::CancelArgs),
     Restart(restart::RestartArgs),
     Logs(logs::LogsArgs),
+    Peek(peek::PeekArgs),
+    Events(events::EventsArgs),
     Monitor(monitor::MonitorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Alerts(alerts::AlertsArgs),
+    Silence(silence::SilenceArgs),
+    Resume(resume::ResumeArgs),
+    History(history::HistoryArgs),
 }
 
 /// Runs a verb.
@@ -117,8 +130,14 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Cancel(args) => cancel::run(ctx, args),
         Command::Restart(args) => restart::run(ctx, args),
         Command::Logs(args) => logs::run(ctx, args),
+        Command::Peek(args) => peek::run(ctx, args),
+        Command::Events(args) => events::run(ctx, args),
         Command::Monitor(args) => monitor::run(ctx, args),
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),
+        Command::Alerts(args) => alerts::run(ctx, args),
+        Command::Silence(args) => silence::run(ctx, args),
+        Command::Resume(args) => resume::run(ctx, args),
+        Command::History(args) => history::run(ctx, args),
     }
 }

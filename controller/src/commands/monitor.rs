@@ -8,17 +8,16 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::context::printed;
+use super::watching::{Ready, Role, say_looker, watched};
 use super::{Ctx, Patterns};
 use crate::cancel::Cancel;
 use crate::error::{Error, Exit, config, usage};
-use crate::fleetview::state::{Fleet, StreamId, Told};
-use crate::fleetview::streams::Watched;
-use crate::fleetview::watch::watch;
+use crate::fleetview::state::Fleet;
+use crate::fleetview::told::Told;
 use crate::output::fleet_lines::{self, Detail};
 use crate::output::live::{Live, Redraw};
 use crate::output::print;
 use crate::output::progress::Show;
-use crate::targets::{Projects, Target};
 
 /// Follow every host in one stream, and stop those that do harm
 ///
@@ -63,19 +62,19 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let watched = watched(&targets, &projects);
-    if watched.is_empty() {
+    if watched(&targets, &projects).is_empty() {
         return Err(usage("none of the selected hosts has a project")
             .hinted("give a project an `on` that names them"));
     }
-    if !inventory.sinks.is_empty() {
-        print::note("warning: this version sends nothing to [[sinks]] yet; alerts are shown here only");
+    let role = ctx.role(&inventory)?;
+    if matches!(role, Role::Looker) {
+        say_looker(&ctx.history_path(&inventory)?);
     }
     let mut view = View::new(ctx, args.detail());
     let fleet = ctx.block_on(async {
-        let client = ctx.client();
         let cancel = Cancel::new();
         cancel.listen().map_err(|error| config("cannot listen for signals").caused_by(error))?;
+        let ready = ctx.prepare(&inventory, role, ctx.client(), (&targets, &projects))?;
         let end = async {
             let limit = async {
                 match args.duration_s {
@@ -88,25 +87,14 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
                 () = cancel.stopping() => {}
             }
         };
-        Ok(watch(&client, watched, &inventory.monitor, |fleet, told| view.tell(fleet, told), end).await)
+        let Ready { watcher, mut workers, lock } = ready;
+        let fleet = watcher.run(|fleet, told| view.tell(fleet, told), end).await;
+        workers.shutdown().await;
+        drop(lock);
+        Ok(fleet)
     })?;
     view.finish(&fleet);
     Ok(Exit::Ok)
-}
-
-/// Returns a stream for each project of each host.
-pub fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
-    let mut watched = Vec::new();
-    for target in targets {
-        for project in projects.on(&target.name) {
-            watched.push(Watched {
-                id: StreamId { host: target.name.as_str().into(), project: project.name.as_str().into() },
-                settings: target.settings.clone(),
-                work_dir: project.work_dir.clone(),
-            });
-        }
-    }
-    watched
 }
 
 /// Shows what the fold makes known: JSON lines, plain lines, or lines over a live table.
@@ -137,7 +125,7 @@ impl View {
     pub fn tell(&mut self, fleet: &Fleet, told: &[Told]) -> ControlFlow<()> {
         for one in told {
             let printed = match &self.form {
-                Form::Json => print::json_line(&fleet_lines::json(one, Timestamp::now())),
+                Form::Json => print::json_line(&fleet_lines::json(one, &fleet.name, Timestamp::now())),
                 Form::Lines => match fleet_lines::text(one, self.detail) {
                     Some(line) => print::text(&format!("{} {line}\n", self.clock(one))),
                     None => Ok(()),
@@ -187,6 +175,10 @@ impl View {
         match told {
             Told::Event { event, .. } => fleet_lines::clock(event, &self.zone),
             Told::Fired { .. }
+            | Told::Changed { .. }
+            | Told::Notify(_)
+            | Told::Rebooted { .. }
+            | Told::Resumed { .. }
             | Told::Resolved { .. }
             | Told::State { .. }
             | Told::LinkUp { .. }

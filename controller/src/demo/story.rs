@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::fleetview::state::Told;
+use crate::fleetview::told::Told;
 
 /// Rounds every host shall have done before the login expires, and again after the stop.
 const ROUNDS: usize = 2;
@@ -57,6 +57,10 @@ impl Story {
                 }
                 Told::Event { .. }
                 | Told::Fired { .. }
+                | Told::Changed { .. }
+                | Told::Notify(_)
+                | Told::Rebooted { .. }
+                | Told::Resumed { .. }
                 | Told::Resolved { .. }
                 | Told::State { .. }
                 | Told::LinkUp { .. }
@@ -111,7 +115,11 @@ mod tests {
         assert_eq!(story.hear(&[round("a", "clean"), round("a", "clean"), round("b", "clean")]), Cue::Wait);
         assert_eq!(story.hear(&[round("b", "clean")]), Cue::Expire);
         assert_eq!(story.hear(&[round("b", "error")]), Cue::Wait);
-        let stopped = Told::Stopped { stream: id("b"), detector: "oauth_fail".into() };
+        let stopped = Told::Stopped {
+            stream: id("b"),
+            detector: "oauth_fail".into(),
+            by: crate::fleetview::told::StoppedBy::Controller,
+        };
         assert_eq!(story.hear(&[stopped, round("a", "clean")]), Cue::Wait);
         assert_eq!(story.hear(&[round("a", "clean")]), Cue::End);
         assert!(story.is_told());

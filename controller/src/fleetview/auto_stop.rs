@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use super::fold::Input;
 use super::streams::Watched;
 use crate::remote;
-use crate::ssh::{Client, Exec};
+use crate::ssh::Client;
 
 /// How long the verb may take: it waits 5 s for the service by itself.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -43,8 +43,8 @@ enum Stopping {
 
 async fn ask(client: &Client, watched: &Watched, detector: &str) -> Result<Stopping, String> {
     let session = client.session(&watched.settings).await.map_err(|error| error.to_string())?;
-    let exec = Exec::command(remote::agent(&watched.work_dir, &["stop", "--because", detector]))
-        .deadline(Some(DEADLINE));
+    let script = remote::agent(&watched.work_dir, &["stop", "--because", detector]);
+    let exec = watched.exec(script).deadline(Some(DEADLINE));
     let output = session.exec(exec).await.map_err(|error| error.to_string())?;
     if !output.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());

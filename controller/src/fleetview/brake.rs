@@ -13,6 +13,8 @@ pub const WINDOW: Duration = Duration::from_secs(600);
 pub struct Brake {
     allowed: usize,
     stops: VecDeque<Duration>,
+    /// Until when each stop of an earlier run counts.
+    earlier: VecDeque<Duration>,
 }
 
 impl Brake {
@@ -22,7 +24,16 @@ impl Brake {
             Share::Count(0) | Share::Percent(0) => 0,
             Share::Count(_) | Share::Percent(_) => share.floor_of(hosts).max(1),
         };
-        Brake { allowed, stops: VecDeque::new() }
+        Brake { allowed, stops: VecDeque::new(), earlier: VecDeque::new() }
+    }
+
+    /// Counts stops of an earlier run, given by how long ago each was.
+    pub fn remember(&mut self, now: Duration, ago: Vec<Duration>) {
+        let left = ago.into_iter().filter_map(|ago| WINDOW.checked_sub(ago));
+        // A stop of an earlier run lies before this run's clock began: it counts as long as it has left, from now on.
+        let mut until: Vec<Duration> = left.map(|left| now + left).collect();
+        until.sort_unstable();
+        self.earlier = until.into();
     }
 
     /// Counts one more stop at `now` and returns true, unless it would be one too many.
@@ -30,7 +41,10 @@ impl Brake {
         while self.stops.front().is_some_and(|&at| now.saturating_sub(at) >= WINDOW) {
             self.stops.pop_front();
         }
-        let free = self.stops.len() < self.allowed;
+        while self.earlier.front().is_some_and(|&until| now >= until) {
+            self.earlier.pop_front();
+        }
+        let free = self.stops.len() + self.earlier.len() < self.allowed;
         if free {
             self.stops.push_back(now);
         }
@@ -52,6 +66,17 @@ mod tests {
         assert!(brake.take(at(600)));
         assert!(!brake.take(at(601)));
         assert!(brake.take(at(700)));
+    }
+
+    #[test]
+    fn stops_of_an_earlier_run_count_until_their_time_is_over() {
+        let mut brake = Brake::new(Share::Count(2), 100);
+        let at = Duration::from_secs;
+        brake.remember(at(0), vec![at(590), at(100), at(700)]);
+        assert!(!brake.take(at(5)));
+        assert!(brake.take(at(10)));
+        assert!(!brake.take(at(499)));
+        assert!(brake.take(at(500)));
     }
 
     #[test]

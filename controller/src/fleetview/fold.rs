@@ -1,89 +1,166 @@
-//! One fold over everything that happens: streams' lines, links, stops and the passing of time. Pure.
+//! One fold over everything that happens: streams' lines, links, stops, people's words and the passing of time. Pure.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner::store::follow::Cursor;
-use agent_runner::store::time::stamp;
-use agent_runner::witness::alert::{Alert, AutoAction, Severity};
-use agent_runner::witness::stream::StreamLine;
+use agent_runner::store::time;
+use agent_runner::witness::alert::{Alert, AutoAction};
+use agent_runner::witness::stream::{Hello, StreamLine};
 use agent_runner_inventory::Monitor;
-use serde_json::{Map, Value};
+use jiff::Timestamp;
+use serde_json::Value;
 
+use super::alert::{Ack, Key};
 use super::brake::Brake;
-use super::state::{Fleet, Link, Moment, OpenAlert, Reach, Stop, StreamId, StreamState, Told};
+use super::detectors::observe;
+use super::life::{Alerts, Rules};
+use super::silence::Silence;
+use super::state::{
+    AutoStopped, Fleet, HostFacts, Link, Moment, Naming, Nuisance, OpenAlert, Reach, Silent, SinkHealth,
+    Stop, StreamId, StreamState,
+};
+use super::told::{StoppedBy, Told};
 
 /// Time after which an unconfirmed stop is asked for again: a stop is only confirmed once the round has drained.
 pub const STOP_AGAIN: Duration = Duration::from_secs(15);
-
-/// The controller's own detector: a host is reached but says nothing.
-pub const HOST_STALE: &str = "host_stale";
-/// The controller's own detector: a host cannot be reached.
-pub const HOST_UNREACHABLE: &str = "host_unreachable";
+/// How long after its first state a host may take to name the alerts that still fire.
+const NAMING: Duration = Duration::from_secs(3);
+/// Alerts one host may have open for one project; a healthy agent has a handful.
+pub const MAX_ALERTS: usize = 64;
+/// The longest name of a detector or identity that is taken from a host, in bytes.
+const MAX_NAME: usize = 512;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// A stream's connection stands.
+    /// The host let us in; the stream may still say nothing.
+    Reached(StreamId),
+    /// A stream's first line came.
     Connected(StreamId),
     /// A stream's line.
     Line(StreamId, Box<StreamLine>),
+    /// A line that is none, cut to a few words.
+    Garbled(StreamId, String),
+    /// A host sent more than is read.
+    Flooded(StreamId, String),
     /// A stream's connection is gone.
     Lost(StreamId, String, Reach),
     /// A stop was confirmed.
     Stopped(StreamId, String),
     /// A stop failed.
     StopFailed(StreamId, String, String),
+    /// Somebody took note of an alert, or took that back.
+    Acknowledged(Key, Option<Ack>),
+    /// The silences that there are now.
+    Silences(Arc<Vec<Silence>>),
+    /// How a sink is now.
+    Sink(SinkHealth),
     /// Time passed.
     Tick,
 }
 
+/// What a fleet begins with: the inventory, and what an earlier run left.
+#[derive(Debug, Clone, Default)]
+pub struct Beginning {
+    /// The fleet's name.
+    pub name: Arc<str>,
+    /// Every host of the inventory.
+    pub hosts: BTreeMap<Arc<str>, HostFacts>,
+    /// The digest of each wanted agent-runner.toml.
+    pub wanted: BTreeMap<StreamId, Arc<str>>,
+    /// The streams to watch, each with where to go on.
+    pub streams: BTreeMap<StreamId, Option<Cursor>>,
+    /// Services that were stopped for a detector and not brought back.
+    pub stopped: BTreeMap<StreamId, AutoStopped>,
+    /// Alerts that were open.
+    pub alerts: Alerts,
+    /// Silences that have not ended.
+    pub silences: Vec<Silence>,
+    /// The controller's own stops of the last minutes, as how long ago each was.
+    pub recent_stops: Vec<Duration>,
+}
+
 impl Fleet {
-    /// Returns a fleet of streams of which nothing is known yet.
-    pub fn new(streams: impl IntoIterator<Item = StreamId>, policy: &Monitor, now: Moment) -> Fleet {
-        let fresh = StreamState {
-            link: Link::Connecting,
-            last_data: now,
-            hello: None,
-            state: None,
-            cursor: None,
-            alerts: Default::default(),
-            named_again: None,
-        };
-        let streams: std::collections::BTreeMap<_, _> =
-            streams.into_iter().map(|stream| (stream, fresh.clone())).collect();
-        let hosts: std::collections::BTreeSet<_> = streams.keys().map(|stream| stream.host.clone()).collect();
-        let brake = Brake::new(policy.brake, hosts.len());
-        Fleet { streams, brake }
+    /// Returns a fleet at its beginning.
+    pub fn new(beginning: Beginning, policy: &Monitor, now: Moment) -> Fleet {
+        let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops } =
+            beginning;
+        let watched: std::collections::BTreeSet<_> =
+            streams.keys().map(|stream| stream.host.clone()).collect();
+        let mut brake = Brake::new(policy.brake, watched.len());
+        brake.remember(now.mono, recent_stops);
+        let streams = streams.into_iter().map(|(stream, cursor)| {
+            let mut state = StreamState::new(cursor, now);
+            state.stopped = stopped.remove(&stream);
+            (stream, Arc::new(state))
+        });
+        Fleet {
+            name,
+            now,
+            hosts: Arc::new(hosts),
+            wanted: Arc::new(wanted),
+            streams: streams.collect(),
+            alerts,
+            silences: Arc::new(silences),
+            sinks: Arc::default(),
+            brake,
+        }
     }
 }
 
 /// Folds one input into the fleet and returns what it made known, in order.
 pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> Vec<Told> {
-    let mut step = Step { policy, now, told: Vec::new() };
-    let Fleet { streams, brake } = fleet;
+    fleet.now = now;
+    let mut step = Step { policy, now, told: Vec::new(), judge: false };
+    let Fleet { streams, brake, .. } = fleet;
     match input {
         Input::Tick => {
+            step.judge = true;
             for (stream, state) in streams.iter_mut() {
-                step.look(stream, state);
+                if step.is_idle(state) {
+                    continue;
+                }
+                let state = Arc::make_mut(state);
+                step.look(state);
+                step.ended_unheard(state);
                 step.stops(stream, state, brake);
             }
         }
+        Input::Reached(stream) => {
+            if let Some(StreamState { link: Link::Down { reach, .. }, .. }) = of(streams, &stream) {
+                *reach = Reach::Reached;
+            }
+        }
         Input::Connected(stream) => {
-            if let Some(state) = streams.get_mut(&stream) {
+            if let Some(state) = of(streams, &stream) {
                 state.link = Link::Up;
+                state.cursor_here = None;
                 step.told.push(Told::LinkUp { stream });
             }
         }
         Input::Line(stream, line) => {
-            if let Some(state) = streams.get_mut(&stream) {
+            if let Some(state) = of(streams, &stream) {
                 state.last_data = now;
-                step.look(&stream, state);
+                step.look(state);
+                step.ended_unheard(state);
                 step.line(&stream, state, *line);
                 step.stops(&stream, state, brake);
             }
         }
+        Input::Garbled(stream, what) => {
+            if let Some(state) = of(streams, &stream) {
+                step.judge |= nuisance(&mut state.garbled, what, now);
+            }
+        }
+        Input::Flooded(stream, what) => {
+            if let Some(state) = of(streams, &stream) {
+                step.judge |= nuisance(&mut state.flooded, what, now);
+            }
+        }
         Input::Lost(stream, reason, reach) => {
-            if let Some(state) = streams.get_mut(&stream) {
+            if let Some(state) = of(streams, &stream) {
                 let was_up = state.link == Link::Up;
                 state.link = Link::Down { reason: reason.clone(), reach };
                 if was_up || reach == Reach::Unreached {
@@ -91,57 +168,153 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
                 }
             }
         }
-        Input::Stopped(stream, identity) => step.answered(streams.get_mut(&stream), stream, identity, None),
+        Input::Stopped(stream, identity) => step.answered(of(streams, &stream), (stream, identity), None),
         Input::StopFailed(stream, identity, reason) => {
-            step.answered(streams.get_mut(&stream), stream, identity, Some(reason));
+            step.answered(of(streams, &stream), (stream, identity), Some(reason));
+        }
+        Input::Acknowledged(key, ack) => step.told.extend(fleet.alerts.acknowledge(&key, ack)),
+        Input::Silences(silences) => {
+            step.judge = fleet.silences != silences;
+            fleet.silences = silences;
+        }
+        Input::Sink(health) => {
+            let sinks = Arc::make_mut(&mut fleet.sinks);
+            match sinks.iter_mut().find(|sink| sink.name == health.name) {
+                Some(known) => *known = health,
+                None => sinks.push(health),
+            }
         }
     }
-    step.told
+    let Step { mut told, judge, .. } = step;
+    if judge {
+        let rules = Rules::of(policy);
+        let seen = observe(fleet, policy, &rules);
+        told.extend(fleet.alerts.advance(&seen, &fleet.silences, &rules, now.wall));
+        // First what is wrong, then what is done about it.
+        told.sort_by_key(|one| matches!(one, Told::StopWanted { .. } | Told::BrakeEngaged { .. }));
+    }
+    told
+}
+
+fn of<'a>(
+    streams: &'a mut BTreeMap<StreamId, Arc<StreamState>>,
+    stream: &StreamId,
+) -> Option<&'a mut StreamState> {
+    streams.get_mut(stream).map(Arc::make_mut)
+}
+
+/// Counts one more; returns whether it is news.
+fn nuisance(known: &mut Option<Nuisance>, what: String, now: Moment) -> bool {
+    let count = known.as_ref().map_or(0, |nuisance| nuisance.count);
+    let news = known.is_none();
+    *known = Some(Nuisance { count: count.saturating_add(1), last: now.mono, what });
+    news
 }
 
 struct Step<'a> {
     policy: &'a Monitor,
     now: Moment,
     told: Vec<Told>,
+    /// Whether alerts may have changed.
+    judge: bool,
 }
 
 impl Step<'_> {
     fn line(&mut self, stream: &StreamId, state: &mut StreamState, line: StreamLine) {
         match line {
-            StreamLine::Hello(hello) => {
-                state.hello = Some(hello);
-                state.named_again = Some(Default::default());
-            }
-            StreamLine::Heartbeat { .. } => {}
+            StreamLine::Hello(hello) => self.hello(stream, state, hello),
+            StreamLine::Heartbeat { at } => self.clock(state, &at),
             StreamLine::State(new) => {
-                self.ended_unheard(stream, state);
+                let first = state.naming.as_mut().is_some_and(|naming| {
+                    let first = naming.state_at.is_none();
+                    naming.state_at.get_or_insert(self.now.mono);
+                    first
+                });
+                // A line from before the stop may still be on its way: only a change, or a first word, is a return.
+                let was_active = !first && state.state.as_ref().is_some_and(|before| before.active);
+                if new.active && !was_active && state.stopped.take().is_some() {
+                    self.told.push(Told::Resumed { stream: stream.clone() });
+                    self.judge = true;
+                }
                 if state.state.as_ref() != Some(&new) {
+                    state.trend.take_state(&new, self.now.wall);
                     state.state = Some(new.clone());
                     self.told.push(Told::State { stream: stream.clone(), state: new });
                 }
             }
-            StreamLine::Event { cursor, event } => {
-                if is_new(state.cursor.as_ref(), &cursor) {
-                    state.cursor = Some(cursor.clone());
-                    self.told.push(Told::Event { stream: stream.clone(), cursor, event });
-                }
-            }
+            StreamLine::Event { cursor, event } => self.event(stream, state, (cursor, event)),
             StreamLine::Alert { identity, alert } => {
-                if let Some(named) = &mut state.named_again {
-                    named.insert(identity.clone());
+                let room = state.alerts.len() < MAX_ALERTS || state.alerts.contains_key(&identity);
+                if !room || identity.len() > MAX_NAME || alert.detector.len() > MAX_NAME {
+                    let what = format!(
+                        "too many alerts at a time, or one with too long a name: {}",
+                        alert.severity.as_str()
+                    );
+                    self.judge |= nuisance(&mut state.garbled, what, self.now);
+                    return;
                 }
-                self.fire(stream, state, identity, alert);
+                if let Some(naming) = &mut state.naming {
+                    naming.named.insert(identity.clone());
+                }
+                self.open(state, identity, alert);
             }
-            StreamLine::Resolved { identity, .. } => self.resolve(stream, state, &identity),
+            StreamLine::Resolved { identity, .. } => self.judge |= state.alerts.remove(&identity).is_some(),
         }
     }
 
-    /// Opens an alert, once; an open one takes the newest wording.
-    fn fire(&mut self, stream: &StreamId, state: &mut StreamState, identity: String, alert: Alert) {
-        let by_host = state.hello.as_ref().is_some_and(|hello| hello.monitor_active);
+    fn hello(&mut self, stream: &StreamId, state: &mut StreamState, hello: Hello) {
+        let before = state.hello.as_ref().map(|before| &before.boot_id);
+        if before.is_some_and(|before| !before.is_empty() && *before != hello.boot_id) {
+            self.told.push(Told::Rebooted { stream: stream.clone() });
+        }
+        self.clock(state, &hello.at);
+        state.cursor_here = None;
+        state.naming = Some(Naming::default());
+        state.hello = Some(hello);
+    }
+
+    fn clock(&mut self, state: &mut StreamState, at: &str) {
+        if let Some(at) = time::parse(at) {
+            state.skew_s = Some(at.as_second() - self.now.wall.as_second());
+        }
+    }
+
+    /// Tells an event once. A place at or before what is known is a replay, unless this very connection was already
+    /// past it: then the host began its log anew, or its clock went back to a month that was.
+    fn event(&mut self, stream: &StreamId, state: &mut StreamState, (cursor, event): (Cursor, Value)) {
+        let begun_anew = state.cursor_here.as_ref().is_some_and(|here| cursor <= *here);
+        let new = begun_anew || state.cursor.as_ref().is_none_or(|last| cursor > *last);
+        state.cursor_here = Some(cursor.clone());
+        if !new {
+            return;
+        }
+        state.cursor = Some(cursor.clone());
+        state.rounds.take(&event);
+        state.trend.take_event(&event, self.now.wall);
+        let stopped = (event.get("event").and_then(Value::as_str) == Some("monitor_auto_stop_triggered"))
+            .then(|| event.get("detector").and_then(Value::as_str).unwrap_or_default().to_owned());
+        self.told.push(Told::Event { stream: stream.clone(), cursor, event });
+        // The controller's own stop writes the same event: it is known already.
+        if let Some(detector) = stopped.filter(|_| state.stopped.is_none()) {
+            let ours = state.alerts.values().any(|open| matches!(open.stop, Stop::Asked { .. } | Stop::Done));
+            if !ours {
+                self.stopped(stream, state, (detector, StoppedBy::Host));
+            }
+        }
+    }
+
+    fn stopped(&mut self, stream: &StreamId, state: &mut StreamState, (detector, by): (String, StoppedBy)) {
+        state.stopped = Some(AutoStopped { detector: detector.clone(), at: self.now.wall, by });
+        self.told.push(Told::Stopped { stream: stream.clone(), detector, by });
+        self.judge = true;
+    }
+
+    /// Opens an alert of the host; an open one takes the newest wording.
+    fn open(&mut self, state: &mut StreamState, identity: String, alert: Alert) {
         let listed = self.policy.auto_stop.contains(&alert.detector);
-        let ours = alert.auto_action == AutoAction::StopService && listed && !by_host;
+        let ours = alert.auto_action == AutoAction::StopService && listed && !state.monitor_active();
         let stop = if ours { Stop::Due } else { Stop::NotOurs };
+        self.judge = true;
         if let Some(open) = state.alerts.get_mut(&identity) {
             // New evidence may turn an alert that only warned into one that wants a stop.
             if open.stop == Stop::NotOurs {
@@ -150,106 +323,82 @@ impl Step<'_> {
             open.alert = alert;
             return;
         }
-        self.told.push(Told::Fired {
-            stream: stream.clone(),
-            identity: identity.clone(),
-            alert: alert.clone(),
-        });
-        state.alerts.insert(identity, OpenAlert { alert, since: self.now, stop });
+        state.alerts.insert(identity, OpenAlert { alert, stop });
     }
 
-    fn resolve(&mut self, stream: &StreamId, state: &mut StreamState, identity: &str) {
-        if let Some(open) = state.alerts.remove(identity) {
-            let firing = self.now.mono.saturating_sub(open.since.mono).as_secs();
-            self.told.push(Told::Resolved {
-                stream: stream.clone(),
-                identity: identity.to_owned(),
-                detector: open.alert.detector,
-                firing_for_s: i64::try_from(firing).unwrap_or(i64::MAX),
-            });
+    /// Ends the host's alerts that ended while the connection was gone: those it has not named around its state.
+    fn ended_unheard(&mut self, state: &mut StreamState) {
+        if !self.is_named(state) {
+            return;
         }
+        let Some(naming) = state.naming.take() else { return };
+        let before = state.alerts.len();
+        state.alerts.retain(|identity, _| naming.named.contains(identity));
+        self.judge |= !state.spoken || state.alerts.len() != before;
+        state.spoken = true;
     }
 
-    /// Resolves the host's alerts that ended while the connection was gone: after a hello it names those that still
-    /// fire, then its state.
-    fn ended_unheard(&mut self, stream: &StreamId, state: &mut StreamState) {
-        let Some(named) = state.named_again.take() else { return };
-        let own = [HOST_STALE, HOST_UNREACHABLE];
-        let ended: Vec<String> = state
-            .alerts
-            .keys()
-            .filter(|identity| !named.contains(*identity) && !own.contains(&identity.as_str()))
-            .cloned()
-            .collect();
-        for identity in ended {
-            self.resolve(stream, state, &identity);
-        }
+    fn is_named(&self, state: &StreamState) -> bool {
+        let since = state.naming.as_ref().and_then(|naming| naming.state_at);
+        since.is_some_and(|at| self.now.mono.saturating_sub(at) >= NAMING)
+    }
+
+    /// Returns whether the passing of time changes nothing for a stream: most of them, most of the time.
+    fn is_idle(&self, state: &StreamState) -> bool {
+        self.silence(state) == state.silent
+            && !self.is_named(state)
+            && state
+                .alerts
+                .values()
+                .all(|open| matches!(open.stop, Stop::NotOurs | Stop::HeldBack | Stop::Done))
     }
 
     /// Judges a stream by the age of its data: silence is never shown as up.
-    fn look(&mut self, stream: &StreamId, state: &mut StreamState) {
+    fn look(&mut self, state: &mut StreamState) {
+        let silent = self.silence(state);
+        self.judge |= silent != state.silent;
+        state.silent = silent;
+    }
+
+    fn silence(&self, state: &StreamState) -> Option<Silent> {
         let age = self.now.mono.saturating_sub(state.last_data.mono);
-        let silent = age >= Duration::from_secs(self.policy.stale_after_s);
         let unreached = matches!(state.link, Link::Down { reach: Reach::Unreached, .. });
-        let firing = match (silent, unreached) {
-            (false, _) => None,
-            (true, false) => Some((HOST_STALE, Severity::Warning)),
-            (true, true) => Some((HOST_UNREACHABLE, Severity::Critical)),
-        };
-        for detector in [HOST_STALE, HOST_UNREACHABLE] {
-            if firing.is_none_or(|(name, _)| name != detector) {
-                self.resolve(stream, state, detector);
-            }
-        }
-        if let Some((detector, severity)) = firing {
-            let why = match &state.link {
-                Link::Down { reason, .. } => format!(": {reason}"),
-                Link::Up | Link::Connecting => String::new(),
-            };
-            let context = Map::from_iter([
-                ("age_s".to_owned(), Value::from(age.as_secs())),
-                ("threshold_s".to_owned(), Value::from(self.policy.stale_after_s)),
-            ]);
-            let alert = Alert {
-                severity,
-                detector: detector.to_owned(),
-                message: format!("no data for {} s{why}", age.as_secs()),
-                context,
-                ts: stamp(self.now.wall),
-                auto_action: AutoAction::None,
-            };
-            self.fire(stream, state, detector.to_owned(), alert);
-        }
+        (age >= Duration::from_secs(self.policy.stale_after_s)).then_some(if unreached {
+            Silent::Unreachable
+        } else {
+            Silent::Stale
+        })
     }
 
     /// Asks for the stops that open alerts want, never on stale data and never past the brake.
     fn stops(&mut self, stream: &StreamId, state: &mut StreamState, brake: &mut Brake) {
-        let fresh = state.link == Link::Up && !state.alerts.contains_key(HOST_STALE);
-        if !fresh {
+        if state.link != Link::Up || state.silent.is_some() {
             return;
         }
+        let by_host = state.monitor_active();
         for (identity, open) in &mut state.alerts {
+            let detector = open.alert.detector.clone();
             let wanted = match open.stop {
                 Stop::NotOurs | Stop::HeldBack | Stop::Done => continue,
+                // A monitor came up on the host meanwhile: it is its business.
+                Stop::Due if by_host => {
+                    open.stop = Stop::NotOurs;
+                    continue;
+                }
                 // One incident takes one place on the brake, however often the stop is asked for.
                 Stop::Asked { at } => self.now.mono.saturating_sub(at) >= STOP_AGAIN,
                 Stop::Due if brake.take(self.now.mono) => true,
                 Stop::Due => {
                     open.stop = Stop::HeldBack;
-                    self.told.push(Told::BrakeEngaged {
-                        stream: stream.clone(),
-                        detector: open.alert.detector.clone(),
-                    });
+                    self.judge = true;
+                    self.told.push(Told::BrakeEngaged { stream: stream.clone(), detector: detector.clone() });
                     false
                 }
             };
             if wanted {
                 open.stop = Stop::Asked { at: self.now.mono };
-                self.told.push(Told::StopWanted {
-                    stream: stream.clone(),
-                    identity: identity.clone(),
-                    detector: open.alert.detector.clone(),
-                });
+                let (stream, identity) = (stream.clone(), identity.clone());
+                self.told.push(Told::StopWanted { stream, identity, detector });
             }
         }
     }
@@ -257,199 +406,31 @@ impl Step<'_> {
     fn answered(
         &mut self,
         state: Option<&mut StreamState>,
-        stream: StreamId,
-        identity: String,
+        (stream, identity): (StreamId, String),
         failure: Option<String>,
     ) {
-        let Some(open) = state.and_then(|state| state.alerts.get_mut(&identity)) else { return };
+        let Some(state) = state else { return };
+        let Some(open) = state.alerts.get_mut(&identity) else { return };
         let detector = open.alert.detector.clone();
-        self.told.push(match failure {
+        match failure {
             None => {
                 open.stop = Stop::Done;
-                Told::Stopped { stream, detector }
+                self.stopped(&stream, state, (detector, StoppedBy::Controller));
             }
-            Some(reason) => Told::StopFailed { stream, detector, reason },
-        });
+            Some(reason) => self.told.push(Told::StopFailed { stream, detector, reason }),
+        }
     }
 }
 
-/// Returns whether an event lies behind everything told so far. Months sort by their name.
-fn is_new(last: Option<&Cursor>, cursor: &Cursor) -> bool {
-    last.is_none_or(|last| cursor > last)
+impl Rules {
+    /// Returns what the inventory says.
+    pub fn of(policy: &Monitor) -> Rules {
+        let seconds = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        Rules { for_s: seconds(policy.for_s), repeat_s: seconds(policy.repeat_s) }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use agent_runner::witness::stream::{Hello, State};
-    use agent_runner_inventory::Share;
-    use jiff::Timestamp;
-
-    fn policy() -> Monitor {
-        Monitor { auto_stop: vec!["oauth_fail".into()], brake: Share::Percent(50), stale_after_s: 30 }
-    }
-
-    fn id(host: &str) -> StreamId {
-        StreamId { host: host.into(), project: "p".into() }
-    }
-
-    fn at(seconds: u64) -> Moment {
-        Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::from_secs(seconds) }
-    }
-
-    fn hello(monitor_active: bool) -> StreamLine {
-        StreamLine::Hello(Hello {
-            protocol: 1,
-            version: "0.1.0".into(),
-            project: "p".into(),
-            boot_id: "b".into(),
-            at: stamp(Timestamp::UNIX_EPOCH),
-            monitor_active,
-            auto_stop_on: Vec::new(),
-            cursor: None,
-        })
-    }
-
-    fn state(active: bool) -> StreamLine {
-        StreamLine::State(State {
-            active,
-            round_num: Some(3),
-            phase: None,
-            running: false,
-            since: None,
-            last_exit_code: Some(0),
-            last_duration_s: None,
-            disk_used_pct: None,
-            throttled_until: None,
-        })
-    }
-
-    fn alert(detector: &str, auto_action: AutoAction) -> StreamLine {
-        let alert = Alert {
-            severity: Severity::Critical,
-            detector: detector.into(),
-            message: "3/10 failed auth".into(),
-            context: Map::new(),
-            ts: stamp(Timestamp::UNIX_EPOCH),
-            auto_action,
-        };
-        StreamLine::Alert { identity: detector.into(), alert }
-    }
-
-    fn event(offset: u64) -> StreamLine {
-        let cursor = Cursor { file: "events-2026-01.jsonl".into(), offset };
-        StreamLine::Event { cursor, event: serde_json::json!({"event": "round_end"}) }
-    }
-
-    /// Folds lines of one host, a second apart, and names what they made known.
-    fn names(fleet: &mut Fleet, host: &str, from: u64, lines: Vec<StreamLine>) -> Vec<String> {
-        let mut names = Vec::new();
-        for (second, line) in (from..).zip(lines) {
-            let told = fold(fleet, Input::Line(id(host), Box::new(line)), &policy(), at(second));
-            names.extend(told.iter().map(name));
-        }
-        names
-    }
-
-    fn name(told: &Told) -> String {
-        match told {
-            Told::Event { cursor, .. } => format!("event {}", cursor.offset),
-            Told::Fired { identity, .. } => format!("fired {identity}"),
-            Told::Resolved { identity, .. } => format!("resolved {identity}"),
-            Told::State { .. } => "state".into(),
-            Told::LinkUp { .. } => "up".into(),
-            Told::LinkDown { .. } => "down".into(),
-            Told::StopWanted { .. } => "stop".into(),
-            Told::Stopped { .. } => "stopped".into(),
-            Told::StopFailed { .. } => "stop failed".into(),
-            Told::BrakeEngaged { .. } => "brake".into(),
-        }
-    }
-
-    fn fleet(hosts: &[&str]) -> Fleet {
-        let mut fleet = Fleet::new(hosts.iter().map(|host| id(host)), &policy(), at(0));
-        for host in hosts {
-            fold(&mut fleet, Input::Connected(id(host)), &policy(), at(0));
-        }
-        fleet
-    }
-
-    #[test]
-    fn a_replayed_event_is_told_once() {
-        let mut fleet = fleet(&["a"]);
-        assert_eq!(
-            names(&mut fleet, "a", 0, vec![event(10), event(20), event(10), event(20), event(30)]),
-            ["event 10", "event 20", "event 30"]
-        );
-    }
-
-    #[test]
-    fn the_controller_stops_only_where_no_monitor_does_and_only_what_is_listed() {
-        let stop = |detector| alert(detector, AutoAction::StopService);
-        let mut one = fleet(&["a"]);
-        assert_eq!(
-            names(&mut one, "a", 0, vec![hello(false), stop("oauth_fail")]),
-            ["fired oauth_fail", "stop"]
-        );
-        let mut two = fleet(&["a"]);
-        assert_eq!(names(&mut two, "a", 0, vec![hello(true), stop("oauth_fail")]), ["fired oauth_fail"]);
-        let mut three = fleet(&["a"]);
-        assert_eq!(
-            names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]),
-            ["fired disk_critical"]
-        );
-    }
-
-    #[test]
-    fn an_alert_that_only_warned_may_come_to_want_a_stop() {
-        let mut fleet = fleet(&["a"]);
-        let warned = vec![hello(false), alert("oauth_fail", AutoAction::None)];
-        assert_eq!(names(&mut fleet, "a", 0, warned), ["fired oauth_fail"]);
-        assert_eq!(names(&mut fleet, "a", 5, vec![alert("oauth_fail", AutoAction::StopService)]), ["stop"]);
-    }
-
-    #[test]
-    fn an_unconfirmed_stop_is_asked_for_again_and_a_confirmed_one_is_not() {
-        let mut fleet = fleet(&["a"]);
-        names(&mut fleet, "a", 0, vec![hello(false), alert("oauth_fail", AutoAction::StopService)]);
-        let later = at(1 + STOP_AGAIN.as_secs());
-        fold(&mut fleet, Input::Line(id("a"), Box::new(state(true))), &policy(), at(15));
-        let again = fold(&mut fleet, Input::Tick, &policy(), later);
-        assert_eq!(again.iter().map(name).collect::<Vec<_>>(), ["stop"]);
-        fold(&mut fleet, Input::Stopped(id("a"), "oauth_fail".into()), &policy(), later);
-        assert!(fold(&mut fleet, Input::Tick, &policy(), at(29)).is_empty());
-    }
-
-    #[test]
-    fn the_brake_holds_back_what_would_be_too_many() {
-        let mut fleet = fleet(&["a", "b", "c"]);
-        let lines = || vec![hello(false), alert("oauth_fail", AutoAction::StopService)];
-        assert_eq!(names(&mut fleet, "a", 0, lines()), ["fired oauth_fail", "stop"]);
-        assert_eq!(names(&mut fleet, "b", 2, lines()), ["fired oauth_fail", "brake"]);
-    }
-
-    #[test]
-    fn silence_is_stale_then_unreachable_and_data_ends_both() {
-        let mut fleet = fleet(&["a"]);
-        names(&mut fleet, "a", 0, vec![hello(false), state(true)]);
-        let mut tick = |input, second| {
-            fold(&mut fleet, input, &policy(), at(second)).iter().map(name).collect::<Vec<_>>()
-        };
-        assert!(tick(Input::Tick, 30).is_empty());
-        assert_eq!(tick(Input::Tick, 31), ["fired host_stale"]);
-        assert_eq!(tick(Input::Lost(id("a"), "timeout".into(), Reach::Unreached), 40), ["down"]);
-        assert_eq!(tick(Input::Tick, 41), ["resolved host_stale", "fired host_unreachable"]);
-        assert!(tick(Input::Tick, 50).is_empty());
-        assert_eq!(tick(Input::Connected(id("a")), 60), ["up"]);
-        assert_eq!(tick(Input::Line(id("a"), Box::new(hello(false))), 61), ["resolved host_unreachable"]);
-    }
-
-    #[test]
-    fn what_ended_while_the_link_was_down_is_resolved_after_the_hello() {
-        let mut fleet = fleet(&["a"]);
-        let open = vec![hello(true), alert("hung", AutoAction::None), alert("oauth_fail", AutoAction::None)];
-        names(&mut fleet, "a", 0, open);
-        let again = vec![hello(true), alert("hung", AutoAction::None), state(true)];
-        assert_eq!(names(&mut fleet, "a", 5, again), ["resolved oauth_fail", "state"]);
-    }
+/// Returns how long ago a stop was that the history tells of, for the brake; none when it lies in the future.
+pub fn ago(at: Timestamp, now: Timestamp) -> Option<Duration> {
+    u64::try_from(now.as_second() - at.as_second()).ok().map(Duration::from_secs)
 }

@@ -9,9 +9,13 @@ use agent_runner::store::follow::Cursor;
 use agent_runner::witness::alert::Alert;
 use agent_runner::witness::stream::{Hello, State};
 use jiff::Timestamp;
-use serde_json::Value;
 
+use super::alert::AlertState;
 use super::brake::Brake;
+use super::life::Alerts;
+use super::rounds::{Rounds, Trend};
+use super::silence::Silence;
+use super::told::StoppedBy;
 
 /// An instant: the wall clock for people, the monotonic one for durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +66,11 @@ pub enum Reach {
     Unreached,
 }
 
-/// An alert that is open.
+/// An alert that the host names as open.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenAlert {
     /// The newest wording.
     pub alert: Alert,
-    /// When it began here.
-    pub since: Moment,
     /// What has been done about it.
     pub stop: Stop,
 }
@@ -91,6 +93,46 @@ pub enum Stop {
     Done,
 }
 
+/// A stream that says nothing, by the age of its last line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silent {
+    /// The host is reached, or was never lost.
+    Stale,
+    /// The host cannot be reached.
+    Unreachable,
+}
+
+/// What a host sent that it should not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nuisance {
+    /// How often.
+    pub count: u64,
+    /// When last, on the monotonic clock.
+    pub last: Duration,
+    /// The newest one, cut to a line.
+    pub what: String,
+}
+
+/// A service that was stopped for a detector and does not run again yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoStopped {
+    /// For which.
+    pub detector: String,
+    /// When this became known.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: StoppedBy,
+}
+
+/// The alerts a host names after a hello: around its first state, in no order that is promised.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Naming {
+    /// Those it named.
+    pub named: BTreeSet<String>,
+    /// When its first state came, on the monotonic clock.
+    pub state_at: Option<Duration>,
+}
+
 /// What is known of one stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamState {
@@ -98,109 +140,143 @@ pub struct StreamState {
     pub link: Link,
     /// When its last line came, or when watching began.
     pub last_data: Moment,
+    /// Whether, and how, it has been silent for too long. Silence is never shown as up.
+    pub silent: Option<Silent>,
     /// Who speaks, once it has spoken.
     pub hello: Option<Hello>,
     /// The project's state as told last.
     pub state: Option<State>,
     /// The place behind the last event.
     pub cursor: Option<Cursor>,
-    /// Open alerts by identity: the host's and the controller's own.
+    /// The place behind the last event of this connection: whoever goes back behind it has begun a new log.
+    pub cursor_here: Option<Cursor>,
+    /// The host's open alerts by its own identity for each.
     pub alerts: BTreeMap<String, OpenAlert>,
-    /// Between a hello and the state that follows it: the alerts the host still names. The others have ended
-    /// while nobody listened.
-    pub named_again: Option<BTreeSet<String>>,
+    /// After a hello, until the host has had time to name what still fires. The other alerts have ended while nobody
+    /// listened.
+    pub naming: Option<Naming>,
+    /// Whether the host has named its alerts since watching began: before that, what was open stays open.
+    pub spoken: bool,
+    /// The host's clock less the controller's, in seconds, as of its newest heartbeat.
+    pub skew_s: Option<i64>,
+    /// Lines that are no lines of a stream.
+    pub garbled: Option<Nuisance>,
+    /// More lines than are read.
+    pub flooded: Option<Nuisance>,
+    /// The newest rounds.
+    pub rounds: Rounds,
+    /// Disk, memory and cost over time.
+    pub trend: Trend,
+    /// The auto-stop that nobody has brought it back from yet.
+    pub stopped: Option<AutoStopped>,
 }
 
-/// What is known of the whole fleet.
+impl StreamState {
+    /// Returns a stream of which nothing is known but where to go on.
+    pub fn new(cursor: Option<Cursor>, now: Moment) -> StreamState {
+        StreamState {
+            link: Link::Connecting,
+            last_data: now,
+            silent: None,
+            hello: None,
+            state: None,
+            cursor,
+            cursor_here: None,
+            alerts: BTreeMap::new(),
+            naming: None,
+            spoken: false,
+            skew_s: None,
+            garbled: None,
+            flooded: None,
+            rounds: Rounds::default(),
+            trend: Trend::default(),
+            stopped: None,
+        }
+    }
+
+    /// Returns whether a monitor on the host does the auto-stop itself: the state says so, or the hello of an older
+    /// agent did.
+    pub fn monitor_active(&self) -> bool {
+        let refreshed = self.state.as_ref().and_then(|state| state.monitor_active);
+        refreshed.unwrap_or_else(|| self.hello.as_ref().is_some_and(|hello| hello.monitor_active))
+    }
+}
+
+/// What the inventory says of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostFacts {
+    /// The login it shares with others.
+    pub account: Option<Arc<str>>,
+    /// Its projects, where they are known: alerts of others are over.
+    pub projects: Option<BTreeSet<Arc<str>>>,
+}
+
+/// How a sink is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SinkHealth {
+    /// Its kind and place, without secrets.
+    pub name: String,
+    /// Messages that wait for it on disk.
+    pub waiting: u64,
+    /// Messages dropped because too many waited.
+    pub dropped: u64,
+    /// Why the last attempt failed; none when it went well.
+    pub failing: Option<String>,
+}
+
+/// What is known of the whole fleet: a cheap value, cloned for every snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fleet {
+    /// Its name.
+    pub name: Arc<str>,
+    /// When it was last changed.
+    pub now: Moment,
+    /// Every host of the inventory, watched or not.
+    pub hosts: Arc<BTreeMap<Arc<str>, HostFacts>>,
+    /// The digest of each stream's wanted agent-runner.toml, where the inventory has one.
+    pub wanted: Arc<BTreeMap<StreamId, Arc<str>>>,
     /// Every watched stream.
-    pub streams: BTreeMap<StreamId, StreamState>,
+    pub streams: BTreeMap<StreamId, Arc<StreamState>>,
+    /// Open and recent alerts, incidents among them.
+    pub alerts: Alerts,
+    /// Silences that have not ended.
+    pub silences: Arc<Vec<Silence>>,
+    /// How the sinks are.
+    pub sinks: Arc<Vec<SinkHealth>>,
     /// The controller's stops of the last minutes.
     pub brake: Brake,
 }
 
-/// What one step made known; printed, sent and stored by others.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Told {
-    /// An event of a host's log, once.
-    Event {
-        /// Whose.
-        stream: StreamId,
-        /// The place behind it.
-        cursor: Cursor,
-        /// The line as an object.
-        event: Value,
-    },
-    /// An alert began.
-    Fired {
-        /// Whose.
-        stream: StreamId,
-        /// What distinguishes it.
-        identity: String,
-        /// The alert.
-        alert: Alert,
-    },
-    /// An alert ended.
-    Resolved {
-        /// Whose.
-        stream: StreamId,
-        /// What distinguished it.
-        identity: String,
-        /// Its detector.
-        detector: String,
-        /// Seconds it was open here.
-        firing_for_s: i64,
-    },
-    /// The project's state changed.
-    State {
-        /// Whose.
-        stream: StreamId,
-        /// The new state.
-        state: State,
-    },
-    /// The connection stands, again or for the first time.
-    LinkUp {
-        /// Whose.
-        stream: StreamId,
-    },
-    /// The connection is gone and will be tried again.
-    LinkDown {
-        /// Whose.
-        stream: StreamId,
-        /// Why.
-        reason: String,
-    },
-    /// The service shall be stopped now.
-    StopWanted {
-        /// Whose.
-        stream: StreamId,
-        /// The alert's identity.
-        identity: String,
-        /// Its detector.
-        detector: String,
-    },
-    /// A stop was asked for and is confirmed.
-    Stopped {
-        /// Whose.
-        stream: StreamId,
-        /// The detector that asked.
-        detector: String,
-    },
-    /// A stop failed and is tried again.
-    StopFailed {
-        /// Whose.
-        stream: StreamId,
-        /// The detector that asked.
-        detector: String,
-        /// Why.
-        reason: String,
-    },
-    /// A stop is held back: too many already.
-    BrakeEngaged {
-        /// Whose.
-        stream: StreamId,
-        /// The detector that asked.
-        detector: String,
-    },
+impl Fleet {
+    /// Returns the account a host logs in with, where the inventory names one.
+    pub fn account(&self, host: &str) -> Option<&Arc<str>> {
+        self.hosts.get(host)?.account.as_ref()
+    }
+
+    /// Returns the watched streams of a host.
+    pub fn on_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a StreamId, &'a StreamState)> {
+        let of = self.streams.iter().filter(move |(id, _)| &*id.host == host);
+        of.map(|(id, state)| (id, &**state))
+    }
+
+    /// Returns the watched streams of each account.
+    pub fn by_account(&self) -> BTreeMap<Arc<str>, Vec<(&StreamId, &StreamState)>> {
+        let mut by: BTreeMap<Arc<str>, Vec<(&StreamId, &StreamState)>> = BTreeMap::new();
+        for (id, state) in &self.streams {
+            if let Some(account) = self.account(&id.host) {
+                by.entry(account.clone()).or_default().push((id, state));
+            }
+        }
+        by
+    }
+
+    /// Returns the open alerts about an account or the fleet as a whole.
+    pub fn incidents(&self) -> impl Iterator<Item = &AlertState> {
+        self.alerts.open().filter(|alert| alert.is_incident())
+    }
+
+    /// Returns the streams whose service was stopped for a detector and does not run again.
+    pub fn auto_stopped(&self) -> impl Iterator<Item = (&StreamId, &AutoStopped)> {
+        self.streams.iter().filter_map(|(id, state)| Some((id, state.stopped.as_ref()?)))
+    }
 }

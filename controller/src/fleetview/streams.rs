@@ -6,12 +6,13 @@ use std::time::Duration;
 use agent_runner::store::follow::Cursor;
 use agent_runner::witness::stream::{HEARTBEAT_S, StreamLine};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::fold::Input;
+use super::meter::Meter;
 use super::state::{Reach, StreamId};
 use crate::remote;
-use crate::ssh::{Client, Exec, Settings, Source, Stream};
+use crate::ssh::{Client, Exec, Settings, Source, Stream, Sudo};
 
 /// Silence after which a stream counts as hung: three heartbeats and a little.
 const SILENCE: Duration = Duration::from_secs(HEARTBEAT_S * 3 + 5);
@@ -29,12 +30,29 @@ pub struct Watched {
     pub settings: Settings,
     /// The project's folder there.
     pub work_dir: String,
+    /// How to become whoever the agent runs as, where that is not who logs in.
+    pub sudo: Option<Sudo>,
+}
+
+impl Watched {
+    /// Returns a script as it runs there.
+    pub fn exec(&self, script: String) -> Exec {
+        self.finished(Exec::command(script))
+    }
+
+    fn finished(&self, exec: Exec) -> Exec {
+        match &self.sudo {
+            Some(sudo) => sudo.wrap(exec),
+            None => exec,
+        }
+    }
 }
 
 /// Follows one stream for ever: connects, reads, reconnects after growing pauses, and goes on behind the last event.
 /// Ends when nobody takes its inputs any more.
-pub async fn follow(client: Client, watched: Watched, inputs: Sender<Input>) {
-    let mut cursor = None;
+/// `cursor` is the place behind the last event an earlier run has seen.
+pub async fn follow(client: Client, watched: Watched, cursor: Option<Cursor>, inputs: Sender<Input>) {
+    let mut cursor = cursor;
     let mut pause = PAUSES.0;
     while !inputs.is_closed() {
         let before = cursor.clone();
@@ -64,18 +82,25 @@ async fn read(
         Ok(session) => session,
         Err(error) => return (words(&error.to_string()), Reach::Unreached),
     };
+    // Whoever hangs behind this point hangs on a host that is there.
+    if inputs.send(Input::Reached(watched.id.clone())).await.is_err() {
+        return (String::new(), Reach::Reached);
+    }
     let mut verb = vec!["monitor".to_owned(), "--mode".into(), "stream".into()];
     if let Some(Cursor { file, offset }) = cursor {
         verb.extend(["--cursor".into(), format!("{file}:{offset}")]);
     }
     let verb: Vec<&str> = verb.iter().map(String::as_str).collect();
     let exec = Exec::command(remote::agent(&watched.work_dir, &verb)).deadline(None).hold_stdin();
+    let exec = watched.finished(exec);
     let mut stream = match session.stream(exec).await {
         Ok(stream) => stream,
         Err(error) => return (words(&error.to_string()), Reach::Reached),
     };
     let mut complaint = String::new();
     let mut greeted = false;
+    let start = Instant::now();
+    let mut meter = Meter::new(start.elapsed());
     loop {
         let line = match timeout(SILENCE, stream.next()).await {
             Ok(Some(line)) => line,
@@ -83,10 +108,17 @@ async fn read(
             Err(_) => {
                 // Nothing came in time, not even a heartbeat: the connection is as good as cut.
                 session.close().await;
-                return (format!("no heartbeat for {} s", SILENCE.as_secs()), Reach::Unreached);
+                // Silence after some words may be a cut cable, and the next attempt will tell; silence right after
+                // the login is an agent that hangs.
+                let reach = if greeted { Reach::Unreached } else { Reach::Reached };
+                return (format!("no heartbeat for {} s", SILENCE.as_secs()), reach);
             }
         };
         if stream.dropped() > 0 {
+            let flooded = Input::Flooded(watched.id.clone(), format!("{} lines", stream.dropped()));
+            if inputs.send(flooded).await.is_err() {
+                return (String::new(), Reach::Reached);
+            }
             return ("the host sent faster than it could be read; reading again".into(), Reach::Reached);
         }
         if line.source == Source::Stderr {
@@ -94,10 +126,15 @@ async fn read(
             continue;
         }
         let Ok(parsed) = serde_json::from_slice::<StreamLine>(&line.bytes) else {
+            let said = words(&String::from_utf8_lossy(&line.bytes));
             if greeted {
+                let what = if line.cut { format!("too long: {said}") } else { said };
+                if inputs.send(Input::Garbled(watched.id.clone(), what)).await.is_err() {
+                    return (String::new(), Reach::Reached);
+                }
+                pace(&mut meter, start).await;
                 continue;
             }
-            let said = words(&String::from_utf8_lossy(&line.bytes));
             return (format!("the agent did not answer with a stream: {said}"), Reach::Reached);
         };
         if !greeted {
@@ -119,6 +156,14 @@ async fn read(
         if inputs.send(Input::Line(watched.id.clone(), Box::new(parsed))).await.is_err() {
             return (String::new(), Reach::Reached);
         }
+        pace(&mut meter, start).await;
+    }
+}
+
+/// Waits where a host says more than its share: its own queue fills meanwhile, nobody else's.
+async fn pace(meter: &mut Meter, start: Instant) {
+    if let Some(wait) = meter.take(start.elapsed()) {
+        sleep(wait).await;
     }
 }
 

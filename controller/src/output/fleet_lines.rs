@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use agent_runner::witness::alert::{Alert, Severity};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::fleetview::state::{Fleet, Link, StreamId, StreamState, Told};
+use super::alert_lines::{self, mark};
+use crate::fleetview::alert::{AlertState, Phase};
+use crate::fleetview::state::{Fleet, Link, StreamId, StreamState};
+use crate::fleetview::told::{StoppedBy, Told};
 
 /// The version of the JSON lines' form.
 pub const SCHEMA: u32 = 1;
@@ -27,17 +29,28 @@ pub enum Detail {
 pub fn text(told: &Told, detail: Detail) -> Option<String> {
     Some(match told {
         Told::Event { stream, event, .. } => return event_text(stream, event, detail),
-        Told::Fired { stream, alert, .. } => {
-            format!("{} {stream} {} \u{2014} {}", mark(alert.severity), alert.detector, alert.message)
+        // What a silence or another alert covers is in `alerts`, not in everybody's face.
+        Told::Fired { alert } => {
+            let (key, message) = (&alert.key, &alert.message);
+            format!("{} {} {} \u{2014} {message}", mark(alert.severity), key.subject, key.detector)
         }
-        Told::Resolved { stream, detector, firing_for_s, .. } => {
-            format!("[OK]   {stream} {detector} \u{2014} over after {firing_for_s} s")
+        Told::Resolved { alert } => {
+            let seconds = alert.firing_for_s(alert.resolved_at.unwrap_or(alert.since));
+            format!("[OK]   {} {} \u{2014} over after {seconds} s", alert.key.subject, alert.key.detector)
         }
+        Told::Changed { .. } | Told::Notify(_) => return None,
+        Told::Rebooted { stream } => format!("[LINK] {stream} was started anew"),
+        Told::Resumed { stream } => format!("[STOP] {stream} runs again"),
         Told::State { .. } => return None,
         Told::LinkUp { stream } => format!("[LINK] {stream} connected"),
         Told::LinkDown { stream, reason } => format!("[LINK] {stream} lost: {reason}"),
         Told::StopWanted { stream, detector, .. } => format!("[STOP] {stream} stopping for {detector}"),
-        Told::Stopped { stream, detector } => format!("[STOP] {stream} stopped for {detector}"),
+        Told::Stopped { stream, detector, by: StoppedBy::Controller } => {
+            format!("[STOP] {stream} stopped for {detector}")
+        }
+        Told::Stopped { stream, detector, by: StoppedBy::Host } => {
+            format!("[STOP] {stream} stopped itself for {detector}")
+        }
         Told::StopFailed { stream, detector, reason } => {
             format!("[STOP] {stream} could not be stopped for {detector}, trying again: {reason}")
         }
@@ -49,35 +62,56 @@ pub fn text(told: &Told, detail: Detail) -> Option<String> {
 }
 
 /// Returns one JSON line's object.
-pub fn json(told: &Told, at: Timestamp) -> Value {
-    let (stream, kind, rest) = match told {
-        Told::Event { stream, cursor, event } => (stream, "event", json!({"cursor": cursor, "event": event})),
-        Told::Fired { stream, identity, alert } => {
-            (stream, "alert", json!({"identity": identity, "alert": alert}))
+pub fn json(told: &Told, fleet: &str, at: Timestamp) -> Value {
+    let of = |stream: &StreamId| (Some(stream.host.clone()), Some(stream.project.clone()));
+    let about = |alert: &AlertState| {
+        let subject = &alert.key.subject;
+        (subject.host().cloned(), subject.project().cloned())
+    };
+    let ((host, project), kind, rest) = match told {
+        Told::Event { stream, cursor, event } => {
+            (of(stream), "event", json!({"cursor": cursor, "event": event}))
         }
-        Told::Resolved { stream, identity, detector, firing_for_s } => (
-            stream,
+        Told::Fired { alert } => {
+            (about(alert), "alert", json!({"alert": alert_lines::json(alert, fleet, at)}))
+        }
+        Told::Changed { alert } => {
+            (about(alert), "alert_changed", json!({"alert": alert_lines::json(alert, fleet, at)}))
+        }
+        Told::Resolved { alert } => (
+            about(alert),
             "resolved",
-            json!({"identity": identity, "detector": detector, "firing_for_s": firing_for_s}),
+            json!({"detector": alert.key.detector, "firing_for_s": alert.firing_for_s(at), "alert": alert_lines::json(alert, fleet, at)}),
         ),
-        Told::State { stream, state } => (stream, "state", json!({"state": state})),
-        Told::LinkUp { stream } => (stream, "link_up", json!({})),
-        Told::LinkDown { stream, reason } => (stream, "link_down", json!({"reason": reason})),
+        Told::Notify(notice) => (
+            about(&notice.alert),
+            "notice",
+            json!({"notice": notice.kind, "id": notice.alert.key.id(), "detector": notice.alert.key.detector}),
+        ),
+        Told::State { stream, state } => (of(stream), "state", json!({"state": state})),
+        Told::LinkUp { stream } => (of(stream), "link_up", json!({})),
+        Told::LinkDown { stream, reason } => (of(stream), "link_down", json!({"reason": reason})),
+        Told::Rebooted { stream } => (of(stream), "reboot", json!({})),
         Told::StopWanted { stream, identity, detector } => {
-            (stream, "stop_wanted", json!({"identity": identity, "detector": detector}))
+            (of(stream), "stop_wanted", json!({"identity": identity, "detector": detector}))
         }
-        Told::Stopped { stream, detector } => (stream, "stopped", json!({"detector": detector})),
+        Told::Stopped { stream, detector, by } => {
+            (of(stream), "stopped", json!({"detector": detector, "by": by}))
+        }
         Told::StopFailed { stream, detector, reason } => {
-            (stream, "stop_failed", json!({"detector": detector, "reason": reason}))
+            (of(stream), "stop_failed", json!({"detector": detector, "reason": reason}))
         }
-        Told::BrakeEngaged { stream, detector } => (stream, "brake_engaged", json!({"detector": detector})),
+        Told::BrakeEngaged { stream, detector } => {
+            (of(stream), "brake_engaged", json!({"detector": detector}))
+        }
+        Told::Resumed { stream } => (of(stream), "resumed", json!({})),
     };
     let mut line = json!({
         "schema": SCHEMA,
         "at": agent_runner::store::time::stamp(at),
         "type": kind,
-        "host": &*stream.host,
-        "project": &*stream.project,
+        "host": host,
+        "project": project,
     });
     if let (Some(line), Value::Object(rest)) = (line.as_object_mut(), rest) {
         line.extend(rest);
@@ -88,7 +122,7 @@ pub fn json(told: &Told, at: Timestamp) -> Value {
 /// Returns the fleet as a table, a row per stream, for a terminal without colour.
 pub fn table(fleet: &Fleet) -> Vec<String> {
     let mut rows = vec![["HOST", "PROJECT", "SERVICE", "ROUND", "LAST", "DISK", "ALERTS"].map(str::to_owned)];
-    rows.extend(fleet.streams.iter().map(|(stream, state)| row(stream, state)));
+    rows.extend(fleet.streams.iter().map(|(stream, state)| row(fleet, stream, state)));
     let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -112,12 +146,14 @@ pub fn clock(event: &Value, zone: &TimeZone) -> String {
     at.map_or_else(|| "--:--:--".to_owned(), |at| at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
 }
 
-fn row(stream: &StreamId, state: &StreamState) -> [String; 7] {
+fn row(fleet: &Fleet, stream: &StreamId, state: &StreamState) -> [String; 7] {
     let said = state.state.as_ref();
     let service = match (&state.link, said) {
         (Link::Down { .. }, _) => "? (no link)",
         (Link::Connecting, None) => "connecting",
+        (_, Some(_)) if state.silent.is_some() => "? (silent)",
         (_, Some(said)) if said.active => "active",
+        (_, Some(_)) if state.stopped.is_some() => "auto-stopped",
         (_, Some(_)) => "stopped",
         (Link::Up, None) => "?",
     };
@@ -135,7 +171,9 @@ fn row(stream: &StreamId, state: &StreamState) -> [String; 7] {
         Some(said.last_duration_s.map_or(how.clone(), |seconds| format!("{how} {seconds:.1} s")))
     });
     let disk = said.and_then(|said| said.disk_used_pct).map(|used| format!("{used:.0} %"));
-    let mut alerts: Vec<&str> = state.alerts.values().map(|open| open.alert.detector.as_str()).collect();
+    let open = fleet.alerts.on(&stream.host, &stream.project);
+    let mut alerts: Vec<&str> =
+        open.filter(|alert| alert.phase == Phase::Firing).map(|alert| &*alert.key.detector).collect();
     alerts.sort_unstable();
     alerts.dedup();
     let alerts = if alerts.is_empty() { dash() } else { alerts.join(" ") };
@@ -148,14 +186,6 @@ fn row(stream: &StreamId, state: &StreamState) -> [String; 7] {
         disk.unwrap_or_else(dash),
         alerts,
     ]
-}
-
-fn mark(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "[INFO]",
-        Severity::Warning => "[WARN]",
-        Severity::Critical => "[CRIT]",
-    }
 }
 
 fn event_text(stream: &StreamId, event: &Value, detail: Detail) -> Option<String> {
@@ -187,9 +217,4 @@ fn round_text(stream: &StreamId, event: &Value) -> String {
         Some(cause) => cause.to_owned(),
     };
     format!("       {stream} round {number} {how} ({seconds:.1} s)")
-}
-
-/// Returns the alert as one line for a recap.
-pub fn alert_text(stream: &StreamId, alert: &Alert) -> String {
-    format!("{} {stream} {} \u{2014} {}", mark(alert.severity), alert.detector, alert.message)
 }

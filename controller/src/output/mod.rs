@@ -6,8 +6,11 @@ pub mod progress;
 pub mod recap;
 pub mod result_line;
 
+pub mod alert_lines;
 pub mod by_time;
+pub mod chart;
 pub mod folded;
+pub mod history_lines;
 pub mod host_files;
 pub mod prefixed;
 

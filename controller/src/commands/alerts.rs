@@ -1,0 +1,120 @@
+//! `agent-runner-fleet alerts`.
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::context::printed;
+use super::watching::of_history;
+use super::{Ctx, Patterns};
+use crate::error::{Error, Exit, usage};
+use crate::fleetview::alert::{Ack, AlertState};
+use crate::fleetview::detectors::DETECTORS;
+use crate::history::Store;
+use crate::output::{alert_lines, print};
+use crate::span;
+
+/// The most past alerts that are shown.
+const MOST: usize = 1000;
+
+/// Show open alerts, and past ones with --since; take note of one with --ack
+///
+/// Reads what `monitor` on this machine writes, also while it runs. An alert that was taken note of is not repeated;
+/// when it gets worse, it is open again. IDs are what the list shows.
+#[derive(Debug, Args)]
+pub struct AlertsArgs {
+    #[command(flatten)]
+    on: Patterns,
+    /// Also those that ended within this time: 90s, 30m, 2h, 7d
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    since: Option<u64>,
+    /// Take note of this open alert
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "unack", "list"])]
+    ack: Option<String>,
+    /// Take that back
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "list"])]
+    unack: Option<String>,
+    /// List the controller's own detectors
+    #[arg(long, conflicts_with = "since")]
+    list: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory, the selection or the history is wrong.
+pub fn run(ctx: &Ctx, args: AlertsArgs) -> Result<Exit, Error> {
+    if args.list {
+        return list(ctx);
+    }
+    let inventory = ctx.inventory()?;
+    let mut store = ctx.history(&inventory)?;
+    let now = Timestamp::now();
+    if let Some(id) = args.ack.as_ref() {
+        return note(&mut store, id, Some(Ack { by: ctx.user(), at: now }));
+    }
+    if let Some(id) = args.unack.as_ref() {
+        return note(&mut store, id, None);
+    }
+    let all = args.on.patterns.is_empty() && ctx.global.limit.is_empty() && ctx.global.exclude.is_empty();
+    let names = if all { Vec::new() } else { ctx.names(&inventory, &args.on.patterns)? };
+    let wanted = |alert: &AlertState| {
+        // An account's or the fleet's alert is everybody's.
+        all || alert.key.subject.host().is_none_or(|host| names.iter().any(|name| name.as_str() == &**host))
+    };
+    let mut alerts: Vec<AlertState> = Vec::new();
+    if let Some(seconds) = args.since {
+        let span = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let from = now.checked_sub(span).unwrap_or(Timestamp::UNIX_EPOCH);
+        alerts.extend(store.past_alerts(from, MOST).map_err(of_history)?.into_iter().rev());
+    }
+    alerts.extend(store.open_alerts().map_err(of_history)?);
+    alerts.retain(wanted);
+    for alert in &alerts {
+        printed(if ctx.global.json {
+            print::json_line(&alert_lines::json(alert, &inventory.fleet.name, now))
+        } else {
+            print::text(&format!("{}\n", alert_lines::text(alert, now)))
+        })?;
+    }
+    if alerts.is_empty() && !ctx.global.json {
+        print::note("no alert is open");
+    }
+    Ok(Exit::Ok)
+}
+
+fn note(store: &mut Store, id: &str, ack: Option<Ack>) -> Result<Exit, Error> {
+    let open = store.open_alerts().map_err(of_history)?;
+    let mut found = open.iter().filter(|alert| !id.is_empty() && alert.key.id().starts_with(id));
+    let Some(alert) = found.next() else {
+        return Err(usage(format!("no open alert has the id {id}")).hinted("agent-runner-fleet alerts"));
+    };
+    if found.next().is_some() {
+        return Err(usage(format!("more than one open alert has an id that begins with {id}")));
+    }
+    store.acknowledge(&alert.key, ack.as_ref()).map_err(of_history)?;
+    let said = if ack.is_some() { "taken note of" } else { "open again" };
+    print::note(&format!("{} {}: {said}", alert.key.subject, alert.key.detector));
+    Ok(Exit::Ok)
+}
+
+fn list(ctx: &Ctx) -> Result<Exit, Error> {
+    for detector in DETECTORS {
+        printed(if ctx.global.json {
+            print::json_line(&json!({
+                "schema": 1,
+                "detectors": detector.names,
+                "severity": detector.severity,
+                "fires": detector.fires,
+            }))
+        } else {
+            print::text(&format!(
+                "{} ({})\n  fires when  {}\n",
+                detector.names.join(", "),
+                detector.severity.as_str(),
+                detector.fires
+            ))
+        })?;
+    }
+    Ok(Exit::Ok)
+}

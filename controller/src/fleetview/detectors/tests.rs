@@ -1,0 +1,194 @@
+//! The controller's own detectors, one by one. Those that the fold's tests show are not repeated here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runner::store::time::stamp;
+use agent_runner::witness::stream::{Hello, State};
+use agent_runner_inventory::Monitor;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{DETECTORS, observe};
+use crate::fleetview::alert::{Key, Subject};
+use crate::fleetview::fold::Beginning;
+use crate::fleetview::life::Rules;
+use crate::fleetview::state::{Fleet, HostFacts, Link, Moment, Silent, SinkHealth, StreamId, StreamState};
+
+const NOW: i64 = 1_000_000;
+
+fn at(second: i64) -> String {
+    stamp(Timestamp::from_second(second).unwrap())
+}
+
+fn id(host: &str) -> StreamId {
+    StreamId { host: host.into(), project: "p".into() }
+}
+
+fn state() -> State {
+    State {
+        active: true,
+        round_num: Some(1),
+        phase: None,
+        running: true,
+        since: None,
+        last_exit_code: None,
+        last_duration_s: None,
+        disk_used_pct: None,
+        throttled_until: None,
+        mem_available_mb: None,
+        monitor_active: None,
+        config_sha256: None,
+    }
+}
+
+fn hello(version: &str) -> Hello {
+    Hello {
+        protocol: 1,
+        version: version.into(),
+        project: "p".into(),
+        boot_id: "b".into(),
+        at: at(NOW),
+        monitor_active: true,
+        auto_stop_on: Vec::new(),
+        cursor: None,
+    }
+}
+
+/// Three hosts of one account, all up and at work.
+fn fleet(change: impl Fn(&str, &mut StreamState)) -> Fleet {
+    let now = Moment { wall: Timestamp::from_second(NOW).unwrap(), mono: Duration::from_secs(1000) };
+    let hosts = ["a", "b", "c"];
+    let beginning = Beginning {
+        name: "attic".into(),
+        hosts: hosts
+            .iter()
+            .map(|host| ((*host).into(), HostFacts { account: Some("team".into()), projects: None }))
+            .collect(),
+        wanted: hosts.iter().map(|host| (id(host), Arc::from("good"))).collect(),
+        streams: hosts.iter().map(|host| (id(host), None)).collect(),
+        ..Beginning::default()
+    };
+    let mut fleet = Fleet::new(beginning, &Monitor::default(), now);
+    for host in hosts {
+        let stream = Arc::make_mut(fleet.streams.get_mut(&id(host)).unwrap());
+        (stream.link, stream.spoken) = (Link::Up, true);
+        (stream.state, stream.hello) = (Some(state()), Some(hello("0.1.0")));
+        change(host, stream);
+    }
+    fleet
+}
+
+fn seen(fleet: &Fleet) -> Vec<String> {
+    let seen = observe(fleet, &Monitor::default(), &Rules::default());
+    seen.raised
+        .iter()
+        .map(|(key, seen)| format!("{} {}: {}", key.subject, key.detector, seen.message))
+        .collect()
+}
+
+#[test]
+fn a_healthy_fleet_raises_nothing_and_is_known() {
+    let fleet = fleet(|_, _| {});
+    assert_eq!(seen(&fleet), [""; 0]);
+    let known = observe(&fleet, &Monitor::default(), &Rules::default()).known;
+    for subject in
+        [Subject::Fleet, Subject::Account("team".into()), Subject::Host("a".into()), Subject::Stream(id("a"))]
+    {
+        assert!(known.contains(&subject), "{subject}");
+    }
+}
+
+#[test]
+fn a_throttled_account_is_one_incident_with_the_latest_reset() {
+    let fleet = fleet(|host, stream| {
+        let until = match host {
+            "a" => at(NOW + 60),
+            "b" => at(NOW + 7200),
+            _ => at(NOW - 1),
+        };
+        stream.state.as_mut().unwrap().throttled_until = Some(until);
+    });
+    let expected = format!(
+        "account team account_rate_limit: team is throttled until {}, seen on 2 of its hosts",
+        at(NOW + 7200)
+    );
+    assert_eq!(seen(&fleet), [expected]);
+}
+
+#[test]
+fn different_versions_are_named_with_their_hosts() {
+    let fleet = fleet(|host, stream| {
+        stream.hello = Some(hello(if host == "c" { "0.2.0" } else { "0.1.0" }));
+    });
+    assert_eq!(seen(&fleet), ["the fleet version_skew: different agents: 0.1.0 on 2 (a, b); 0.2.0 on 1 (c)"]);
+}
+
+#[test]
+fn a_configuration_that_is_not_the_inventorys_is_named_and_an_old_agents_silence_is_not() {
+    let fleet = fleet(|host, stream| {
+        stream.state.as_mut().unwrap().config_sha256 = match host {
+            "a" => Some("bad".into()),
+            "b" => Some("good".into()),
+            _ => None,
+        };
+    });
+    assert_eq!(seen(&fleet).len(), 1);
+    assert!(seen(&fleet)[0].starts_with("a/p config_drift"), "{:?}", seen(&fleet));
+}
+
+#[test]
+fn a_fleet_in_which_no_round_ends_is_stalled_and_a_throttled_or_stopped_one_is_not() {
+    let started = |age: i64| {
+        move |_: &str, stream: &mut StreamState| {
+            stream.rounds.take(&json!({"event": "round_start", "round_num": 1, "ts": at(NOW - age)}));
+            stream.rounds.take(
+                &json!({"event": "agent_spawn", "round_num": 1, "timeout_s": 100, "ts": at(NOW - age)}),
+            );
+        }
+    };
+    assert_eq!(seen(&fleet(started(300))), [""; 0]);
+    assert!(seen(&fleet(started(301)))[0].starts_with("the fleet fleet_stalled"));
+    let ended = |host: &str, stream: &mut StreamState| {
+        started(1000)(host, stream);
+        if host == "b" {
+            let end = json!({"event": "agent_exit", "round_num": 1, "ts": at(NOW - 200), "exit_code": 0});
+            stream.rounds.take(&end);
+        }
+    };
+    assert_eq!(seen(&fleet(ended)), [""; 0]);
+    let stopped = |host: &str, stream: &mut StreamState| {
+        started(1000)(host, stream);
+        stream.state.as_mut().unwrap().active = false;
+    };
+    assert_eq!(seen(&fleet(stopped)), [""; 0]);
+}
+
+#[test]
+fn a_host_is_one_alert_as_bad_as_its_worst_stream() {
+    let mut fleet = fleet(|_, _| {});
+    let mut other = StreamState::new(None, fleet.now);
+    other.silent = Some(Silent::Unreachable);
+    fleet.streams.insert(StreamId { host: "a".into(), project: "q".into() }, Arc::new(other));
+    Arc::make_mut(fleet.streams.get_mut(&id("a")).unwrap()).silent = Some(Silent::Stale);
+    let seen = observe(&fleet, &Monitor::default(), &Rules::default());
+    let keys: Vec<Key> = seen.raised.into_keys().collect();
+    assert_eq!(keys, [Key::new(Subject::Host("a".into()), "host_unreachable")]);
+}
+
+#[test]
+fn a_sink_that_takes_nothing_is_named() {
+    let mut fleet = fleet(|_, _| {});
+    let sink =
+        SinkHealth { name: "webhook x".into(), waiting: 3, dropped: 0, failing: Some("refused".into()) };
+    fleet.sinks = Arc::new(vec![sink]);
+    assert_eq!(seen(&fleet), ["the fleet sink_down: messages wait for webhook x: refused"]);
+}
+
+#[test]
+fn every_detector_has_an_entry_in_the_runbook() {
+    let runbook = include_str!("../../../../docs/runbook.md");
+    for name in DETECTORS.iter().flat_map(|detector| detector.names) {
+        assert!(runbook.contains(&format!("\n### `{name}`\n")), "docs/runbook.md has nothing about {name}");
+    }
+}

@@ -1,0 +1,345 @@
+//! The fold: what each input makes known.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names what it looks for; the rest is everything else"
+)]
+
+use std::time::Duration;
+
+use agent_runner::store::follow::Cursor;
+use agent_runner::store::time::stamp;
+use agent_runner::witness::alert::{Alert, AutoAction, Severity};
+use agent_runner::witness::stream::{Hello, State, StreamLine};
+use agent_runner_inventory::{Monitor, Share};
+use jiff::Timestamp;
+use serde_json::{Map, json};
+
+use super::fold::{Beginning, Input, MAX_ALERTS, STOP_AGAIN, fold};
+use super::state::{Fleet, HostFacts, Moment, Reach, StreamId};
+use super::told::{StoppedBy, Told};
+
+fn policy() -> Monitor {
+    Monitor {
+        auto_stop: vec!["oauth_fail".into()],
+        brake: Share::Percent(50),
+        stale_after_s: 30,
+        ..Monitor::default()
+    }
+}
+
+fn id(host: &str) -> StreamId {
+    StreamId { host: host.into(), project: "p".into() }
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment {
+        wall: Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap(),
+        mono: Duration::from_secs(seconds),
+    }
+}
+
+fn hello(monitor_active: bool) -> StreamLine {
+    StreamLine::Hello(Hello {
+        protocol: 1,
+        version: "0.1.0".into(),
+        project: "p".into(),
+        boot_id: "b".into(),
+        at: stamp(Timestamp::UNIX_EPOCH),
+        monitor_active,
+        auto_stop_on: Vec::new(),
+        cursor: None,
+    })
+}
+
+fn state(active: bool) -> StreamLine {
+    StreamLine::State(State {
+        active,
+        round_num: Some(3),
+        phase: None,
+        running: false,
+        since: None,
+        last_exit_code: Some(0),
+        last_duration_s: None,
+        disk_used_pct: None,
+        throttled_until: None,
+        mem_available_mb: None,
+        monitor_active: None,
+        config_sha256: None,
+    })
+}
+
+fn alert(detector: &str, auto_action: AutoAction) -> StreamLine {
+    let alert = Alert {
+        severity: Severity::Critical,
+        detector: detector.into(),
+        message: "3/10 failed auth".into(),
+        context: Map::new(),
+        ts: stamp(Timestamp::UNIX_EPOCH),
+        auto_action,
+    };
+    StreamLine::Alert { identity: detector.into(), alert }
+}
+
+fn event(offset: u64) -> StreamLine {
+    let cursor = Cursor { file: "events-2026-01.jsonl".into(), offset };
+    StreamLine::Event { cursor, event: serde_json::json!({"event": "round_end"}) }
+}
+
+/// Folds lines of one host, a second apart, and names what they made known.
+fn names(fleet: &mut Fleet, host: &str, from: u64, lines: Vec<StreamLine>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (second, line) in (from..).zip(lines) {
+        let told = fold(fleet, Input::Line(id(host), Box::new(line)), &policy(), at(second));
+        names.extend(said(&told));
+    }
+    names
+}
+
+fn name(told: &Told) -> String {
+    match told {
+        Told::Event { cursor, .. } => format!("event {}", cursor.offset),
+        Told::Fired { alert } => format!("fired {}", alert.key.detector),
+        Told::Resolved { alert } => format!("resolved {}", alert.key.detector),
+        Told::Changed { .. } | Told::Notify(_) => String::new(),
+        Told::State { .. } => "state".into(),
+        Told::LinkUp { .. } => "up".into(),
+        Told::LinkDown { .. } => "down".into(),
+        Told::Rebooted { .. } => "rebooted".into(),
+        Told::StopWanted { .. } => "stop".into(),
+        Told::Stopped { by: StoppedBy::Controller, .. } => "stopped".into(),
+        Told::Stopped { by: StoppedBy::Host, .. } => "stopped itself".into(),
+        Told::StopFailed { .. } => "stop failed".into(),
+        Told::BrakeEngaged { .. } => "brake".into(),
+        Told::Resumed { .. } => "resumed".into(),
+    }
+}
+
+fn said(told: &[Told]) -> Vec<String> {
+    told.iter().map(name).filter(|name| !name.is_empty()).collect()
+}
+
+fn fleet(hosts: &[&str]) -> Fleet {
+    let account = |host: &&str| (host.split_at(1).0 == "t").then(|| "team".into());
+    let beginning = Beginning {
+        name: "attic".into(),
+        hosts: hosts
+            .iter()
+            .map(|host| ((*host).into(), HostFacts { account: account(host), projects: None }))
+            .collect(),
+        streams: hosts.iter().map(|host| (id(host), None)).collect(),
+        ..Beginning::default()
+    };
+    let mut fleet = Fleet::new(beginning, &policy(), at(0));
+    for host in hosts {
+        fold(&mut fleet, Input::Connected(id(host)), &policy(), at(0));
+    }
+    fleet
+}
+
+#[test]
+fn a_replayed_event_is_told_once() {
+    let mut fleet = fleet(&["a"]);
+    assert_eq!(
+        names(&mut fleet, "a", 0, vec![event(10), event(20), hello(true), event(10), event(20), event(30)]),
+        ["event 10", "event 20", "event 30"]
+    );
+}
+
+#[test]
+fn the_controller_stops_only_where_no_monitor_does_and_only_what_is_listed() {
+    let stop = |detector| alert(detector, AutoAction::StopService);
+    let mut one = fleet(&["a"]);
+    assert_eq!(names(&mut one, "a", 0, vec![hello(false), stop("oauth_fail")]), ["fired oauth_fail", "stop"]);
+    let mut two = fleet(&["a"]);
+    assert_eq!(names(&mut two, "a", 0, vec![hello(true), stop("oauth_fail")]), ["fired oauth_fail"]);
+    let mut three = fleet(&["a"]);
+    assert_eq!(names(&mut three, "a", 0, vec![hello(false), stop("disk_critical")]), ["fired disk_critical"]);
+}
+
+#[test]
+fn an_alert_that_only_warned_may_come_to_want_a_stop() {
+    let mut fleet = fleet(&["a"]);
+    let warned = vec![hello(false), alert("oauth_fail", AutoAction::None)];
+    assert_eq!(names(&mut fleet, "a", 0, warned), ["fired oauth_fail"]);
+    assert_eq!(names(&mut fleet, "a", 5, vec![alert("oauth_fail", AutoAction::StopService)]), ["stop"]);
+}
+
+#[test]
+fn an_unconfirmed_stop_is_asked_for_again_and_a_confirmed_one_is_not() {
+    let mut fleet = fleet(&["a"]);
+    names(&mut fleet, "a", 0, vec![hello(false), alert("oauth_fail", AutoAction::StopService)]);
+    let later = at(1 + STOP_AGAIN.as_secs());
+    fold(&mut fleet, Input::Line(id("a"), Box::new(state(true))), &policy(), at(15));
+    let again = fold(&mut fleet, Input::Tick, &policy(), later);
+    assert_eq!(said(&again), ["stop"]);
+    fold(&mut fleet, Input::Stopped(id("a"), "oauth_fail".into()), &policy(), later);
+    assert!(fold(&mut fleet, Input::Tick, &policy(), at(29)).is_empty());
+}
+
+#[test]
+fn the_brake_holds_back_what_would_be_too_many() {
+    let mut fleet = fleet(&["a", "b", "c"]);
+    let lines = || vec![hello(false), alert("oauth_fail", AutoAction::StopService)];
+    assert_eq!(names(&mut fleet, "a", 0, lines()), ["fired oauth_fail", "stop"]);
+    assert_eq!(names(&mut fleet, "b", 2, lines()), ["fired oauth_fail", "fired brake_engaged", "brake"]);
+}
+
+#[test]
+fn silence_is_stale_then_unreachable_and_data_ends_both() {
+    let mut fleet = fleet(&["a"]);
+    names(&mut fleet, "a", 0, vec![hello(false), state(true)]);
+    let mut tick = |input, second| said(&fold(&mut fleet, input, &policy(), at(second)));
+    assert!(tick(Input::Tick, 30).is_empty());
+    assert_eq!(tick(Input::Tick, 31), ["fired host_stale"]);
+    assert_eq!(tick(Input::Lost(id("a"), "timeout".into(), Reach::Unreached), 40), ["down"]);
+    assert_eq!(tick(Input::Tick, 41), ["resolved host_stale", "fired host_unreachable"]);
+    assert!(tick(Input::Tick, 50).is_empty());
+    assert!(tick(Input::Reached(id("a")), 55).is_empty());
+    assert_eq!(tick(Input::Tick, 56), ["resolved host_unreachable", "fired host_stale"]);
+    assert_eq!(tick(Input::Lost(id("a"), "timeout".into(), Reach::Unreached), 57), ["down"]);
+    assert_eq!(tick(Input::Tick, 58), ["resolved host_stale", "fired host_unreachable"]);
+    assert_eq!(tick(Input::Connected(id("a")), 60), ["up"]);
+    assert_eq!(tick(Input::Line(id("a"), Box::new(hello(false))), 61), ["resolved host_unreachable"]);
+}
+
+#[test]
+fn what_ended_while_the_link_was_down_is_resolved_after_the_hello() {
+    let mut fleet = fleet(&["a"]);
+    let open = vec![hello(true), alert("hung", AutoAction::None), alert("oauth_fail", AutoAction::None)];
+    names(&mut fleet, "a", 0, open);
+    // In no order that is promised: before the state or behind it.
+    names(&mut fleet, "a", 5, vec![state(true)]);
+    for (from, again) in [
+        (
+            10,
+            vec![
+                hello(true),
+                alert("hung", AutoAction::None),
+                alert("oauth_fail", AutoAction::None),
+                state(true),
+            ],
+        ),
+        (
+            20,
+            vec![
+                hello(true),
+                state(true),
+                alert("hung", AutoAction::None),
+                alert("oauth_fail", AutoAction::None),
+            ],
+        ),
+    ] {
+        assert_eq!(names(&mut fleet, "a", from, again), [""; 0]);
+        assert_eq!(said(&fold(&mut fleet, Input::Tick, &policy(), at(from + 8))), [""; 0]);
+    }
+    assert_eq!(
+        names(&mut fleet, "a", 30, vec![hello(true), state(true), alert("hung", AutoAction::None)]),
+        [""; 0]
+    );
+    let told = fold(&mut fleet, Input::Tick, &policy(), at(34));
+    assert_eq!(said(&told), ["resolved oauth_fail"]);
+}
+
+#[test]
+fn a_log_that_begins_anew_on_one_connection_is_told_from_its_beginning() {
+    let mut fleet = fleet(&["a"]);
+    assert_eq!(
+        names(&mut fleet, "a", 0, vec![hello(true), event(500), event(10), event(20)]),
+        ["event 500", "event 10", "event 20"]
+    );
+    assert_eq!(names(&mut fleet, "a", 9, vec![hello(true), event(20), event(30)]), ["event 30"]);
+}
+
+#[test]
+fn a_monitor_that_comes_up_later_takes_the_stop_over() {
+    let mut fleet = fleet(&["a", "b"]);
+    let state_with = |active| match state(true) {
+        StreamLine::State(state) => StreamLine::State(State { monitor_active: Some(active), ..state }),
+        other => other,
+    };
+    let lines = vec![hello(false), state_with(true), alert("oauth_fail", AutoAction::StopService)];
+    assert_eq!(names(&mut fleet, "a", 0, lines), ["state", "fired oauth_fail"]);
+    let lines = vec![hello(true), state_with(false), alert("oauth_fail", AutoAction::StopService)];
+    assert_eq!(names(&mut fleet, "b", 5, lines), ["state", "fired oauth_fail", "stop"]);
+}
+
+#[test]
+fn one_login_on_several_hosts_is_one_incident_and_stopped_hosts_keep_it_open_until_they_run_again() {
+    let mut fleet = fleet(&["t1", "t2", "t3", "t4"]);
+    let lines = || vec![hello(false), state(true), alert("oauth_fail", AutoAction::StopService)];
+    names(&mut fleet, "t3", 0, vec![hello(false), state(true)]);
+    names(&mut fleet, "t4", 0, vec![hello(false), state(true)]);
+    names(&mut fleet, "t1", 0, lines());
+    assert_eq!(
+        names(&mut fleet, "t2", 3, lines()),
+        ["state", "fired oauth_fail", "fired account_auth", "stop"]
+    );
+    for host in ["t1", "t2"] {
+        let told = fold(&mut fleet, Input::Stopped(id(host), "oauth_fail".into()), &policy(), at(8));
+        assert_eq!(said(&told), ["stopped"]);
+        let over = StreamLine::Resolved {
+            detector: "oauth_fail".into(),
+            identity: "oauth_fail".into(),
+            firing_for_s: 3,
+        };
+        assert_eq!(names(&mut fleet, host, 9, vec![state(false), over]), ["state", "resolved oauth_fail"]);
+    }
+    assert_eq!(said(&fold(&mut fleet, Input::Tick, &policy(), at(15))), [""; 0]);
+    assert_eq!(fleet.auto_stopped().count(), 2);
+    assert_eq!(fleet.incidents().count(), 1);
+    assert_eq!(names(&mut fleet, "t1", 20, vec![state(true)]), ["resumed", "state", "resolved account_auth"]);
+}
+
+#[test]
+fn a_host_that_stopped_itself_is_known_as_stopped() {
+    let mut fleet = fleet(&["a"]);
+    let cursor = Cursor { file: "events-2026-01.jsonl".into(), offset: 9 };
+    let event = json!({"event": "monitor_auto_stop_triggered", "detector": "disk_critical"});
+    let lines = vec![hello(true), StreamLine::Event { cursor, event }, state(true)];
+    assert_eq!(names(&mut fleet, "a", 0, lines), ["event 9", "stopped itself", "resumed", "state"]);
+}
+
+#[test]
+fn a_reboot_is_told_and_no_first_hello_is_one() {
+    let mut fleet = fleet(&["a"]);
+    let boot = |id: &str| match hello(true) {
+        StreamLine::Hello(hello) => StreamLine::Hello(Hello { boot_id: id.into(), ..hello }),
+        other => other,
+    };
+    assert_eq!(names(&mut fleet, "a", 0, vec![boot("one"), boot("one"), boot("two")]), ["rebooted"]);
+}
+
+#[test]
+fn a_host_that_sends_garbage_is_named_and_bounded() {
+    let mut fleet = fleet(&["a", "b"]);
+    let told = fold(&mut fleet, Input::Garbled(id("a"), "<html>".into()), &policy(), at(1));
+    assert_eq!(said(&told), ["fired stream_invalid"]);
+    names(&mut fleet, "a", 1, vec![hello(true), state(true)]);
+    for number in 0..10_000 {
+        let line = match alert("hung", AutoAction::None) {
+            StreamLine::Alert { alert, .. } => {
+                StreamLine::Alert { identity: format!("hung {number}"), alert }
+            }
+            other => other,
+        };
+        fold(&mut fleet, Input::Line(id("a"), Box::new(line)), &policy(), at(2));
+    }
+    assert_eq!(fleet.streams[&id("a")].alerts.len(), MAX_ALERTS);
+    assert_eq!(fleet.alerts.on("a", "p").count(), 2, "however many identities, one alert per detector");
+    assert_eq!(fleet.alerts.on("b", "p").count(), 0);
+    let told = names(&mut fleet, "a", 700, vec![state(true)]);
+    assert!(told.contains(&"resolved stream_invalid".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
+    let mut fleet = fleet(&["a"]);
+    let beat = |at: i64| StreamLine::Heartbeat { at: stamp(Timestamp::from_second(at).unwrap()) };
+    names(&mut fleet, "a", 0, vec![hello(true), state(true), beat(4000)]);
+    let tick = |fleet: &mut Fleet, second| said(&fold(fleet, Input::Tick, &policy(), at(second)));
+    assert_eq!(tick(&mut fleet, 3), [""; 0]);
+    names(&mut fleet, "a", 60, vec![beat(4060)]);
+    assert_eq!(tick(&mut fleet, 70), ["fired clock_skew"]);
+    names(&mut fleet, "a", 80, vec![beat(81)]);
+    assert_eq!(tick(&mut fleet, 82), ["resolved clock_skew"]);
+}

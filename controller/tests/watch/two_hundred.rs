@@ -1,0 +1,142 @@
+//! A fleet of 200 hosts, 20 of which hang and 20 of which flap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use agent_runner_fleet::fleetview::fold::{Beginning, Input, fold};
+use agent_runner_fleet::fleetview::state::{Fleet, Moment, StreamId};
+use agent_runner_fleet::fleetview::told::{NoticeKind, Told};
+use agent_runner_inventory::Monitor;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::support::{Recorded, told_until};
+
+const EVENTS: usize = 20;
+
+const WELL: &str = r#"hello; state
+for n in 1 2 3 4 5 6 7 8 9 10; do emit $n; done
+alert hung
+for n in 11 12 13 14 15 16 17 18 19 20; do emit $n; done
+exec 3<&0; cat <&3 >/dev/null & w=$!
+while kill -0 $w 2>/dev/null; do beat; sleep 2; done"#;
+
+/// Says hello once and never anything again, however often it is asked.
+const HUNG: &str = r#"[ -e "$HOME/said" ] || { hello; state; }; : >"$HOME/said"; cat >/dev/null"#;
+
+/// Says four events more than it is asked to go on behind, and is cut off in the middle of a line.
+const FLAPPING: &str = r#"hello; [ "$c" -lt 8 ] || alert hung; state
+for n in 1 2 3 4; do [ $((c + n)) -gt 20 ] || emit $((c + n)); done
+if [ "$c" -lt 20 ]; then printf '{"type":"eve'; exit 0; fi
+exec 3<&0; cat <&3 >/dev/null & w=$!
+while kill -0 $w 2>/dev/null; do beat; sleep 2; done"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hung_and_flapping_hosts_delay_nobody_and_nothing_is_lost_or_doubled() {
+    let script = |number: usize| match number {
+        0..160 => WELL,
+        160..180 => HUNG,
+        _ => FLAPPING,
+    };
+    let hosts = (0..200).map(|number| (format!("h{number:03}"), script(number).to_owned())).collect();
+    let fleet = Recorded::start(hosts).await;
+    let number = |host: &str| host[1..].parse::<usize>().unwrap();
+    let silent = |fleet: &Fleet| -> BTreeSet<usize> {
+        let silent = fleet.streams.iter().filter(|(_, state)| state.silent.is_some());
+        silent.map(|(id, _)| number(&id.host)).collect()
+    };
+    let hung: BTreeSet<usize> = (160..180).collect();
+    let mut looked = 0;
+    let (last, told) = told_until(fleet.setup(60, None), |fleet, told| {
+        looked += 1;
+        // Counting everything told each time would be what takes the time.
+        looked % 20 == 0
+            && silent(fleet) == hung
+            && events(told).values().filter(|seen| seen.len() >= EVENTS).count() == 180
+            && sent(told).keys().filter(|(_, detector)| detector == "hung").count() == 180
+    })
+    .await;
+    let events = events(&told);
+    for (host, seen) in &events {
+        let expected: Vec<u64> = (1..=EVENTS as u64).collect();
+        assert_eq!(*seen, expected, "{host}: every event once, in order");
+    }
+    assert_eq!(events.len(), 180);
+    assert_eq!(silent(&last), hung);
+    let sent = sent(&told);
+    assert_eq!(sent.keys().filter(|(_, detector)| detector == "hung").count(), 180);
+    let doubled: Vec<_> =
+        sent.iter().filter(|((_, detector), count)| detector == "hung" && **count != 1).collect();
+    assert!(doubled.is_empty(), "each one sent once: {doubled:?}");
+    fleet.shutdown().await;
+}
+
+/// How often the sinks were told that an alert began, by whose it is and its detector.
+fn sent(told: &[Told]) -> BTreeMap<(String, String), usize> {
+    let mut sent = BTreeMap::new();
+    for told in told {
+        if let Told::Notify(notice) = told
+            && notice.kind == NoticeKind::Fired
+        {
+            let key = &notice.alert.key;
+            *sent.entry((key.subject.to_string(), key.detector.to_string())).or_default() += 1;
+        }
+    }
+    sent
+}
+
+fn events(told: &[Told]) -> BTreeMap<String, Vec<u64>> {
+    let mut events: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for one in told {
+        if let Told::Event { stream, cursor, .. } = one {
+            events.entry(stream.host.to_string()).or_default().push(cursor.offset);
+        }
+    }
+    events
+}
+
+/// Counts everything a fleet remembers.
+fn remembered(fleet: &Fleet) -> usize {
+    let streams = fleet
+        .streams
+        .values()
+        .map(|state| state.rounds.iter().len() + state.trend.iter().len() + state.alerts.len());
+    streams.sum::<usize>() + fleet.alerts.open().count() + fleet.alerts.past().count()
+}
+
+#[test]
+fn what_is_remembered_of_200_hosts_does_not_grow_from_hour_to_hour() {
+    use agent_runner::store::follow::Cursor;
+    use agent_runner::witness::stream::StreamLine;
+    let id = |host: usize| StreamId { host: format!("h{host}").into(), project: "p".into() };
+    let beginning =
+        Beginning { streams: (0..200).map(|host| (id(host), None)).collect(), ..Beginning::default() };
+    let at = |second: u64| Moment {
+        wall: Timestamp::from_second(second as i64).unwrap(),
+        mono: Duration::from_secs(second),
+    };
+    let policy = Monitor::default();
+    let mut fleet = Fleet::new(beginning, &policy, at(0));
+    let mut after = Vec::new();
+    let mut round = 0;
+    for hour in 0..40_u64 {
+        for tenth in 0..10_u64 {
+            let second = hour * 3600 + tenth * 360;
+            for host in 0..200 {
+                round += 1;
+                for event in ["round_start", "agent_exit", "agent_usage_recorded"] {
+                    let event = json!({"event": event, "round_num": round, "cost_usd": 0.1});
+                    let cursor = Cursor { file: "e".into(), offset: round * 10 };
+                    let line = StreamLine::Event { cursor, event };
+                    fold(&mut fleet, Input::Line(id(host), Box::new(line)), &policy, at(second));
+                }
+                if tenth == 5 {
+                    fold(&mut fleet, Input::Garbled(id(host), "x".repeat(200)), &policy, at(second));
+                }
+            }
+            fold(&mut fleet, Input::Tick, &policy, at(second));
+        }
+        after.push(remembered(&fleet));
+    }
+    assert_eq!(after[38], after[39], "{after:?}");
+}

@@ -1,0 +1,151 @@
+//! `monitor` with what it leaves behind: `alerts`, `silence`, `history`, `resume`, `events`, `peek`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use agent_runner_tests::fleet::Controller;
+use agent_runner_tests::sshd::SshdOptions;
+use agent_runner_tests::wait;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::loopback::{Loopback, loopback};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An agent with one failing login: it streams until it is stopped, and can be stopped and started again.
+const AGENT: &str = r#"#!/bin/sh
+stopped="$HOME/stopped"
+case "$*" in
+*' monitor --mode stream'*)
+    at=$(date -u +%Y-%m-%dT%H:%M:%S.000Z)
+    echo '{"type":"hello","protocol":1,"version":"0.1.0","project":"shelf","boot_id":"b","at":"'$at'","monitor_active":false,"auto_stop_on":["oauth_fail"],"cursor":{"file":"events-2026-11.jsonl","offset":0}}'
+    case "$*" in *:7*) ;; *) echo '{"type":"event","cursor":{"file":"events-2026-11.jsonl","offset":7},"event":{"ts":"'$at'","event":"agent_exit","round_num":1,"exit_code":1,"duration_s":2.0,"timed_out":false,"exit_cause":"error"}}' ;; esac
+    state() { echo '{"type":"state","active":'$1',"round_num":1,"phase":null,"running":false,"since":null,"last_exit_code":1,"last_duration_s":2.0,"disk_used_pct":10.0,"throttled_until":null}'; }
+    was=
+    exec 3<&0; cat <&3 >/dev/null & w=$!
+    while kill -0 $w 2>/dev/null; do
+        if [ -e "$stopped" ]; then now=false; else now=true; fi
+        if [ "$now" != "$was" ]; then
+            state $now
+            [ "$now" = false ] || [ -e "$HOME/well" ] || echo '{"type":"alert","identity":"oauth_fail","alert":{"severity":"critical","detector":"oauth_fail","message":"3/10 failed auth","context":{},"ts":"'$at'","auto_action":"stop_service"}}'
+            [ "$now" = true ] || echo '{"type":"resolved","detector":"oauth_fail","identity":"oauth_fail","firing_for_s":1}'
+        fi
+        was=$now
+        echo '{"type":"heartbeat","at":"'$(date -u +%Y-%m-%dT%H:%M:%S.000Z)'"}'
+        sleep 1
+    done ;;
+*' stop --because oauth_fail'*) : >"$stopped"; echo '{"mode":"pid_file","active":false,"pid":null,"uptime_s":null,"unit_file":null,"rate_limit":null,"system_managed":false}' ;;
+*' start'*) rm -f "$stopped"; echo '{"mode":"pid_file","active":true,"pid":1,"uptime_s":1,"unit_file":null,"rate_limit":null,"system_managed":false}' ;;
+*' events --kind agent_exit'*) echo '{"ts":"2026-11-01T00:00:01.000Z","event":"agent_exit","round_num":1}' ;;
+*' peek --select service'*) echo '{"mode":"pid_file","active":true}' ;;
+*) echo "unknown: $*" >&2; exit 1 ;;
+esac
+"#;
+
+fn watched() -> Option<Loopback> {
+    let fleet = loopback(1, SshdOptions::default())?;
+    let rest = "[projects.shelf]\non = \"all\"\nwork_dir = \"~/shelf\"\nconfig = \"c.toml\"\n\n\
+                [[sinks]]\ntype = \"jsonl\"\npath = \"alerts.jsonl\"\n";
+    let inventory = fs::read_to_string(fleet.controller.home().join("fleet.toml")).unwrap();
+    fleet.controller.write("fleet.toml", &format!("{inventory}{rest}")).unwrap();
+    fleet.controller.write("c.toml", "").unwrap();
+    let bin = fleet.sshd.home().join(".local/bin");
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join("agent-runner"), AGENT).unwrap();
+    fs::set_permissions(bin.join("agent-runner"), fs::Permissions::from_mode(0o755)).unwrap();
+    Some(fleet)
+}
+
+fn json(controller: &Controller, arguments: &[&str]) -> Vec<Value> {
+    let output = controller.run(arguments).unwrap();
+    assert_eq!(output.code(), 0, "{arguments:?}: {}", output.stderr);
+    output.json_lines().unwrap()
+}
+
+#[test]
+fn a_stop_is_seen_by_every_verb_while_the_monitor_runs_and_after_it_was_killed() {
+    let Some(fleet) = watched() else { return };
+    let controller = &fleet.controller;
+    let monitor = controller.start(&["monitor", "--json"]).unwrap();
+    monitor.wait_for(DEADLINE, |line| line["type"] == "stopped").unwrap();
+    monitor.wait_for(DEADLINE, |line| line["type"] == "resolved").unwrap();
+    let past = || json(controller, &["alerts", "--since", "1h", "--json"]);
+    assert!(
+        wait::until(DEADLINE, || past().iter().any(|alert| alert["status"] == "resolved")),
+        "{:?}",
+        past()
+    );
+    // A second monitor of the fleet looks on.
+    let second = controller.run(&["monitor", "--json", "--for", "3"]).unwrap();
+    assert!(second.stderr.contains("this one looks on"), "{}", second.stderr);
+    monitor.signal(Signal::SIGKILL);
+    let _ = monitor.wait(DEADLINE).unwrap();
+
+    let kinds = |lines: &[Value]| -> Vec<String> {
+        lines.iter().map(|line| format!("{} {}", line["kind"], line["name"]).replace('"', "")).collect()
+    };
+    let history = kinds(&json(controller, &["history", "--json"]));
+    for kind in
+        ["event agent_exit", "alert oauth_fail", "resolved oauth_fail", "stop oauth_fail", "link link_up"]
+    {
+        assert_eq!(history.iter().filter(|line| *line == kind).count(), 1, "{kind}: {history:?}");
+    }
+    let chart = controller.run(&["history", "--chart", "--since", "2h"]).unwrap();
+    assert!(chart.stdout.contains("failures"), "{}", chart.stdout);
+    let sent = fs::read_to_string(controller.home().join("alerts.jsonl")).unwrap();
+    assert_eq!(sent.lines().count(), 2, "fired and resolved: {sent}");
+
+    // Brought back without a monitor; the next one neither stops nor sends anything of it again.
+    fs::write(fleet.sshd.home().join("well"), "").unwrap();
+    let back = json(controller, &["resume", "--yes", "--json"]);
+    assert!(back.len() == 1 && back.iter().all(|line| line["resumed"] == true), "{back:?}");
+    let again = controller.start(&["monitor", "--json"]).unwrap();
+    again.wait_for(DEADLINE, |line| line["type"] == "state").unwrap();
+    again.signal(Signal::SIGINT);
+    let output = again.wait(DEADLINE).unwrap();
+    assert_eq!(output.code(), 0, "{}", output.stderr);
+    assert!(!output.stdout.contains("\"agent_exit\""), "the event was told before: {}", output.stdout);
+    assert_eq!(fs::read_to_string(controller.home().join("alerts.jsonl")).unwrap(), sent);
+}
+
+#[test]
+fn silences_are_listed_until_they_end_and_wrong_ones_are_refused() {
+    let Some(fleet) = watched() else { return };
+    let controller = &fleet.controller;
+    let silence = json(controller, &["silence", "host=pi*", "detector=oauth_fail", "--for", "1h", "--json"]);
+    let id = silence.first().map(|line| line["id"].to_string()).unwrap();
+    assert_eq!(json(controller, &["silence", "--json"]), silence);
+    assert_eq!(controller.run(&["silence", "--expire", &id]).unwrap().code(), 0);
+    assert_eq!(json(controller, &["silence", "--json"]).len(), 0);
+    let twice = controller.run(&["silence", "--expire", &id]).unwrap();
+    assert_eq!(twice.code(), 5, "{}", twice.stderr);
+    for (wrong, said) in [("pi", "LABEL=PATTERN"), ("color=red", "there are: host")] {
+        let output = controller.run(&["silence", wrong]).unwrap();
+        assert_eq!(output.code(), 5);
+        assert!(output.stderr.contains(said), "{}", output.stderr);
+    }
+    let unknown = controller.run(&["alerts", "--ack", "abcdef"]).unwrap();
+    assert_eq!(unknown.code(), 5, "{}", unknown.stderr);
+    let list = controller.run(&["alerts", "--list"]).unwrap();
+    assert!(list.stdout.contains("account_auth (critical)"), "{}", list.stdout);
+}
+
+#[test]
+fn events_and_peek_are_the_agents_own_behind_host_and_project() {
+    let Some(fleet) = watched() else { return };
+    let controller = &fleet.controller;
+    let events = controller.run(&["events", "--kind", "agent_exit"]).unwrap();
+    assert_eq!(events.code(), 0, "{}", events.stderr);
+    assert!(
+        events.stdout.contains("/shelf: {") && events.stdout.contains("\"round_num\":1"),
+        "{}",
+        events.stdout
+    );
+    let peek = controller.run(&["peek", "--select", "service"]).unwrap();
+    assert_eq!(peek.code(), 0, "{}", peek.stderr);
+    assert!(peek.stdout.contains("/shelf: active = true"), "{}", peek.stdout);
+    let refused = controller.run(&["peek", "--select", "moon"]).unwrap();
+    assert_eq!(refused.code(), 2, "{}", refused.stderr);
+}
