@@ -24,6 +24,7 @@ pub mod fleetview;
 pub mod history;
 pub mod remote;
 pub mod sinks;
+pub mod web;
 
 pub mod demo;
 
