@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: real OpenSSH servers on loopback, real hosts with systemd, and
 //! scripted agents. Nothing here stands in for a part of ours.
 
+pub mod dashboard;
 pub mod fake_agent;
 pub mod fleet;
 pub mod lab;

@@ -59,7 +59,7 @@ impl Browser {
         let running = Running::start(&mut command)?;
         let port = || {
             let said = running.said();
-            said.split("on port ").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
+            said.split("started successfully on port ").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
         };
         let port = wait::value(DEADLINE, || port().filter(|port| *port != 0)).context("the driver names no port")?;
         let driver = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -64,14 +64,32 @@ pub fn ask(address: SocketAddr, ask: Ask<'_>) -> anyhow::Result<Answer> {
         head.push_str(&format!("content-length: {}\r\n", ask.body.len()));
     }
     stream.write_all(format!("{head}\r\n{}", ask.body).as_bytes())?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    let bytes = whole(&mut stream)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no HTTP: {text:?}"))?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status")?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { joined(body) } else { body.to_owned() };
     Ok(Answer { status, head: head.to_owned(), body })
+}
+
+/// Reads to the length the head names, or to the end: not every server closes when it is asked to.
+fn whole(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let read = stream.read(&mut buffer)?;
+        bytes.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        if read == 0 || bytes.windows(4).position(|four| four == b"\r\n\r\n").is_some_and(|end| is_whole(&bytes, end)) {
+            return Ok(bytes);
+        }
+    }
+}
+
+fn is_whole(bytes: &[u8], end: usize) -> bool {
+    let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| bytes.len() >= end + 4 + length)
 }
 
 fn joined(mut chunks: &str) -> String {

@@ -229,7 +229,7 @@ impl Invented {
         match kind {
             3 => {
                 self.alert(place, (Severity::Critical, "oauth_fail"), "3/10 of the last rounds failed auth")?;
-                self.event(place, 0, json!({"event": "monitor_auto_stop", "detector": "oauth_fail"}))
+                self.event(place, 0, json!({"event": "monitor_auto_stop_triggered", "detector": "oauth_fail"}))
             }
             7 => self.alert(place, (Severity::Warning, "disk_warning"), "the disk of the log dir is 87 % full"),
             11 => self.lost(place, "connection refused"),
