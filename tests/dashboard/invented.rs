@@ -152,7 +152,7 @@ impl Invented {
         let spread = i64::try_from(place * 7919 % 97)?;
         let state = State {
             active,
-            round_num: Some(100 + spread),
+            round_num: Some(100),
             phase: Some("main".into()),
             running,
             since: Some(stamp(before(spread * 5))),
@@ -238,7 +238,7 @@ impl Invented {
     }
 
     fn round(&self, place: usize, number: usize, ago: i64) -> anyhow::Result<()> {
-        let dice = (place * 31 + number * 17) * 2_654_435_761 % 1000;
+        let dice = ((place * 1031 + number) * 2_654_435_761 >> 7) % 1000;
         let took = 120 + i64::try_from(dice)? * 4 / 5;
         let cause = match dice % 23 {
             0 => "timeout",

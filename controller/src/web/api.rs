@@ -9,16 +9,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::answer::{json_of, list, refusal};
+use super::board::Wanted;
 use super::routes::{BODY, Site};
 use super::view::{SCHEMA, alert};
 use super::wish::Wish;
 use super::{host as of_host, stream as live};
 use crate::fleetview::alert::AlertState;
-use crate::fleetview::silence::glob;
 use crate::fleetview::state::StreamId;
 
 /// Events told when nobody says how many, and at most.
@@ -105,16 +105,8 @@ pub(super) struct EventQuery {
 
 pub(super) async fn events(State(site): Shared, Query(query): Query<EventQuery>) -> Response {
     let most = query.limit.unwrap_or(EVENTS.0).min(EVENTS.1);
-    let like = |pattern: &Option<String>, text: &Value| {
-        pattern.as_ref().is_none_or(|pattern| glob(pattern, text.as_str().unwrap_or_default()))
-    };
-    let none = Value::Null;
-    let wanted = |line: &Value| {
-        let of = |key: &str| line.get(key).unwrap_or(&none);
-        let kind = line.get("event").and_then(|event| event.get("event")).unwrap_or(of("type"));
-        like(&query.host, of("host")) && like(&query.project, of("project")) && like(&query.kind, kind)
-    };
-    list("events", site.board.events(most, wanted))
+    let wanted = Wanted { host: query.host, project: query.project, kind: query.kind };
+    list("events", site.board.events(most, &wanted))
 }
 
 pub(super) async fn silences(State(site): Shared) -> Response {

@@ -3,7 +3,7 @@
 //! The view is made once for all pages, when something changed and somebody looks; the hub lets that be at most four
 //! times a second. A page that cannot keep up gets a whole view instead of the diffs it missed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use super::actions::Actions;
 use super::counters::{Counted, count};
 use super::view::View;
 use crate::fleetview::hub::Hub;
+use crate::fleetview::silence::glob;
 use crate::fleetview::told::Told;
 use crate::output::fleet_lines;
 
 /// Updates a page may be behind.
 const BEHIND: usize = 32;
-/// Events that are remembered.
-const EVENTS: usize = 2000;
+/// Events that are remembered of each project of each host: a noisy one pushes out nobody else's.
+const EVENTS: usize = 40;
 /// The longest event that is remembered whole, in bytes of JSON.
 const EVENT_BYTES: usize = 4096;
 /// How often a page is told that the watch goes on, in seconds.
@@ -41,8 +42,29 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct Inner {
     view: Option<View>,
-    events: VecDeque<Value>,
+    /// By host and project, both empty for what is the fleet's own.
+    events: BTreeMap<(String, String), VecDeque<Remembered>>,
+    noted: u64,
     counted: Counted,
+}
+
+/// One event: its text instead of its value, which takes a fraction of the memory.
+#[derive(Debug)]
+struct Remembered {
+    number: u64,
+    kind: String,
+    text: Box<str>,
+}
+
+/// Patterns of the events that are asked for; none is like any.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of which hosts.
+    pub host: Option<String>,
+    /// Of which projects.
+    pub project: Option<String>,
+    /// Of which kinds.
+    pub kind: Option<String>,
 }
 
 impl Board {
@@ -75,9 +97,9 @@ impl Board {
         self.lock().counted.clone()
     }
 
-    /// Returns remembered events that `wanted` holds for, the newest first.
-    pub fn events(&self, most: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
-        self.lock().events.iter().rev().filter(|event| wanted(event)).take(most).cloned().collect()
+    /// Returns remembered events that are like `wanted`, the newest first.
+    pub fn events(&self, most: usize, wanted: &Wanted) -> Vec<Value> {
+        self.lock().events(most, wanted)
     }
 
     /// Tells the pages at once that a wish began or ended.
@@ -122,10 +144,7 @@ impl Board {
         let mut inner = self.lock();
         count(&mut inner.counted, told);
         for line in told.iter().filter_map(|one| line(one, &fleet, at)) {
-            if inner.events.len() >= EVENTS {
-                inner.events.pop_front();
-            }
-            inner.events.push_back(line);
+            inner.remember(&line);
         }
     }
 
@@ -144,6 +163,31 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn remember(&mut self, line: &Value) {
+        let text = |key| line.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = line.get("event").and_then(|event| event.get("event")).and_then(Value::as_str);
+        let kind = kind.map_or_else(|| text("type"), str::to_owned);
+        self.noted += 1;
+        let ring = self.events.entry((text("host"), text("project"))).or_default();
+        if ring.len() >= EVENTS {
+            ring.pop_front();
+        }
+        ring.push_back(Remembered { number: self.noted, kind, text: line.to_string().into() });
+    }
+
+    fn events(&self, most: usize, wanted: &Wanted) -> Vec<Value> {
+        let like = |pattern: &Option<String>, text: &str| pattern.as_ref().is_none_or(|pattern| glob(pattern, text));
+        let rings = self.events.iter().filter(|((host, project), _)| {
+            like(&wanted.host, host) && like(&wanted.project, project)
+        });
+        let each = rings.flat_map(|(_, ring)| ring).filter(|event| like(&wanted.kind, &event.kind));
+        let mut found: Vec<&Remembered> = each.collect();
+        found.sort_unstable_by_key(|event| std::cmp::Reverse(event.number));
+        found.into_iter().take(most).filter_map(|event| serde_json::from_str(&event.text).ok()).collect()
     }
 }
 
@@ -195,6 +239,24 @@ mod tests {
         let line = line(&Told::Event { stream, cursor, event }, "attic", Timestamp::UNIX_EPOCH).unwrap();
         assert!(line.to_string().len() < 300, "{line}");
         assert_eq!((&line["event"]["event"], &line["cut"], &line["host"]), (&json!("round_end"), &json!(true), &json!("pi1")));
+    }
+
+    #[test]
+    fn a_noisy_host_pushes_out_no_other_hosts_events() {
+        let mut inner = Inner::default();
+        inner.remember(&json!({"type": "link_up", "host": "quiet", "project": "p"}));
+        for number in 0..1000 {
+            inner.remember(&json!({"type": "event", "host": "noisy", "project": "p",
+                "event": {"event": "round_end", "n": number}}));
+        }
+        let all = inner.events(1000, &Wanted::default());
+        assert_eq!(all.len(), EVENTS + 1);
+        assert_eq!(all[0]["event"]["n"], 999, "the newest first");
+        let of = |host: &str, kind: &str| {
+            let wanted = Wanted { host: Some(host.into()), project: None, kind: Some(kind.into()) };
+            inner.events(1000, &wanted).len()
+        };
+        assert_eq!((of("qui*", "link_up"), of("*", "round_*"), of("quiet", "round_*")), (1, EVENTS, 0));
     }
 
     #[test]

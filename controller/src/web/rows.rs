@@ -266,11 +266,11 @@ pub fn outcome(round: &Round, running: bool) -> char {
 
 fn note(streams: &[StreamRow]) -> String {
     let of = |stream: &StreamRow| {
-        let mut words = vec![stream.project.to_string()];
+        let project = stream.project.to_string();
         if let Some(reason) = &stream.lost {
-            words.push(reason.clone());
-            return words.join(" \u{b7} ");
+            return format!("{reason} \u{b7} {project}");
         }
+        let mut words = Vec::new();
         if let Some(detector) = &stream.stopped_for {
             words.push(format!("stopped for {detector}"));
         }
@@ -284,6 +284,8 @@ fn note(streams: &[StreamRow]) -> String {
         if stream.throttled_until.is_some() {
             words.push("throttled".to_owned());
         }
+        // The project is the same on most hosts: it comes last, where a narrow tile cuts.
+        words.push(project);
         words.join(" \u{b7} ")
     };
     streams.iter().map(of).collect::<Vec<_>>().join("; ")

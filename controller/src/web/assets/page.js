@@ -241,8 +241,9 @@ function drawRest() {
 function take(kind, data) {
   beaten = Date.now();
   const stale = data.at && ago(data.at) * 1000 > STALE_MS;
+  const stuck = stale ? `The controller's watch stands still since ${clock(data.at)}. What is below is old.` : null;
   if (kind === "beat") {
-    setLost(stale ? `The controller's watch stands still since ${clock(data.at)}.` : null);
+    setLost(stuck);
     return;
   }
   const touched = new Set();
@@ -268,7 +269,7 @@ function take(kind, data) {
   silences = data.silences || silences;
   sinks = data.sinks || sinks;
   actions = data.actions || actions;
-  if (lost) setLost(null);
+  setLost(stuck);
   for (const name of touched) fill(hosts.get(name));
   if (touched.size || data.hosts_gone) order();
   drawLevels();
@@ -492,7 +493,7 @@ function drawHost(host, events) {
   const top = at("host").scrollTop;
   const kept = body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const parts = [];
-  if (host.open.length) parts.push(make("h3", {}, "Open alerts"), make("ul", {}, ...host.open.map((alert) => make("li", {}, make("span", { class: alert.severity }, `${alert.severity} ${alert.detector}`), ` ${span(ago(alert.fired_at || alert.since))}: ${alert.message}`))));
+  if (host.open.length) parts.push(make("h3", {}, "Open alerts"), make("ul", { class: "open" }, ...host.open.map((alert) => make("li", {}, make("span", { class: alert.severity }, `${alert.severity} ${alert.detector}`), ` ${span(ago(alert.fired_at || alert.since))}: ${alert.message}`))));
   for (const detail of host.detail) parts.push(streamPart(host, detail));
   if (host.past.length) parts.push(make("h3", {}, "Past alerts"), make("ul", { class: "events" }, ...host.past.map((alert) =>
     make("li", {}, make("time", {}, clock(alert.resolved_at)), make("span", {}, `${alert.detector} ${alert.message}`)))));
@@ -527,7 +528,7 @@ function streamPart(host, detail) {
   add("Log", () => fetchLog(detail.project));
   const state = detail.state || {};
   const facts = [
-    ["state", lost ? "unknown" : (row.standing || "").replace("_", " ") + (detail.stopped ? ` for ${detail.stopped.detector} by ${detail.stopped.by}` : "")],
+    ["state", lost ? "unknown" : (row.standing || "").replace("auto_", "auto-").replace("_", " ") + (detail.stopped ? ` for ${detail.stopped.detector} by ${detail.stopped.by}` : "")],
     ["round", state.round_num === null || state.round_num === undefined ? "none yet" : `${state.round_num}${state.phase ? " \u00b7 " + state.phase : ""}${row.running ? " \u00b7 running for " + span(ago(state.since)) : ""}`],
     ["last data", detail.age_s <= 1 ? "now" : span(detail.age_s) + " ago"],
     ["link", detail.link + (detail.reason ? ": " + detail.reason : "")],
