@@ -45,7 +45,8 @@ fn pictures(hosts: usize, folder: &Path) -> anyhow::Result<()> {
     for scheme in ["light", "dark"] {
         for (width, height) in [(1280, 800), (400, 800)] {
             browser.look(Look { width, height, scheme })?;
-            let picture = |name: &str| browser.picture(&folder.join(format!("{hosts}-{scheme}-{width}-{name}.png")));
+            let picture =
+                |name: &str| browser.picture(&folder.join(format!("{hosts}-{scheme}-{width}-{name}.png")));
             open(&browser, fleet.address())?;
             picture("fleet")?;
             browser.run("document.querySelector('#hosts li button').click()")?;

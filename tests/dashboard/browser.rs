@@ -59,9 +59,15 @@ impl Browser {
         let running = Running::start(&mut command)?;
         let port = || {
             let said = running.said();
-            said.split("started successfully on port ").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
+            said.split("started successfully on port ")
+                .nth(1)?
+                .split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse::<u16>()
+                .ok()
         };
-        let port = wait::value(DEADLINE, || port().filter(|port| *port != 0)).context("the driver names no port")?;
+        let port =
+            wait::value(DEADLINE, || port().filter(|port| *port != 0)).context("the driver names no port")?;
         let driver = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let profile_argument = format!("--user-data-dir={}", profile.path().display());
         let options = json!({"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -77,7 +83,8 @@ impl Browser {
     /// # Errors
     /// Where the browser refuses.
     pub fn look(&self, look: Look) -> anyhow::Result<()> {
-        let size = json!({"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": false});
+        let size =
+            json!({"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": false});
         self.tools("Emulation.setDeviceMetricsOverride", &size)?;
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": look.scheme}]});
         self.tools("Emulation.setEmulatedMedia", &features)
@@ -106,7 +113,11 @@ impl Browser {
     pub fn wait(&self, expression: &str) -> anyhow::Result<()> {
         let script = format!("return Boolean({expression})");
         let holds = wait::until(DEADLINE, || self.run(&script).is_ok_and(|value| value == Value::Bool(true)));
-        anyhow::ensure!(holds, "{expression} did not become true; the page:\n{}", self.run("return document.body.innerText")?);
+        anyhow::ensure!(
+            holds,
+            "{expression} did not become true; the page:\n{}",
+            self.run("return document.body.innerText")?
+        );
         Ok(())
     }
 
@@ -119,7 +130,8 @@ impl Browser {
             let key = key.to_string();
             [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})]
         });
-        let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": each.collect::<Vec<_>>()}]});
+        let actions =
+            json!({"actions": [{"type": "key", "id": "keyboard", "actions": each.collect::<Vec<_>>()}]});
         self.post("/actions", &actions).map(drop)
     }
 
@@ -128,7 +140,10 @@ impl Browser {
     /// # Errors
     /// Where the browser refuses, or the file cannot be written.
     pub fn picture(&self, path: &Path) -> anyhow::Result<()> {
-        let answer = ask(self.driver, Ask { path: &format!("/session/{}/screenshot", self.session), ..Ask::default() })?;
+        let answer = ask(
+            self.driver,
+            Ask { path: &format!("/session/{}/screenshot", self.session), ..Ask::default() },
+        )?;
         let value = answer.json()?;
         let text = value.get("value").and_then(Value::as_str).context("no picture")?;
         std::fs::write(path, BASE64.decode(text.as_bytes())?).with_context(|| path.display().to_string())
@@ -146,7 +161,10 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // The browser ends with its session; the driver is killed right after.
-        let _ = ask(self.driver, Ask { method: "DELETE", path: &format!("/session/{}", self.session), ..Ask::default() });
+        let _ = ask(
+            self.driver,
+            Ask { method: "DELETE", path: &format!("/session/{}", self.session), ..Ask::default() },
+        );
     }
 }
 

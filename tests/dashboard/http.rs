@@ -80,7 +80,9 @@ fn whole(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     loop {
         let read = stream.read(&mut buffer)?;
         bytes.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        if read == 0 || bytes.windows(4).position(|four| four == b"\r\n\r\n").is_some_and(|end| is_whole(&bytes, end)) {
+        if read == 0
+            || bytes.windows(4).position(|four| four == b"\r\n\r\n").is_some_and(|end| is_whole(&bytes, end))
+        {
             return Ok(bytes);
         }
     }
@@ -88,7 +90,8 @@ fn whole(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
 
 fn is_whole(bytes: &[u8], end: usize) -> bool {
     let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     length.is_some_and(|length| bytes.len() >= end + 4 + length)
 }
 

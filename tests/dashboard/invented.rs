@@ -64,7 +64,11 @@ impl Invented {
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("invented fleet".into()).spawn(move || {
             runtime.block_on(async {
-                let options = Options { names: Vec::new(), token: TOKEN.to_owned().into(), by: "tester (dashboard)".into() };
+                let options = Options {
+                    names: Vec::new(),
+                    token: TOKEN.to_owned().into(),
+                    by: "tester (dashboard)".into(),
+                };
                 let served = tokio::spawn(serve(listener, hub, options));
                 let until = async {
                     // Dropped is told, too.
@@ -171,7 +175,12 @@ impl Invented {
     ///
     /// # Errors
     /// Where the fleet has ended.
-    pub fn alert(&self, place: usize, (severity, detector): (Severity, &str), message: &str) -> anyhow::Result<()> {
+    pub fn alert(
+        &self,
+        place: usize,
+        (severity, detector): (Severity, &str),
+        message: &str,
+    ) -> anyhow::Result<()> {
         let alert = Alert {
             severity,
             detector: detector.into(),
@@ -216,7 +225,8 @@ impl Invented {
 
     /// A host begins as its place in the fleet has it: most of them work.
     fn begin(&self, place: usize) -> anyhow::Result<()> {
-        let kind = if self.names.len() <= 3 { [0, 3, 7].get(place).copied().unwrap_or(0) } else { place % 40 };
+        let kind =
+            if self.names.len() <= 3 { [0, 3, 7].get(place).copied().unwrap_or(0) } else { place % 40 };
         if kind == 33 {
             return Ok(());
         }
@@ -229,9 +239,15 @@ impl Invented {
         match kind {
             3 => {
                 self.alert(place, (Severity::Critical, "oauth_fail"), "3/10 of the last rounds failed auth")?;
-                self.event(place, 0, json!({"event": "monitor_auto_stop_triggered", "detector": "oauth_fail"}))
+                self.event(
+                    place,
+                    0,
+                    json!({"event": "monitor_auto_stop_triggered", "detector": "oauth_fail"}),
+                )
             }
-            7 => self.alert(place, (Severity::Warning, "disk_warning"), "the disk of the log dir is 87 % full"),
+            7 => {
+                self.alert(place, (Severity::Warning, "disk_warning"), "the disk of the log dir is 87 % full")
+            }
             11 => self.lost(place, "connection refused"),
             _ => Ok(()),
         }

@@ -30,9 +30,13 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     fleet.state(0, false, false).unwrap();
     browser.wait(&format!("{} === 'stopped'", standing(0))).unwrap();
     fleet.alert(0, (Severity::Critical, "hung"), EVIL).unwrap();
-    browser.wait(&format!("document.getElementById('alerts').textContent.includes({})", json!(EVIL))).unwrap();
+    browser
+        .wait(&format!("document.getElementById('alerts').textContent.includes({})", json!(EVIL)))
+        .unwrap();
     browser.wait("document.getElementById('said').textContent.includes('critical: hung')").unwrap();
-    let harmed = browser.run("return document.title === 'evil' || document.images.length > 0 || document.scripts.length !== 1");
+    let harmed = browser.run(
+        "return document.title === 'evil' || document.images.length > 0 || document.scripts.length !== 1",
+    );
     assert_eq!(harmed.unwrap(), Value::from(false));
     let nameless = "return [...document.querySelectorAll('button, input, select')].filter((one) => \
         !one.textContent.trim() && !one.getAttribute('aria-label') && !(one.labels && one.labels.length)).length";
@@ -51,7 +55,9 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     browser.keys("j").unwrap();
     browser.keys(ENTER).unwrap();
     browser.wait("!document.getElementById('host').hidden").unwrap();
-    browser.wait("document.querySelectorAll('#host svg[aria-label*=\"rounds\"] title').length === 40").unwrap();
+    browser
+        .wait("document.querySelectorAll('#host svg[aria-label*=\"rounds\"] title').length === 40")
+        .unwrap();
     browser.wait("document.querySelectorAll('#host .small svg').length === 3").unwrap();
     browser.keys(ESCAPE).unwrap();
     browser.wait("document.getElementById('host').hidden").unwrap();
@@ -78,7 +84,10 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     let words = "[...document.querySelectorAll('#hosts .w')].map((one) => one.textContent).join(' ')";
     browser.wait(&format!("{words} === 'unknown unknown unknown'")).unwrap();
     browser.wait("document.getElementById('link').textContent === 'lost'").unwrap();
-    assert_eq!(browser.run("return document.querySelectorAll('#hosts .good').length").unwrap(), Value::from(0));
+    assert_eq!(
+        browser.run("return document.querySelectorAll('#hosts .good').length").unwrap(),
+        Value::from(0)
+    );
 
     // Back: another controller on the same address, which knows nothing yet.
     let again = Invented::start(3, fleet.address()).unwrap();
@@ -105,7 +114,9 @@ fn a_thousand_hosts_are_on_the_page_before_the_script_and_change_one_by_one() {
         )
         .unwrap();
     fleet.state(500, false, false).unwrap();
-    browser.wait(&format!("document.querySelector('[data-host=\"{name}\"] .w').textContent === 'stopped'")).unwrap();
+    browser
+        .wait(&format!("document.querySelector('[data-host=\"{name}\"] .w').textContent === 'stopped'"))
+        .unwrap();
     let touched = browser.run("return [...window.touched]").unwrap();
     assert_eq!(touched, json!([name]));
 }

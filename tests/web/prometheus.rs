@@ -25,7 +25,8 @@ fn promtool_finds_nothing_to_say_about_the_metrics() {
     let text = tempfile::NamedTempFile::new().unwrap();
     fs::write(text.path(), metrics()).unwrap();
     let stdin = Stdio::from(fs::File::open(text.path()).unwrap());
-    let output = Command::new("promtool").args(["check", "metrics", "--extended"]).stdin(stdin).output().unwrap();
+    let output =
+        Command::new("promtool").args(["check", "metrics", "--extended"]).stdin(stdin).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
@@ -51,7 +52,8 @@ fn a_real_prometheus_reads_the_fleet_and_the_example_rules_are_good() {
         .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
         .arg(format!("--web.listen-address={address}"));
     let prometheus = Running::start(&mut command).unwrap();
-    let query = |path: &str| ask(address, Ask { path, ..Ask::default() }).ok().and_then(|answer| answer.json().ok());
+    let query =
+        |path: &str| ask(address, Ask { path, ..Ask::default() }).ok().and_then(|answer| answer.json().ok());
     let value = |expression: &str| {
         let answer = query(&format!("/api/v1/query?query={expression}"))?;
         Some(answer["data"]["result"][0]["value"][1].as_str()?.to_owned())

@@ -34,14 +34,23 @@ fn what_is_documented_is_answered() {
     let alerts = get(&fleet, "/api/v1/alerts").json().unwrap();
     assert_eq!(alerts["alerts"].as_array().unwrap().len(), 2, "{alerts}");
     let events = get(&fleet, "/api/v1/events?kind=agent_e*&host=pi0002*&limit=3").json().unwrap();
-    let kinds: Vec<&Value> = events["events"].as_array().unwrap().iter().map(|line| &line["event"]["event"]).collect();
+    let kinds: Vec<&Value> =
+        events["events"].as_array().unwrap().iter().map(|line| &line["event"]["event"]).collect();
     assert_eq!(kinds, ["agent_exit"; 3]);
-    for (path, status) in [("/api/v1/hosts/moon", 404), ("/api/v1/actions/7", 404), ("/nowhere", 404), ("/api/v1/silences", 200)] {
+    for (path, status) in [
+        ("/api/v1/hosts/moon", 404),
+        ("/api/v1/actions/7", 404),
+        ("/nowhere", 404),
+        ("/api/v1/silences", 200),
+    ] {
         assert_eq!(get(&fleet, path).status, status, "{path}");
     }
     for path in ["/", "/page.js", "/metrics", "/api/v1/state", "/nowhere"] {
         let head = get(&fleet, path).head.to_ascii_lowercase();
-        assert!(head.contains("content-security-policy: default-src 'none'") && head.contains("nosniff"), "{path}: {head}");
+        assert!(
+            head.contains("content-security-policy: default-src 'none'") && head.contains("nosniff"),
+            "{path}: {head}"
+        );
     }
 }
 
@@ -59,11 +68,19 @@ fn acting_needs_the_token_and_says_what_came_of_it() {
     assert_eq!(post(&fleet, &[token, json_type, ("sec-fetch-site", "cross-site")], body).status, 403);
     assert_eq!(post(&fleet, &[token, json_type, ("host", "evil.example")], body).status, 421);
     assert_eq!(post(&fleet, &[token, json_type], &format!("{body}{}", " ".repeat(20_000))).status, 413);
-    assert_eq!(get(&fleet, "/api/v1/silences").json().unwrap()["silences"], json!([]), "nothing was done so far");
+    assert_eq!(
+        get(&fleet, "/api/v1/silences").json().unwrap()["silences"],
+        json!([]),
+        "nothing was done so far"
+    );
     let done = post(&fleet, &[token, json_type], body);
     assert_eq!((done.status, &done.json().unwrap()["status"]), (200, &json!("done")), "{done:?}");
     let silences = || get(&fleet, "/api/v1/silences").json().unwrap();
-    assert!(wait::until(wait::DEADLINE, || silences()["silences"][0]["comment"] == "moving"), "{}", silences());
+    assert!(
+        wait::until(wait::DEADLINE, || silences()["silences"][0]["comment"] == "moving"),
+        "{}",
+        silences()
+    );
     let stop = post(&fleet, &[token, json_type], r#"{"action":"stop","host":"moon","project":"research"}"#);
     assert!(stop.status == 422 && stop.body.contains("moon/research is not watched"), "{stop:?}");
 }
@@ -72,7 +89,8 @@ fn acting_needs_the_token_and_says_what_came_of_it() {
 fn an_address_that_others_can_reach_shows_nothing_without_the_token() {
     let fleet = Invented::start(1, "0.0.0.0:0".parse().unwrap()).unwrap();
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], fleet.address().port()));
-    let answer = |path, headers: &[(&str, &str)]| ask(address, Ask { path, headers, ..Ask::default() }).unwrap();
+    let answer =
+        |path, headers: &[(&str, &str)]| ask(address, Ask { path, headers, ..Ask::default() }).unwrap();
     let bearer = bearer(&fleet);
     let token = ("authorization", &*bearer);
     for path in ["/metrics", "/api/v1/state", "/api/v1/stream", "/api/v1/events"] {

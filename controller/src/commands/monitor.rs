@@ -129,7 +129,9 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
 /// Returns the token, and the file it is in.
 fn token(ctx: &Ctx, inventory: &Inventory, file: Option<&Path>) -> Result<(SecretString, PathBuf), Error> {
     let failed = |error| {
-        config("the dashboard's token").caused_by(error).hinted("write one with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)")
+        config("the dashboard's token")
+            .caused_by(error)
+            .hinted("write one with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)")
     };
     if let Some(path) = file {
         return Ok((token::read(path).map_err(failed)?, path.to_owned()));

@@ -180,10 +180,12 @@ impl Inner {
     }
 
     fn events(&self, most: usize, wanted: &Wanted) -> Vec<Value> {
-        let like = |pattern: &Option<String>, text: &str| pattern.as_ref().is_none_or(|pattern| glob(pattern, text));
-        let rings = self.events.iter().filter(|((host, project), _)| {
-            like(&wanted.host, host) && like(&wanted.project, project)
-        });
+        let like =
+            |pattern: &Option<String>, text: &str| pattern.as_ref().is_none_or(|pattern| glob(pattern, text));
+        let rings = self
+            .events
+            .iter()
+            .filter(|((host, project), _)| like(&wanted.host, host) && like(&wanted.project, project));
         let each = rings.flat_map(|(_, ring)| ring).filter(|event| like(&wanted.kind, &event.kind));
         let mut found: Vec<&Remembered> = each.collect();
         found.sort_unstable_by_key(|event| std::cmp::Reverse(event.number));
@@ -217,7 +219,8 @@ fn line(told: &Told, fleet: &str, at: Timestamp) -> Option<Value> {
         && let Some(object) = line.as_object_mut()
     {
         let kind = object.get("event").and_then(|event| event.get("event")).cloned();
-        object.retain(|key, _| matches!(key.as_str(), "schema" | "at" | "type" | "fleet" | "host" | "project"));
+        object
+            .retain(|key, _| matches!(key.as_str(), "schema" | "at" | "type" | "fleet" | "host" | "project"));
         object.insert("event".into(), serde_json::json!({"event": kind}));
         object.insert("cut".into(), true.into());
     }
@@ -238,7 +241,10 @@ mod tests {
         let event = json!({"event": "round_end", "text": "x".repeat(60_000)});
         let line = line(&Told::Event { stream, cursor, event }, "attic", Timestamp::UNIX_EPOCH).unwrap();
         assert!(line.to_string().len() < 300, "{line}");
-        assert_eq!((&line["event"]["event"], &line["cut"], &line["host"]), (&json!("round_end"), &json!(true), &json!("pi1")));
+        assert_eq!(
+            (&line["event"]["event"], &line["cut"], &line["host"]),
+            (&json!("round_end"), &json!(true), &json!("pi1"))
+        );
     }
 
     #[test]

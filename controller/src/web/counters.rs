@@ -83,7 +83,8 @@ pub fn count(counted: &mut Counted, told: &[Told]) {
 }
 
 fn count_event(counted: &mut Counted, stream: &StreamId, event: &Value) {
-    let number = |key| event.get(key).and_then(Value::as_f64).filter(|value| value.is_finite() && *value >= 0.0);
+    let number =
+        |key| event.get(key).and_then(Value::as_f64).filter(|value| value.is_finite() && *value >= 0.0);
     match event.get("event").and_then(Value::as_str) {
         Some("agent_exit") => {
             let counters = of(counted, stream);
@@ -91,7 +92,9 @@ fn count_event(counted: &mut Counted, stream: &StreamId, event: &Value) {
             *counters.rounds.entry(Outcome::of(cause)).or_default() += 1;
             counters.seconds += number("duration_s").unwrap_or_default();
         }
-        Some("agent_usage_recorded") => of(counted, stream).cost_usd += number("cost_usd").unwrap_or_default(),
+        Some("agent_usage_recorded") => {
+            of(counted, stream).cost_usd += number("cost_usd").unwrap_or_default()
+        }
         Some(_) | None => {}
     }
 }

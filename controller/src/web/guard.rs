@@ -150,20 +150,32 @@ mod tests {
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
-    fn check(guard: &Guard, need: Need, method: Method, pairs: &[(&'static str, &str)]) -> Result<(), Refused> {
+    fn check(
+        guard: &Guard,
+        need: Need,
+        method: Method,
+        pairs: &[(&'static str, &str)],
+    ) -> Result<(), Refused> {
         guard.check(need, &method, &headers(pairs))
     }
 
     #[test]
     fn only_addresses_and_our_own_names_are_answered() {
         let guard = guard("127.0.0.1:7300");
-        for host in ["127.0.0.1:7300", "localhost:7300", "LOCALHOST", "[::1]:7300", "10.0.0.7", "fleet.lan:80"] {
+        for host in
+            ["127.0.0.1:7300", "localhost:7300", "LOCALHOST", "[::1]:7300", "10.0.0.7", "fleet.lan:80"]
+        {
             assert_eq!(check(&guard, Need::Read, Method::GET, &[("host", host)]), Ok(()), "{host}");
         }
-        for host in ["evil.example:7300", "localhost.evil.example", "[evil]", "", "127.0.0.1.evil.example", "[::1]x"] {
+        for host in
+            ["evil.example:7300", "localhost.evil.example", "[evil]", "", "127.0.0.1.evil.example", "[::1]x"]
+        {
             let refused = check(&guard, Need::Shell, Method::GET, &[("host", host)]);
             assert_eq!(refused, Err(Refused::Host), "{host}");
         }

@@ -32,7 +32,8 @@ pub struct Own {
 pub fn text(fleet: &Fleet, counted: &Counted, own: Own) -> String {
     let mut out = Text::default();
     of_fleet(&mut out, fleet, own);
-    let streams: Vec<_> = fleet.streams.iter().map(|(id, state)| (id, &**state, Standing::of(state))).collect();
+    let streams: Vec<_> =
+        fleet.streams.iter().map(|(id, state)| (id, &**state, Standing::of(state))).collect();
     for gauge in GAUGES {
         out.family(gauge.name, "gauge", gauge.help);
         for (id, state, standing) in &streams {
@@ -134,8 +135,7 @@ fn of_fleet(out: &mut Text, fleet: &Fleet, own: Own) {
     out.family("fleet_last_update_timestamp_seconds", "gauge", "When the watch last looked at the fleet.");
     out.sample("fleet_last_update_timestamp_seconds", &[], seconds(fleet.now.wall));
     out.family("fleet_streams", "gauge", "Watched projects, by how their service stands.");
-    let mut standings: BTreeMap<&str, usize> =
-        Standing::ALL.map(|standing| (standing.word(), 0)).into();
+    let mut standings: BTreeMap<&str, usize> = Standing::ALL.map(|standing| (standing.word(), 0)).into();
     for state in fleet.streams.values() {
         *standings.entry(Standing::of(state).word()).or_default() += 1;
     }
@@ -154,7 +154,11 @@ fn of_fleet(out: &mut Text, fleet: &Fleet, own: Own) {
     for sink in fleet.sinks.iter() {
         out.sample("sink_waiting_messages", &[("sink", &sink.name)], big(sink.waiting));
     }
-    out.family("sink_dropped_messages_total", "counter", "Messages dropped because too many waited for the sink.");
+    out.family(
+        "sink_dropped_messages_total",
+        "counter",
+        "Messages dropped because too many waited for the sink.",
+    );
     for sink in fleet.sinks.iter() {
         out.sample("sink_dropped_messages_total", &[("sink", &sink.name)], big(sink.dropped));
     }
@@ -300,7 +304,11 @@ mod tests {
     }
 
     fn event(host: &str, event: serde_json::Value) -> Told {
-        Told::Event { stream: id(host), cursor: Cursor { file: "events-2026-01.jsonl".into(), offset: 1 }, event }
+        Told::Event {
+            stream: id(host),
+            cursor: Cursor { file: "events-2026-01.jsonl".into(), offset: 1 },
+            event,
+        }
     }
 
     #[test]
@@ -312,13 +320,14 @@ mod tests {
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap();
             let family = name.strip_suffix("_sum").or(name.strip_suffix("_count")).unwrap_or(name);
-            let typed = text.contains(&format!("# TYPE {family} ")) && text.contains(&format!("# HELP {family} "));
+            let typed =
+                text.contains(&format!("# TYPE {family} ")) && text.contains(&format!("# HELP {family} "));
             assert!(typed && name.starts_with(PREFIX), "{line}");
         }
         for line in [
             "agent_runner_stream_up{host=\"pi0001\",project=\"research\"} 1",
             "agent_runner_stream_up{host=\"pi0002\",project=\"research\"} 0",
-            "agent_runner_disk_used_ratio{host=\"pi0001\",project=\"research\"} 0.416",
+            "agent_runner_disk_used_ratio{host=\"pi0001\",project=\"research\"} 0.25",
             "agent_runner_memory_available_bytes{host=\"pi0001\",project=\"research\"} 536870912",
             "agent_runner_dashboard_pages 3",
             "agent_runner_alerts_firing{host=\"pi0001\",project=\"research\",account=\"\",detector=\"hung\",severity=\"critical\"} 1",
@@ -360,7 +369,10 @@ mod tests {
             &mut counted,
             &[
                 event("pi0001", json!({"event": "agent_exit", "exit_cause": "clean", "duration_s": 2.5})),
-                event("pi0001", json!({"event": "agent_exit", "exit_cause": "from the moon", "duration_s": -9})),
+                event(
+                    "pi0001",
+                    json!({"event": "agent_exit", "exit_cause": "from the moon", "duration_s": -9}),
+                ),
                 event("pi0001", json!({"event": "agent_usage_recorded", "cost_usd": 0.25})),
                 Told::LinkDown { stream: id("pi0001"), reason: "x".into() },
                 Told::Stopped { stream: id("pi0001"), detector: "hung".into(), by: StoppedBy::Host },

@@ -69,7 +69,8 @@ fn density(hosts: usize) -> &'static str {
 
 /// Puts values into the frame. Each place occurs once, and no value is looked at again.
 fn frame(values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(FRAME.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>());
+    let mut out =
+        String::with_capacity(FRAME.len() + values.iter().map(|(_, value)| value.len()).sum::<usize>());
     let mut rest = FRAME;
     while let Some((before, after)) = rest.split_once("{{") {
         out.push_str(before);
@@ -128,8 +129,14 @@ mod tests {
         fire(&mut fleet, "pi0001", EVIL, EVIL);
         lose(&mut fleet, "pi0002", EVIL);
         let page = page(&View::of(&fleet, Vec::new()));
-        assert!(!page.contains("<script>") && !page.contains("alert('") && !page.contains('\u{1b}'), "{page}");
-        assert!(page.matches("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;").count() >= 2, "{page}");
+        assert!(
+            !page.contains("<script>") && !page.contains("alert('") && !page.contains('\u{1b}'),
+            "{page}"
+        );
+        assert!(
+            page.matches("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;").count() >= 2,
+            "{page}"
+        );
         assert_eq!(page.matches("data-host=").count(), 2, "a value is no place for values");
     }
 

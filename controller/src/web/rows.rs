@@ -196,7 +196,12 @@ pub fn rows(fleet: &Fleet) -> BTreeMap<Arc<str>, HostRow> {
     streams.into_iter().map(row).collect()
 }
 
-fn row(name: Arc<str>, account: Option<Arc<str>>, streams: Vec<StreamRow>, alerts: &[&AlertState]) -> HostRow {
+fn row(
+    name: Arc<str>,
+    account: Option<Arc<str>>,
+    streams: Vec<StreamRow>,
+    alerts: &[&AlertState],
+) -> HostRow {
     let standing = streams.iter().map(|stream| stream.standing).min().unwrap_or(Standing::Connecting);
     let worst = alerts.iter().map(|alert| alert.severity).max();
     let mut detectors: Vec<Arc<str>> = alerts.iter().map(|alert| alert.key.detector.clone()).collect();

@@ -83,7 +83,8 @@ fn make(path: &Path) -> io::Result<()> {
     // Written beside and linked: whoever reads the path sees a whole token, and the first of two makers wins.
     let staged = path.with_extension(format!("token.{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
-    let written = writeln!(file, "{}", data_encoding::BASE64URL_NOPAD.encode(&random)).and_then(|()| file.sync_all());
+    let written =
+        writeln!(file, "{}", data_encoding::BASE64URL_NOPAD.encode(&random)).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| match fs::hard_link(&staged, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         done => done,

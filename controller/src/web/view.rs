@@ -90,11 +90,20 @@ impl View {
     /// Returns what a page that shows `self` needs in order to show `newer`; none when that is the same.
     pub fn diff(&self, newer: &View) -> Option<Value> {
         let mut diff = Map::new();
-        let changed: Vec<&HostRow> =
-            newer.hosts.iter().filter(|(name, row)| self.hosts.get(*name) != Some(row)).map(|(_, row)| row).collect();
-        let gone: Vec<&Arc<str>> = self.hosts.keys().filter(|name| !newer.hosts.contains_key(*name)).collect();
-        let alerts: Vec<&Value> =
-            newer.alerts.iter().filter(|(id, one)| self.alerts.get(*id) != Some(one)).map(|(_, one)| one).collect();
+        let changed: Vec<&HostRow> = newer
+            .hosts
+            .iter()
+            .filter(|(name, row)| self.hosts.get(*name) != Some(row))
+            .map(|(_, row)| row)
+            .collect();
+        let gone: Vec<&Arc<str>> =
+            self.hosts.keys().filter(|name| !newer.hosts.contains_key(*name)).collect();
+        let alerts: Vec<&Value> = newer
+            .alerts
+            .iter()
+            .filter(|(id, one)| self.alerts.get(*id) != Some(one))
+            .map(|(_, one)| one)
+            .collect();
         let over: Vec<&String> = self.alerts.keys().filter(|id| !newer.alerts.contains_key(*id)).collect();
         let mut put = |key: &str, differs: bool, value: Value| {
             if differs {
@@ -130,7 +139,8 @@ pub fn alert(alert: &AlertState, fleet: &Fleet) -> Value {
 fn summary(fleet: &Fleet, hosts: &BTreeMap<Arc<str>, HostRow>) -> Summary {
     let mut levels: BTreeMap<&'static str, usize> =
         [Level::Bad, Level::Warn, Level::Off, Level::Wait, Level::Good].map(|level| (level.word(), 0)).into();
-    let mut standings: BTreeMap<&'static str, usize> = Standing::ALL.map(|standing| (standing.word(), 0)).into();
+    let mut standings: BTreeMap<&'static str, usize> =
+        Standing::ALL.map(|standing| (standing.word(), 0)).into();
     for row in hosts.values() {
         *levels.entry(row.level.word()).or_default() += 1;
         *standings.entry(row.word).or_default() += 1;
@@ -199,7 +209,7 @@ pub(super) mod tests {
             since: None,
             last_exit_code: Some(0),
             last_duration_s: Some(2.0),
-            disk_used_pct: Some(41.6),
+            disk_used_pct: Some(25.0),
             throttled_until: None,
             mem_available_mb: Some(512),
             monitor_active: None,
@@ -228,7 +238,11 @@ pub(super) mod tests {
             ts: time::stamp(T0),
             auto_action: AutoAction::None,
         };
-        take(fleet, Input::Line(id(host), Box::new(StreamLine::Alert { identity: detector.into(), alert })), 2);
+        take(
+            fleet,
+            Input::Line(id(host), Box::new(StreamLine::Alert { identity: detector.into(), alert })),
+            2,
+        );
         take(fleet, Input::Tick, 3);
     }
 

@@ -160,12 +160,18 @@ mod tests {
         let id = fleet.alerts.open().next().unwrap().key.id();
         let ack = format!(r#"{{"action":"acknowledge","alert":"{id}"}}"#);
         for (body, expected) in [
-            (r#"{"action":"silence","matchers":["host=pi*","detector=hung"],"seconds":60}"#, "silence host=pi* detector=hung"),
+            (
+                r#"{"action":"silence","matchers":["host=pi*","detector=hung"],"seconds":60}"#,
+                "silence host=pi* detector=hung",
+            ),
             (r#"{"action":"unsilence","silence":7}"#, "end silence 7"),
             (r#"{"action":"stop","host":"pi0001","project":"research"}"#, "stop pi0001/research"),
             (r#"{"action":"start","host":"pi0001","project":"research"}"#, "start pi0001/research"),
             (r#"{"action":"resume","services":[]}"#, "resume everything that was auto-stopped"),
-            (r#"{"action":"resume","services":[{"host":"pi0001","project":"research"}]}"#, "resume pi0001/research"),
+            (
+                r#"{"action":"resume","services":[{"host":"pi0001","project":"research"}]}"#,
+                "resume pi0001/research",
+            ),
             (&ack, "take note of hung on pi0001/research"),
         ] {
             let (_, what) = Wish::parse(body.as_bytes()).unwrap().action(&fleet).unwrap();
