@@ -2,13 +2,14 @@
 //! With a folder as second word it takes pictures of the page into it instead.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_runner_tests::dashboard::{Browser, Invented, Look};
+use agent_runner_tests::browser::{Browser, Screen};
+use agent_runner_tests::dashboard::Invented;
 use agent_runner_tests::wait;
+use anyhow::Context as _;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -41,29 +42,24 @@ fn show(hosts: usize) -> anyhow::Result<()> {
 
 fn pictures(hosts: usize, folder: &Path) -> anyhow::Result<()> {
     let fleet = Invented::lively(hosts)?;
-    let browser = Browser::start()?;
+    let url = format!("http://{}/", fleet.address());
     for scheme in ["light", "dark"] {
-        for (width, height) in [(1280, 800), (400, 800)] {
-            browser.look(Look { width, height, scheme })?;
-            let picture =
-                |name: &str| browser.picture(&folder.join(format!("{hosts}-{scheme}-{width}-{name}.png")));
-            open(&browser, fleet.address())?;
-            picture("fleet")?;
-            browser.run("document.querySelector('#hosts li button').click()")?;
-            browser.wait("document.querySelector('#host svg rect')")?;
-            picture("host")?;
+        for width in [1280, 400] {
+            let mut browser = Browser::open(&url)?;
+            browser.look_at(Screen { width, height: 800, scheme })?;
+            let mut picture = |what: &str, ready: &str| -> anyhow::Result<()> {
+                browser.wait_for(ready)?;
+                let bytes = data_encoding::BASE64.decode(browser.picture()?.as_bytes())?;
+                let path = folder.join(format!("{hosts}-{scheme}-{width}-{what}.png"));
+                std::fs::write(&path, bytes).with_context(|| path.display().to_string())
+            };
+            picture("fleet", "lost === false && summary.levels.bad > 0 && summary.levels.wait <= hosts.size / 20")?;
+            picture("host", "(opened || openHost(document.querySelector('#hosts li').dataset.host), document.querySelector('#host svg rect') !== null)")?;
+            let paint = browser.value("performance.getEntriesByType('paint').map((one) => Math.round(one.startTime)).join(' ')")?;
+            say(&format!("{hosts} hosts, {width} {scheme}: first paint after {paint} ms"));
         }
     }
-    let paint = "return performance.getEntriesByType('paint').map(one => one.name + ' ' + Math.round(one.startTime)).join(', ')";
-    say(&format!("{hosts} hosts: {}", browser.run(paint)?));
     Ok(())
-}
-
-fn open(browser: &Browser, address: SocketAddr) -> anyhow::Result<()> {
-    browser.open("about:blank")?;
-    browser.open(&format!("http://{address}/"))?;
-    browser.wait("document.documentElement.dataset.live === 'yes'")?;
-    browser.wait("summary.levels.bad > 0 && summary.levels.wait <= hosts.size / 20")
 }
 
 fn say(line: &str) {

@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::context::printed;
-use super::span;
 use super::watching::of_history;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
@@ -13,6 +12,7 @@ use crate::fleetview::alert::{Ack, AlertState};
 use crate::fleetview::detectors::DETECTORS;
 use crate::history::Store;
 use crate::output::{alert_lines, print};
+use crate::span;
 
 /// The most past alerts that are shown.
 const MOST: usize = 1000;
@@ -26,7 +26,7 @@ pub struct AlertsArgs {
     #[command(flatten)]
     on: Patterns,
     /// Also those that ended within this time: 90s, 30m, 2h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = span::seconds)]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     since: Option<u64>,
     /// Take note of this open alert
     #[arg(long, value_name = "ID", conflicts_with_all = ["since", "unack", "list"])]

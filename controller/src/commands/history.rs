@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
-use super::span;
 use super::watching::of_history;
 use crate::error::{Error, Exit};
 use crate::history::query::{LogLine, Wanted};
 use crate::output::{chart, history_lines, print};
+use crate::span;
 
 /// Show what happened on the fleet: alerts, stops, links, events; --chart sums rounds, failures and cost up
 ///
@@ -19,7 +19,7 @@ use crate::output::{chart, history_lines, print};
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
     /// How far back: 90s, 30m, 2h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = span::seconds, default_value = "24h")]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, default_value = "24h")]
     since: u64,
     /// Only these hosts; repeatable, as in --limit
     #[arg(long, value_name = "PATTERN")]

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::context::printed;
-use super::span;
 use super::watching::{of_history, watched};
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, HostBits, usage};
@@ -19,6 +18,7 @@ use crate::fleetview::state::{AutoStopped, StreamId};
 use crate::fleetview::streams::Watched;
 use crate::history::Entry;
 use crate::output::print;
+use crate::span;
 use crate::ssh::Client;
 
 /// Start services again that were stopped for a detector, staggered
@@ -33,7 +33,7 @@ pub struct ResumeArgs {
     #[arg(short, long, value_name = "NAME")]
     project: Vec<String>,
     /// The pause between two hosts of one account: 90s, 5m
-    #[arg(long, value_name = "SPAN", value_parser = span::seconds, default_value = "10s")]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, default_value = "10s")]
     stagger: u64,
 }
 

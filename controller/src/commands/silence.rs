@@ -5,12 +5,12 @@ use jiff::Timestamp;
 
 use super::Ctx;
 use super::context::printed;
-use super::span;
 use super::watching::of_history;
 use crate::error::{Error, Exit, usage};
 use crate::fleetview::act::until;
 use crate::fleetview::silence::{Matcher, Silence};
 use crate::output::{alert_lines, print};
+use crate::span;
 
 /// Send nothing of some alerts for a while; without matchers, list the silences
 ///
@@ -23,7 +23,7 @@ pub struct SilenceArgs {
     #[arg(value_name = "MATCHER")]
     matchers: Vec<Matcher>,
     /// How long: 90s, 30m, 2h, 7d
-    #[arg(long = "for", value_name = "SPAN", value_parser = span::seconds, default_value = "2h")]
+    #[arg(long = "for", value_name = "SPAN", value_parser = span::parse, default_value = "2h")]
     seconds: u64,
     /// Why, for the others
     #[arg(short, long, value_name = "TEXT", default_value = "")]
