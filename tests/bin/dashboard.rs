@@ -53,9 +53,17 @@ fn pictures(hosts: usize, folder: &Path) -> anyhow::Result<()> {
                 let path = folder.join(format!("{hosts}-{scheme}-{width}-{what}.png"));
                 std::fs::write(&path, bytes).with_context(|| path.display().to_string())
             };
-            picture("fleet", "lost === false && summary.levels.bad > 0 && summary.levels.wait <= hosts.size / 20")?;
-            picture("host", "(opened || openHost(document.querySelector('#hosts li').dataset.host), document.querySelector('#host svg rect') !== null)")?;
-            let paint = browser.value("performance.getEntriesByType('paint').map((one) => Math.round(one.startTime)).join(' ')")?;
+            picture(
+                "fleet",
+                "lost === false && summary.levels.bad > 0 && summary.levels.wait <= hosts.size / 20",
+            )?;
+            picture(
+                "host",
+                "(opened || openHost(document.querySelector('#hosts li').dataset.host), document.querySelector('#host svg rect') !== null)",
+            )?;
+            let paint = browser.value(
+                "performance.getEntriesByType('paint').map((one) => Math.round(one.startTime)).join(' ')",
+            )?;
             say(&format!("{hosts} hosts, {width} {scheme}: first paint after {paint} ms"));
         }
     }

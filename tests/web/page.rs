@@ -37,9 +37,8 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
         .wait_for(&format!("document.getElementById('alerts').textContent.includes({})", json!(EVIL)))
         .unwrap();
     browser.wait_for("document.getElementById('said').textContent.includes('critical: hung')").unwrap();
-    let harmed = browser.value(
-        "document.title === 'evil' || document.images.length > 0 || document.scripts.length !== 1",
-    );
+    let harmed = browser
+        .value("document.title === 'evil' || document.images.length > 0 || document.scripts.length !== 1");
     assert_eq!(harmed.unwrap(), Value::from(false));
     let nameless = "[...document.querySelectorAll('button, input, select')].filter((one) => \
         !one.textContent.trim() && !one.getAttribute('aria-label') && !(one.labels && one.labels.length)).length";
@@ -76,10 +75,14 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
         (fleet.token(), "document.getElementById('silences').textContent.includes('detector=hung')"),
     ] {
         browser.wait_for("document.getElementById('token') && document.getElementById('ask').open").unwrap();
-        browser.value(&format!("document.getElementById('token').value = {}; {submit}", json!(token))).unwrap();
+        browser
+            .value(&format!("document.getElementById('token').value = {}; {submit}", json!(token)))
+            .unwrap();
         browser.wait_for(done).unwrap();
     }
-    browser.wait_for("document.getElementById('actions').textContent.includes('tester (dashboard)')").unwrap();
+    browser
+        .wait_for("document.getElementById('actions').textContent.includes('tester (dashboard)')")
+        .unwrap();
     browser.wait_for("document.getElementById('alerts').textContent.includes('(silenced')").unwrap();
 
     // Lost: said out loud, and nothing is shown as up.
@@ -88,10 +91,7 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     let words = "[...document.querySelectorAll('#hosts .w')].map((one) => one.textContent).join(' ')";
     browser.wait_for(&format!("{words} === 'unknown unknown unknown'")).unwrap();
     browser.wait_for("document.getElementById('link').textContent === 'lost'").unwrap();
-    assert_eq!(
-        browser.value("document.querySelectorAll('#hosts .good').length").unwrap(),
-        Value::from(0)
-    );
+    assert_eq!(browser.value("document.querySelectorAll('#hosts .good').length").unwrap(), Value::from(0));
 
     // Back: another controller on the same address, which knows nothing yet.
     let again = Invented::start(3, fleet.address()).unwrap();

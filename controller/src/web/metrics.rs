@@ -164,38 +164,35 @@ fn of_fleet(out: &mut Text, fleet: &Fleet, own: Own) {
     }
 }
 
+/// The labels of an alert's series.
+type Labels<'a> = [(&'static str, &'a str); 5];
+
 fn alerts(out: &mut Text, fleet: &Fleet) {
-    let mut firing: BTreeMap<(String, String, &str, &str, &str), (usize, usize)> = BTreeMap::new();
+    let mut firing: BTreeMap<Labels<'_>, (usize, usize)> = BTreeMap::new();
     for alert in fleet.alerts.open().filter(|alert| alert.phase == Phase::Firing) {
         let subject = &alert.key.subject;
-        let name = |part: Option<&std::sync::Arc<str>>| part.map(ToString::to_string).unwrap_or_default();
-        let key = (
-            name(subject.host()),
-            name(subject.project()),
-            subject.account().map_or("", |account| &**account),
-            detector(&alert.key.detector),
-            alert.severity.as_str(),
-        );
-        let (all, muted) = firing.entry(key).or_default();
+        let labels = [
+            ("host", subject.host().map_or("", |host| &**host)),
+            ("project", subject.project().map_or("", |project| &**project)),
+            ("account", subject.account().map_or("", |account| &**account)),
+            ("detector", detector(&alert.key.detector)),
+            ("severity", alert.severity.as_str()),
+        ];
+        let (all, muted) = firing.entry(labels).or_default();
         *all += 1;
         *muted += usize::from(alert.muted.is_some());
     }
-    let families = [
-        ("alerts_firing", "Alerts that fire, silenced ones and explained ones included."),
-        ("alerts_muted", "Alerts that fire and are not sent: silenced, or explained by another."),
-    ];
-    for (place, (name, help)) in families.into_iter().enumerate() {
-        out.family(name, "gauge", help);
-        for ((host, project, account, detector, severity), (all, muted)) in &firing {
-            let labels = [
-                ("host", &**host),
-                ("project", project),
-                ("account", account),
-                ("detector", detector),
-                ("severity", severity),
-            ];
-            out.sample(name, &labels, size(if place == 0 { *all } else { *muted }));
-        }
+    out.family("alerts_firing", "gauge", "Alerts that fire, silenced ones and explained ones included.");
+    for (labels, (all, _)) in &firing {
+        out.sample("alerts_firing", labels, size(*all));
+    }
+    out.family(
+        "alerts_muted",
+        "gauge",
+        "Alerts that fire and are not sent: silenced, or explained by another.",
+    );
+    for (labels, (_, muted)) in &firing {
+        out.sample("alerts_muted", labels, size(*muted));
     }
 }
 
