@@ -81,12 +81,16 @@ impl Browser {
         anyhow::bail!("`{expression}` is not true of this page:\n{}", text.as_str().unwrap_or_default())
     }
 
-    /// Presses and releases a key, as in `Tab`, `Enter`, `End`.
+    /// Presses and releases a key, as in `Tab`, `Enter`, `End`, `j`.
     ///
     /// # Errors
     /// Where the browser does not take it.
     pub fn press(&mut self, key: &str, code: u32) -> anyhow::Result<()> {
-        let text = if key == "Enter" { "\r" } else { "" };
+        let text = match key {
+            "Enter" => "\r",
+            _ if key.chars().count() == 1 => key,
+            _ => "",
+        };
         for kind in ["keyDown", "keyUp"] {
             let event =
                 json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});

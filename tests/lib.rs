@@ -2,6 +2,7 @@
 //! scripted agents. Nothing here stands in for a part of ours.
 
 pub mod browser;
+pub mod dashboard;
 pub mod fake_agent;
 pub mod fleet;
 pub mod interop;

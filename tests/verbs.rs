@@ -1,6 +1,9 @@
 //! The controller's verbs as an operator types them, against real OpenSSH servers on this machine.
 #![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
 
+/// The page's server inside `monitor`.
+#[path = "verbs/dashboard.rs"]
+mod dashboard;
 /// `exec` in all its forms.
 #[path = "verbs/exec.rs"]
 mod exec;

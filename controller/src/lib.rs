@@ -26,6 +26,7 @@ pub mod fleetview;
 pub mod history;
 pub mod remote;
 pub mod sinks;
+pub mod web;
 
 pub mod demo;
 

@@ -82,6 +82,18 @@ impl Running {
         Ok(())
     }
 
+    /// Its standard output so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.read("stdout")
+    }
+
+    /// Its standard error so far.
+    #[must_use]
+    pub fn complained(&self) -> String {
+        self.read("stderr")
+    }
+
     /// The process.
     #[must_use]
     pub fn process(&self) -> Option<Process> {

@@ -44,7 +44,7 @@ case "$*" in
 esac
 "#;
 
-fn watched() -> Option<Loopback> {
+pub(super) fn watched() -> Option<Loopback> {
     let fleet = loopback(1, SshdOptions::default())?;
     let rest = "[projects.shelf]\non = \"all\"\nwork_dir = \"~/shelf\"\nconfig = \"c.toml\"\n\n\
                 [[sinks]]\ntype = \"jsonl\"\npath = \"alerts.jsonl\"\n";

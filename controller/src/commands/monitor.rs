@@ -1,11 +1,15 @@
 //! `agent-runner-fleet monitor`.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_runner_inventory::Inventory;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use secrecy::SecretString;
 
 use super::context::printed;
 use super::watching::{Ready, Role, say_looker, watched};
@@ -18,6 +22,8 @@ use crate::output::fleet_lines::{self, Detail};
 use crate::output::live::{Live, Redraw};
 use crate::output::print;
 use crate::output::progress::Show;
+use crate::web::server::{self, Options};
+use crate::web::token;
 
 /// Follow every host in one stream, and stop those that do harm
 ///
@@ -36,6 +42,15 @@ pub struct MonitorArgs {
     /// Show alerts, links and stops only
     #[arg(long)]
     alerts: bool,
+    /// Serve the fleet on this address: a page, /metrics for Prometheus, /api/v1; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:7300")]
+    serve: Option<SocketAddr>,
+    /// The file with the token that acting from the page needs, and reading too where others can reach ADDR [default: one that is made in the state folder]
+    #[arg(long, value_name = "FILE", requires = "serve")]
+    token_file: Option<PathBuf>,
+    /// A host name the page answers to, besides addresses and localhost; repeatable
+    #[arg(long, value_name = "NAME", requires = "serve")]
+    serve_name: Vec<String>,
     /// End by itself after so many seconds
     #[arg(long = "for", value_name = "SECONDS")]
     duration_s: Option<u64>,
@@ -70,6 +85,7 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     if matches!(role, Role::Looker) {
         say_looker(&ctx.history_path(&inventory)?);
     }
+    let token = args.serve.map(|_| token(ctx, &inventory, args.token_file.as_deref())).transpose()?;
     let mut view = View::new(ctx, args.detail());
     let fleet = ctx.block_on(async {
         let cancel = Cancel::new();
@@ -88,6 +104,19 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
             }
         };
         let Ready { watcher, mut workers, lock } = ready;
+        if let (Some(address), Some((token, path))) = (args.serve, token) {
+            let failed = |error| config(format!("the dashboard on {address}")).caused_by(error);
+            let listener = server::bind(address).await.map_err(failed)?;
+            say_where(listener.local_addr().map_err(failed)?, &path);
+            let by = format!("{} (dashboard)", ctx.user());
+            let options = Options { names: names(ctx, args.serve_name), token, by };
+            let served = server::serve(listener, watcher.hub(), options);
+            workers.spawn(async {
+                if let Err(error) = served.await {
+                    tracing::error!(%error, "the dashboard ended");
+                }
+            });
+        }
         let fleet = watcher.run(|fleet, told| view.tell(fleet, told), end).await;
         workers.shutdown().await;
         drop(lock);
@@ -95,6 +124,30 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     })?;
     view.finish(&fleet);
     Ok(Exit::Ok)
+}
+
+/// Returns the token, and the file it is in.
+fn token(ctx: &Ctx, inventory: &Inventory, file: Option<&Path>) -> Result<(SecretString, PathBuf), Error> {
+    let failed = |error| {
+        config("the dashboard's token")
+            .caused_by(error)
+            .hinted("write one with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)")
+    };
+    if let Some(path) = file {
+        return Ok((token::read(path).map_err(failed)?, path.to_owned()));
+    }
+    let path = ctx.history_path(inventory)?.with_file_name(format!("{}.token", inventory.fleet.name));
+    Ok((token::read_or_make(&path).map_err(failed)?, path))
+}
+
+/// Returns the host names the page answers to: the given ones and this machine's own.
+fn names(ctx: &Ctx, given: Vec<String>) -> Vec<String> {
+    given.into_iter().chain([ctx.machine()]).filter(|name| !name.is_empty()).collect()
+}
+
+fn say_where(address: SocketAddr, token: &Path) {
+    let needed = if address.ip().is_loopback() { "acting from it" } else { "it" };
+    print::note(&format!("dashboard: http://{address}/ (the token for {needed} is in {})", token.display()));
 }
 
 /// Shows what the fold makes known: JSON lines, plain lines, or lines over a live table.

@@ -1,0 +1,126 @@
+//! The page: first sight, live, filtered, one host, an action, a lost connection.
+
+use agent_runner::witness::alert::Severity;
+use agent_runner_tests::browser::{Browser, Screen};
+use agent_runner_tests::dashboard::Invented;
+use agent_runner_tests::skip;
+use serde_json::{Value, json};
+
+/// What a host may say to harm whoever looks at it.
+const EVIL: &str = "<img src=x onerror=document.title='evil'><script>document.title='evil'</script>";
+/// What browsers call these keys.
+const ESCAPE: (&str, u32) = ("Escape", 27);
+const ENTER: (&str, u32) = ("Enter", 13);
+
+#[test]
+fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
+    let mut fleet = Invented::lively(3).unwrap();
+    let url = format!("http://{}/", fleet.address());
+    let Some(mut browser) = skip::or_skip(Browser::open(&url)) else { return };
+    browser.look_at(Screen { width: 1280, height: 800, scheme: "light" }).unwrap();
+    let names: Vec<String> = (0..3).map(|place| fleet.name(place).to_owned()).collect();
+    let standing = |place: usize| {
+        let name = &names[place];
+        format!("document.querySelector('[data-host=\"{name}\"] .w').textContent")
+    };
+    browser.wait_for("document.getElementById('link').textContent === 'live'").unwrap();
+    browser.wait_for(&format!("{} === 'auto-stopped'", standing(1))).unwrap();
+    browser.wait_for(&format!("{} === 'active'", standing(0))).unwrap();
+    let first = browser.value("document.querySelector('#hosts li').dataset.host").unwrap();
+    assert_eq!(first, Value::from(fleet.name(1)), "the worst comes first");
+
+    // Live: a service stops, and an alert is told to screen readers, as text.
+    fleet.state(0, false, false).unwrap();
+    browser.wait_for(&format!("{} === 'stopped'", standing(0))).unwrap();
+    fleet.alert(0, (Severity::Critical, "hung"), EVIL).unwrap();
+    browser
+        .wait_for(&format!("document.getElementById('alerts').textContent.includes({})", json!(EVIL)))
+        .unwrap();
+    browser.wait_for("document.getElementById('said').textContent.includes('critical: hung')").unwrap();
+    let harmed = browser
+        .value("document.title === 'evil' || document.images.length > 0 || document.scripts.length !== 1");
+    assert_eq!(harmed.unwrap(), Value::from(false));
+    let nameless = "[...document.querySelectorAll('button, input, select')].filter((one) => \
+        !one.textContent.trim() && !one.getAttribute('aria-label') && !(one.labels && one.labels.length)).length";
+    assert_eq!(browser.value(nameless).unwrap(), Value::from(0), "each control has a name");
+
+    // Filter, by keyboard.
+    let shown = "[...document.querySelectorAll('#hosts li')].map((one) => one.dataset.host).join(' ')";
+    for key in ["/", "d", "i", "s", "k", "_", "w"] {
+        browser.press(key, 0).unwrap();
+    }
+    browser.wait_for(&format!("{shown} === {}", json!(fleet.name(2)))).unwrap();
+    browser.press(ESCAPE.0, ESCAPE.1).unwrap();
+    browser.wait_for(&format!("{shown}.split(' ').length === 3")).unwrap();
+
+    // One host, by keyboard: its rounds are drawn, one bar each.
+    browser.value("document.activeElement.blur()").unwrap();
+    browser.press("j", 0).unwrap();
+    browser.press(ENTER.0, ENTER.1).unwrap();
+    browser.wait_for("!document.getElementById('host').hidden").unwrap();
+    browser
+        .wait_for("document.querySelectorAll('#host svg[aria-label*=\"rounds\"] title').length === 40")
+        .unwrap();
+    browser.wait_for("document.querySelectorAll('#host .small svg').length === 3").unwrap();
+    browser.press(ESCAPE.0, ESCAPE.1).unwrap();
+    browser.wait_for("document.getElementById('host').hidden").unwrap();
+
+    // An action: a wrong token is asked for again, the right one is enough.
+    browser.value("document.querySelector('[aria-label^=\"Silence hung\"]').click()").unwrap();
+    browser.wait_for("document.getElementById('ask').open").unwrap();
+    let submit = "document.querySelector('#ask .yes').click()";
+    browser.value(submit).unwrap();
+    for (token, done) in [
+        ("wrong", "document.querySelector('#ask .wrong').textContent !== ''"),
+        (fleet.token(), "document.getElementById('silences').textContent.includes('detector=hung')"),
+    ] {
+        browser.wait_for("document.getElementById('token') && document.getElementById('ask').open").unwrap();
+        browser
+            .value(&format!("document.getElementById('token').value = {}; {submit}", json!(token)))
+            .unwrap();
+        browser.wait_for(done).unwrap();
+    }
+    browser
+        .wait_for("document.getElementById('actions').textContent.includes('tester (dashboard)')")
+        .unwrap();
+    browser.wait_for("document.getElementById('alerts').textContent.includes('(silenced')").unwrap();
+
+    // Lost: said out loud, and nothing is shown as up.
+    fleet.end();
+    browser.wait_for("!document.getElementById('lost').hidden").unwrap();
+    let words = "[...document.querySelectorAll('#hosts .w')].map((one) => one.textContent).join(' ')";
+    browser.wait_for(&format!("{words} === 'unknown unknown unknown'")).unwrap();
+    browser.wait_for("document.getElementById('link').textContent === 'lost'").unwrap();
+    assert_eq!(browser.value("document.querySelectorAll('#hosts .good').length").unwrap(), Value::from(0));
+
+    // Back: another controller on the same address, which knows nothing yet.
+    let again = Invented::start(3, fleet.address()).unwrap();
+    browser.wait_for("document.getElementById('lost').hidden").unwrap();
+    browser.wait_for(&format!("{words} === 'connecting connecting connecting'")).unwrap();
+    drop(again);
+}
+
+#[test]
+fn a_thousand_hosts_are_on_the_page_before_the_script_and_change_one_by_one() {
+    let fleet = Invented::lively(1000).unwrap();
+    let url = format!("http://{}/", fleet.address());
+    let Some(mut browser) = skip::or_skip(Browser::open(&url)) else { return };
+    browser.wait_for("document.querySelectorAll('#hosts li').length === 1000").unwrap();
+    browser.wait_for("summary.levels.wait === 25 && summary.levels.bad === 25").unwrap();
+    let name = fleet.name(500);
+    // What does not change is not touched: the same element, and nobody else's text is written.
+    browser
+        .value(
+            "window.touched = new Set(); new MutationObserver((all) => { for (const one of all) { \
+             const tile = one.target.parentElement?.closest('#hosts li') || one.target.closest?.('#hosts li'); \
+             if (tile) window.touched.add(tile.dataset.host); } })\
+             .observe(document.getElementById('hosts'), { subtree: true, childList: true, characterData: true })",
+        )
+        .unwrap();
+    fleet.state(500, false, false).unwrap();
+    browser
+        .wait_for(&format!("document.querySelector('[data-host=\"{name}\"] .w').textContent === 'stopped'"))
+        .unwrap();
+    let touched = browser.value("[...window.touched]").unwrap();
+    assert_eq!(touched, json!([name]));
+}
