@@ -11,6 +11,7 @@ pub mod cancel;
 pub mod fanout;
 pub mod open_files;
 pub mod slot;
+pub mod span;
 pub mod ssh;
 
 pub mod connection;
@@ -24,6 +25,7 @@ pub mod fleetview;
 pub mod history;
 pub mod remote;
 pub mod sinks;
+pub mod tui;
 
 pub mod demo;
 

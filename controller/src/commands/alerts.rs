@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::context::printed;
-use super::span;
+use crate::span;
 use super::watching::of_history;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};

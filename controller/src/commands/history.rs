@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
-use super::span;
+use crate::span;
 use super::watching::of_history;
 use crate::error::{Error, Exit};
 use crate::history::query::{LogLine, Wanted};

@@ -4,7 +4,6 @@ mod context;
 mod on_hosts;
 mod prompt;
 mod script;
-mod span;
 mod watching;
 
 pub mod version;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::context::printed;
-use super::span;
+use crate::span;
 use super::watching::{of_history, watched};
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, HostBits, usage};

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Ctx;
 use super::context::printed;
-use super::span;
+use crate::span;
 use super::watching::of_history;
 use crate::error::{Error, Exit, usage};
 use crate::fleetview::act::until;

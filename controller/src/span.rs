@@ -1,10 +1,10 @@
-//! Spans of time on the command line: `90s`, `30m`, `2h`, `7d`.
+//! Spans of time as people write them: `90s`, `30m`, `2h`, `7d`. Pure.
 
 /// Reads a span as seconds; a bare number is seconds.
 ///
 /// # Errors
 /// When it is no number with one of the units, or more than ten years.
-pub(super) fn seconds(text: &str) -> Result<u64, String> {
+pub fn seconds(text: &str) -> Result<u64, String> {
     let expected = || format!("{text:?} is no span of time: write 90s, 30m, 2h or 7d");
     let (number, unit) = match text.char_indices().next_back() {
         Some((at, unit)) if unit.is_ascii_alphabetic() => (text.get(..at).unwrap_or_default(), unit),
