@@ -24,7 +24,7 @@ case "$*" in
     case "$*" in *:7*) ;; *) echo '{"type":"event","cursor":{"file":"events-2026-11.jsonl","offset":7},"event":{"ts":"'$at'","event":"agent_exit","round_num":1,"exit_code":1,"duration_s":2.0,"timed_out":false,"exit_cause":"error"}}' ;; esac
     state() { echo '{"type":"state","active":'$1',"round_num":1,"phase":null,"running":false,"since":null,"last_exit_code":1,"last_duration_s":2.0,"disk_used_pct":10.0,"throttled_until":null}'; }
     was=
-    cat >/dev/null & w=$!
+    exec 3<&0; cat <&3 >/dev/null & w=$!
     while kill -0 $w 2>/dev/null; do
         if [ -e "$stopped" ]; then now=false; else now=true; fi
         if [ "$now" != "$was" ]; then

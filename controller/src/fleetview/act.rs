@@ -81,7 +81,8 @@ pub enum ActionError {
 }
 
 pub(super) async fn act(hub: &Hub, action: Action, by: &str) -> Result<String, ActionError> {
-    let now = Timestamp::now();
+    // As exact as the history keeps it, so that what is read back compares equal.
+    let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default();
     match action {
         Action::Silence { matchers, seconds, comment } => {
             let until = until(now, seconds);

@@ -183,8 +183,8 @@ async fn errands(journal: Journal, fleet: Fleet, inputs: mpsc::Sender<Input>, ti
             let acks: HashMap<_, _> = words.acks.into_iter().collect();
             for alert in fleet.alerts.open() {
                 let ack = acks.get(&alert.key).cloned();
-                // What this process noted itself is on its way to the file.
-                if ack.is_some() && ack != alert.acked {
+                // What this process notes itself is in the file before it is in the fleet.
+                if ack != alert.acked {
                     let _ = inputs.send(Input::Acknowledged(alert.key.clone(), ack)).await;
                 }
             }

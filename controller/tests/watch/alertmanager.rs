@@ -53,7 +53,7 @@ async fn two_controllers_and_two_alertmanagers_make_one_notification() {
         }
         return;
     }
-    let script = "hello; alert hung; state\ncat >/dev/null & w=$!\nwhile kill -0 $w 2>/dev/null; do beat; sleep 1; done";
+    let script = "hello; alert hung; state\nexec 3<&0; cat <&3 >/dev/null & w=$!\nwhile kill -0 $w 2>/dev/null; do beat; sleep 1; done";
     let fleet = Recorded::start(vec![("pi1".into(), script.into())]).await;
     let receiver = Receiver::start(0).await;
     let dir = fleet.root.path();

@@ -1,11 +1,9 @@
 //! Watching fleets of in-process SSH hosts whose agents are recorded: streams, sinks, a controller that is killed.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "test support fails by panicking, says what it skips, and writes its own files"
+    reason = "test support fails by panicking and writes its own files"
 )]
 
 /// Two controllers, two Alertmanagers, one notification.

@@ -18,7 +18,7 @@ const WELL: &str = r#"hello; state
 for n in 1 2 3 4 5 6 7 8 9 10; do emit $n; done
 alert hung
 for n in 11 12 13 14 15 16 17 18 19 20; do emit $n; done
-cat >/dev/null & w=$!
+exec 3<&0; cat <&3 >/dev/null & w=$!
 while kill -0 $w 2>/dev/null; do beat; sleep 2; done"#;
 
 /// Says hello once and never anything again, however often it is asked.
@@ -28,7 +28,7 @@ const HUNG: &str = r#"[ -e "$HOME/said" ] || { hello; state; }; : >"$HOME/said";
 const FLAPPING: &str = r#"hello; [ "$c" -lt 8 ] || alert hung; state
 for n in 1 2 3 4; do [ $((c + n)) -gt 20 ] || emit $((c + n)); done
 if [ "$c" -lt 20 ]; then printf '{"type":"eve'; exit 0; fi
-cat >/dev/null & w=$!
+exec 3<&0; cat <&3 >/dev/null & w=$!
 while kill -0 $w 2>/dev/null; do beat; sleep 2; done"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

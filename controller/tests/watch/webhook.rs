@@ -10,7 +10,7 @@ const FAILING: &str = r#"hello
 [ ! -e "$HOME/bad" ] || alert hung
 state
 was=$([ -e "$HOME/bad" ] && echo yes)
-cat >/dev/null & w=$!
+exec 3<&0; cat <&3 >/dev/null & w=$!
 while kill -0 $w 2>/dev/null; do
     now=$([ -e "$HOME/bad" ] && echo yes)
     [ "$now" = "$was" ] || if [ "$now" ]; then alert hung; else
