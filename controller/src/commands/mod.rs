@@ -35,6 +35,7 @@ pub mod monitor;
 pub mod peek;
 pub mod resume;
 pub mod silence;
+pub mod watch;
 
 pub use context::Ctx;
 
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Peek(peek::PeekArgs),
     Events(events::EventsArgs),
     Monitor(monitor::MonitorArgs),
+    Watch(watch::WatchArgs),
     Alerts(alerts::AlertsArgs),
     Silence(silence::SilenceArgs),
     Resume(resume::ResumeArgs),
@@ -103,6 +105,7 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Peek(args) => peek::run(ctx, args),
         Command::Events(args) => events::run(ctx, args),
         Command::Monitor(args) => monitor::run(ctx, args),
+        Command::Watch(args) => watch::run(ctx, args),
         Command::Alerts(args) => alerts::run(ctx, args),
         Command::Silence(args) => silence::run(ctx, args),
         Command::Resume(args) => resume::run(ctx, args),
