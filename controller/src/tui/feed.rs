@@ -136,6 +136,18 @@ fn event_line(event: &Value, now: Timestamp) -> (Timestamp, String, Tone) {
         };
         return (at, format!("round {number} {how} ({seconds:.1} s)"), tone);
     }
+    let number = event.get("round_num").and_then(Value::as_i64);
+    match (kind, number) {
+        ("round_start", Some(number)) => {
+            let phase = text("phase").map(|phase| format!(" ({phase})")).unwrap_or_default();
+            return (at, format!("round {number} starts{phase}"), Tone::Plain);
+        }
+        ("agent_usage_recorded", Some(number)) => {
+            let cost = event.get("cost_usd").and_then(Value::as_f64).unwrap_or_default();
+            return (at, format!("round {number} cost {cost:.2} USD"), Tone::Plain);
+        }
+        _ => {}
+    }
     let fields = event.as_object().into_iter().flatten().filter_map(|(key, value)| {
         let shown = match value {
             Value::String(text) => text.clone(),

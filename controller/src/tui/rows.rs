@@ -134,7 +134,7 @@ impl Grouping {
 
     /// Returns what a row is put under.
     pub fn of(self, row: &Row) -> Option<String> {
-        let or = |name: Option<String>, none: &str| Some(name.unwrap_or_else(|| format!("({none})")));
+        let or = |name: Option<String>, none: &str| Some(name.unwrap_or_else(|| none.to_owned()));
         match self {
             Grouping::None => None,
             Grouping::Account => or(row.account.as_ref().map(ToString::to_string), "no account"),

@@ -58,6 +58,21 @@ impl Status {
         }
     }
 
+    /// Returns a shorter word, for where there is little room.
+    pub fn short(self) -> &'static str {
+        match self {
+            Status::Failing => "fail",
+            Status::Unreachable => "lost",
+            Status::Stale => "stale",
+            Status::AutoStopped => "auto",
+            Status::Connecting => "new",
+            Status::Stopped => "stop",
+            Status::Throttled => "wait",
+            Status::Idle => "idle",
+            Status::Working => "work",
+        }
+    }
+
     /// Returns its sign: no two are alike, so that colour is never needed.
     pub fn sign(self) -> char {
         match self {

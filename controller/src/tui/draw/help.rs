@@ -11,20 +11,20 @@ use crate::tui::look::Look;
 use crate::tui::status::STRIP;
 
 const KEYS: [(&str, &str); 14] = [
-    ("up down PgUp PgDn g G", "move; in a log, scroll"),
+    ("arrows, PgUp, PgDn", "move, as j k g G do; in a log, scroll"),
     ("Enter, p", "open the host; fetch its log again"),
     ("Esc", "back; from the hosts: drop the filter"),
     ("Tab, a", "between hosts and alerts"),
-    ("/", "filter: words in host, project, account, group, state, alert"),
-    ("s  r", "sort by the next column; turn the order round"),
-    ("b", "put hosts together by account, group, version, not at all"),
+    ("/", "filter: host, project, account, group, state, alert"),
+    ("s, r", "sort by the next column; turn the order round"),
+    ("b", "by account, by group, by version, not at all"),
+    ("q, Ctrl-C", "quit; the hosts go on"),
     ("S", "stop the project after its round"),
     ("T", "start it"),
     ("R", "resume it after it was stopped for a detector"),
-    ("M", "mute: silence the host, or the chosen alert; again to end it"),
-    ("A", "take note of alerts; again to take that back"),
-    ("", "capitals act on the host, and ask before they do"),
-    ("q, Ctrl-C", "quit; the hosts go on"),
+    ("M", "mute: silence the host, or the chosen alert"),
+    ("A", "take note of alerts, or take that back"),
+    ("", "Capitals act on the host, and ask before they do."),
 ];
 
 /// Draws the box.
@@ -32,7 +32,7 @@ pub(super) fn help((buffer, body): (&mut Buffer, Rect), look: Look) {
     let inner = framed((buffer, body), ("keys", 76, KEYS.len() + 3), look);
     let mut page = Page::new(buffer, inner, look);
     for (keys, does) in KEYS {
-        page.line(vec![Span::styled(format!("{keys:<22}"), look.heading()), Span::raw(does)]);
+        page.line(vec![Span::styled(format!("{keys:<20}"), look.heading()), Span::raw(does)]);
     }
     let sign = |status: &crate::tui::status::Status| {
         let sign = Span::styled(status.sign().to_string(), look.status(*status));

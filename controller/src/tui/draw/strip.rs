@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use super::page::Page;
 use super::screen::Scene;
 use crate::tui::model::{Mode, Screen};
-use crate::tui::status::STRIP;
+use crate::tui::status::{STRIP, Status};
 use crate::tui::text::{fit, plain, width};
 
 /// How many lines it takes.
@@ -31,25 +31,22 @@ pub(super) fn head(mut page: Page<'_>, scene: Scene<'_>) {
     page.line(health(&scene));
 }
 
-/// How many are in each status; without words where words do not fit.
+/// How many are in each status, in words as long as there is room for.
 fn statuses(scene: &Scene<'_>, columns: usize) -> Vec<Span<'static>> {
-    let counts: Vec<_> = STRIP
-        .into_iter()
-        .filter_map(|status| Some((status, *scene.view.counts.get(&status)?)))
-        .collect();
-    let text = |words: bool| -> Vec<(Style, String)> {
-        let of = |(status, count): &(crate::tui::status::Status, usize)| {
-            let word = if words { format!(" {}", status.word()) } else { String::new() };
-            (scene.look.status(*status), format!("{} {count}{word}", status.sign()))
+    let words: [fn(Status) -> &'static str; 3] = [Status::word, Status::short, |_| ""];
+    let parts = |word: fn(Status) -> &'static str| -> Vec<(Style, String)> {
+        let part = |status: Status| {
+            let count = scene.view.counts.get(&status)?;
+            let text = format!("{} {count} {}", status.sign(), word(status));
+            Some((scene.look.status(status), text.trim_end().to_owned()))
         };
-        counts.iter().map(of).collect()
+        STRIP.into_iter().filter_map(part).collect()
     };
-    let mut parts = text(true);
-    if parts.iter().map(|(_, part)| width(part) + 2).sum::<usize>() > columns + 2 {
-        parts = text(false);
-    }
-    let spans = parts.into_iter().flat_map(|(style, part)| [Span::styled(part, style), Span::raw("  ")]);
-    spans.collect()
+    let fits = |parts: &Vec<(Style, String)>| {
+        parts.iter().map(|(_, part)| width(part) + 2).sum::<usize>() <= columns + 2
+    };
+    let fitting = words.into_iter().map(parts).find(fits).unwrap_or_else(|| parts(|_| ""));
+    fitting.into_iter().flat_map(|(style, part)| [Span::styled(part, style), Span::raw("  ")]).collect()
 }
 
 fn health(scene: &Scene<'_>) -> Vec<Span<'static>> {
@@ -101,9 +98,9 @@ pub(super) fn foot(mut page: Page<'_>, scene: Scene<'_>) {
         return;
     }
     let keys = match model.screen {
-        Screen::Hosts => "? help  / filter  Enter open  s sort  b by  a alerts  S stop  T start  M mute  q quit",
-        Screen::Alerts => "? help  A take note  M mute  Enter host  a hosts  S stop  T start  R resume  q quit",
-        Screen::Detail(_) => "? help  Esc back  p log again  S stop  T start  R resume  M mute  A take note  q quit",
+        Screen::Hosts => "? help  / filter  Enter open  s sort  a alerts  S stop  T start  M mute  q quit",
+        Screen::Alerts => "? help  A note  M mute  Enter host  a hosts  S stop  T start  R resume  q quit",
+        Screen::Detail(_) => "? help  Esc back  p log  S stop  T start  R resume  M mute  A note  q quit",
     };
     page.text(&format!("{asked}{keys}"), look.faint());
 }

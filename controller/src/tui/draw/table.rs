@@ -26,7 +26,7 @@ struct Columns {
 
 const STATUS: usize = 12;
 const ROUND: usize = 7;
-const LAST: usize = 10;
+const LAST: usize = 12;
 const DISK: usize = 4;
 const MEMORY: usize = 7;
 const AGE: usize = 4;
