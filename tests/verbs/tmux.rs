@@ -23,7 +23,8 @@ impl Tmux {
         if Command::new("tmux").arg("-V").output().is_err() {
             return Err(Unavailable::missing("tmux is not installed"));
         }
-        let folder = tempfile::Builder::new().prefix("agent-runner-tmux-").tempdir().map_err(anyhow::Error::from)?;
+        let folder =
+            tempfile::Builder::new().prefix("agent-runner-tmux-").tempdir().map_err(anyhow::Error::from)?;
         let tmux = Tmux { folder, home: home.to_owned() };
         let (columns, lines) = (columns.to_string(), lines.to_string());
         let shell = "exec env PS1='ready$ ' /bin/sh";

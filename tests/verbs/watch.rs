@@ -54,7 +54,11 @@ fn watched(size: (u16, u16)) -> Option<(Loopback, Tmux)> {
         fs::create_dir_all(home.join(folder)).unwrap();
     }
     fs::write(home.join("shelf/well"), "").unwrap();
-    fs::write(home.join("attic/round.log"), "the first line\n\x1b[31mthe \x1b]0;title\x07last\x1b[0m\x07 line\n").unwrap();
+    fs::write(
+        home.join("attic/round.log"),
+        "the first line\n\x1b[31mthe \x1b]0;title\x07last\x1b[0m\x07 line\n",
+    )
+    .unwrap();
     fs::write(home.join(".local/bin/agent-runner"), AGENT).unwrap();
     fs::set_permissions(home.join(".local/bin/agent-runner"), fs::Permissions::from_mode(0o755)).unwrap();
     let program = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
@@ -89,7 +93,8 @@ fn a_fleet_is_looked_at_narrowed_opened_and_acted_on_and_the_terminal_comes_back
     tmux.resize((200, 60));
     tmux.wait_for("MEMORY").unwrap();
     tmux.resize((80, 24));
-    tmux.wait_until("the small screen", |screen| !screen.contains("MEMORY") && screen.contains("attic")).unwrap();
+    tmux.wait_until("the small screen", |screen| !screen.contains("MEMORY") && screen.contains("attic"))
+        .unwrap();
 
     // Keys are words while the filter is written.
     tmux.press(&["/"]);
@@ -156,7 +161,9 @@ fn a_second_one_looks_on_and_can_still_take_note_and_silence() {
     tmux.press(&["y"]);
     tmux.wait_for("(noted by ").unwrap();
     // The one that guards has heard of it.
-    let noted = |line: &serde_json::Value| line["type"] == "alert_changed" && !line["alert"]["acknowledged_by"].is_null();
+    let noted = |line: &serde_json::Value| {
+        line["type"] == "alert_changed" && !line["alert"]["acknowledged_by"].is_null()
+    };
     monitor.wait_for(wait::DEADLINE, noted).unwrap();
     tmux.press(&["q"]);
     assert_clean(&tmux, "ended with 0");
@@ -183,7 +190,10 @@ fn a_panic_gives_the_terminal_back_before_it_is_reported() {
     let Some(tmux) = or_skip(Tmux::open(home.path(), (80, 24))) else { return };
     let this = std::env::current_exe().unwrap();
     let name = "watch::panics_when_it_is_told_to";
-    tmux.enter(&format!("clear; {PANIC}=1 {} {name} --exact --nocapture; echo ended with $?", this.display()));
+    tmux.enter(&format!(
+        "clear; {PANIC}=1 {} {name} --exact --nocapture; echo ended with $?",
+        this.display()
+    ));
     let screen = tmux.wait_for("ended with 101").unwrap();
     assert!(screen.contains("on purpose"), "{screen}");
     assert_clean(&tmux, "ended with 101");

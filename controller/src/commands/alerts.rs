@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::context::printed;
-use crate::span;
 use super::watching::of_history;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
@@ -13,6 +12,7 @@ use crate::fleetview::alert::{Ack, AlertState};
 use crate::fleetview::detectors::DETECTORS;
 use crate::history::Store;
 use crate::output::{alert_lines, print};
+use crate::span;
 
 /// The most past alerts that are shown.
 const MOST: usize = 1000;

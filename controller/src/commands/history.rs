@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
-use crate::span;
 use super::watching::of_history;
 use crate::error::{Error, Exit};
 use crate::history::query::{LogLine, Wanted};
 use crate::output::{chart, history_lines, print};
+use crate::span;
 
 /// Show what happened on the fleet: alerts, stops, links, events; --chart sums rounds, failures and cost up
 ///

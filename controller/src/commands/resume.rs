@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::context::printed;
-use crate::span;
 use super::watching::{of_history, watched};
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, HostBits, usage};
@@ -19,6 +18,7 @@ use crate::fleetview::state::{AutoStopped, StreamId};
 use crate::fleetview::streams::Watched;
 use crate::history::Entry;
 use crate::output::print;
+use crate::span;
 use crate::ssh::Client;
 
 /// Start services again that were stopped for a detector, staggered

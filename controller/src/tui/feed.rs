@@ -60,11 +60,15 @@ impl Feed {
         let (stream, (at, text, tone)) = match told {
             Told::Event { stream, event, .. } => (stream, event_line(event, now)),
             Told::Fired { alert } => match &alert.key.subject {
-                Subject::Stream(stream) => (stream, bad(format!("alert {}: {}", alert.key.detector, alert.message))),
+                Subject::Stream(stream) => {
+                    (stream, bad(format!("alert {}: {}", alert.key.detector, alert.message)))
+                }
                 Subject::Host(_) | Subject::Account(_) | Subject::Fleet => return,
             },
             Told::Resolved { alert } => match &alert.key.subject {
-                Subject::Stream(stream) => (stream, (now, format!("alert {} is over", alert.key.detector), Tone::Good)),
+                Subject::Stream(stream) => {
+                    (stream, (now, format!("alert {} is over", alert.key.detector), Tone::Good))
+                }
                 Subject::Host(_) | Subject::Account(_) | Subject::Fleet => return,
             },
             Told::LinkUp { stream } => (stream, plainly("connected")),
@@ -183,7 +187,10 @@ mod tests {
         let lines: Vec<&Said> = feed.of(&stream).collect();
         assert_eq!(lines.len(), LINES);
         let [.., exit, lost] = lines.as_slice() else { panic!("{lines:?}") };
-        assert_eq!((exit.text.as_str(), exit.at.as_second(), exit.tone), ("round 199 exit 3 (2.0 s)", 5, Tone::Bad));
+        assert_eq!(
+            (exit.text.as_str(), exit.at.as_second(), exit.tone),
+            ("round 199 exit 3 (2.0 s)", 5, Tone::Bad)
+        );
         assert_eq!((lost.text.as_str(), lost.at), ("connection lost: gone\u{fffd}", now));
     }
 

@@ -1,5 +1,4 @@
 //! A small shelf of hosts, one of each kind, for the tests of the dashboard.
-#![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,13 +29,21 @@ pub(super) fn at(seconds: u64) -> Moment {
     }
 }
 
+/// How a host says its project is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Working,
+    Idle,
+    Stopped,
+}
+
 /// What a host says of its project.
-pub(super) fn said(active: bool, running: bool) -> State {
+pub(super) fn said(how: Said) -> State {
     State {
-        active,
+        active: how != Said::Stopped,
         round_num: Some(12),
         phase: Some("work".into()),
-        running,
+        running: how == Said::Working,
         since: Some(stamp(at(940).wall)),
         last_exit_code: Some(0),
         last_duration_s: Some(42.5),
@@ -81,7 +88,8 @@ fn told() -> (Fleet, Feed) {
         "pi3" | "pi4" => Some("team-b".into()),
         _ => None,
     };
-    let hosts = names.iter().map(|name| (Arc::from(*name), HostFacts { account: account(name), projects: None }));
+    let hosts =
+        names.iter().map(|name| (Arc::from(*name), HostFacts { account: account(name), projects: None }));
     let silence = Silence {
         id: 4,
         matchers: vec!["host=pi7".parse().unwrap()],
@@ -104,9 +112,16 @@ fn told() -> (Fleet, Feed) {
             feed.hear(&one, at(second).wall);
         }
     };
-    for (name, heard) in
-        [("pi5", 700), ("pi6", 960), ("pi1", 990), ("pi2", 990), ("pi3", 990), ("pi4", 990), ("pi7", 990), ("pi10", 998)]
-    {
+    for (name, heard) in [
+        ("pi5", 700),
+        ("pi6", 960),
+        ("pi1", 990),
+        ("pi2", 990),
+        ("pi3", 990),
+        ("pi4", 990),
+        ("pi7", 990),
+        ("pi10", 998),
+    ] {
         tell(heard, Input::Connected(id(name)));
         tell(heard, line(name, hello(heard)));
         for (number, event) in rounds(name).into_iter().enumerate() {
@@ -148,17 +163,19 @@ fn hello(second: u64) -> StreamLine {
 
 fn state(host: &str) -> State {
     match host {
-        "pi2" | "pi7" => said(false, false),
-        "pi3" => State { last_exit_code: Some(1), disk_used_pct: Some(97.0), ..said(true, false) },
-        "pi4" => State { throttled_until: Some(stamp(at(3000).wall)), ..said(true, false) },
-        _ => said(true, true),
+        "pi2" | "pi7" => said(Said::Stopped),
+        "pi3" => State { last_exit_code: Some(1), disk_used_pct: Some(97.0), ..said(Said::Idle) },
+        "pi4" => State { throttled_until: Some(stamp(at(3000).wall)), ..said(Said::Idle) },
+        _ => said(Said::Working),
     }
 }
 
 fn alerts(host: &str) -> Vec<(&'static str, Severity, &'static str)> {
     match host {
         "pi2" => vec![("oauth_fail", Severity::Critical, "3/10 of the last rounds failed auth")],
-        "pi3" => vec![("disk_low", Severity::Warning, "97 % used; \u{1b}[2J\u{65e5}\u{672c}\u{8a9e}\r\u{202e}")],
+        "pi3" => {
+            vec![("disk_low", Severity::Warning, "97 % used; \u{1b}[2J\u{65e5}\u{672c}\u{8a9e}\r\u{202e}")]
+        }
         "pi4" => vec![("rate_limit_active", Severity::Warning, "until 00:50")],
         "pi7" => vec![("hung", Severity::Critical, "no event for 20 min")],
         _ => Vec::new(),
@@ -193,7 +210,9 @@ fn rounds(host: &str) -> Vec<Value> {
         };
         events.push(json!({"ts": ts(40), "event": "agent_exit", "round_num": number, "exit_code": u8::from(cause != "clean"),
             "duration_s": 5 * number % 37, "exit_cause": cause}));
-        events.push(json!({"ts": ts(41), "event": "agent_usage_recorded", "round_num": number, "cost_usd": 0.25}));
+        events.push(
+            json!({"ts": ts(41), "event": "agent_usage_recorded", "round_num": number, "cost_usd": 0.25}),
+        );
     }
     if host == "pi2" {
         events.push(json!({"ts": stamp(at(985).wall), "event": "monitor_auto_stop_triggered", "detector": "oauth_fail"}));
@@ -205,15 +224,22 @@ fn rounds(host: &str) -> Vec<Value> {
 pub(super) fn many(count: u64) -> Fleet {
     let policy = Monitor::default();
     let name = |number: u64| format!("rack{}-{:02}", number / 40 + 1, number % 40);
-    let hosts = (0..count).map(|number| (name(number).into(), HostFacts { account: Some("fleet".into()), projects: None }));
+    let hosts = (0..count)
+        .map(|number| (name(number).into(), HostFacts { account: Some("fleet".into()), projects: None }));
     let streams: BTreeMap<_, _> = (0..count).map(|number| (id(&name(number)), None)).collect();
     let beginning =
         Beginning { name: "many".into(), hosts: hosts.collect(), streams, ..Beginning::default() };
     let mut fleet = Fleet::new(beginning, &policy, at(990));
     for number in 0..count {
         let host = name(number);
-        let said = State { round_num: i64::try_from(number).ok(), ..said(number % 7 != 0, number % 3 == 0) };
-        let inputs = [Input::Connected(id(&host)), line(&host, hello(995)), line(&host, StreamLine::State(said))];
+        let how = match (number % 7, number % 3) {
+            (0, _) => Said::Stopped,
+            (_, 0) => Said::Working,
+            _ => Said::Idle,
+        };
+        let said = State { round_num: i64::try_from(number).ok(), ..said(how) };
+        let inputs =
+            [Input::Connected(id(&host)), line(&host, hello(995)), line(&host, StreamLine::State(said))];
         for input in inputs {
             let _: Vec<Told> = fold(&mut fleet, input, &policy, at(995));
         }

@@ -170,8 +170,10 @@ fn go(model: &mut Model, view: &View<'_>, by: isize) {
             model.alert = moved(&keys, chosen, by).cloned();
         }
         Screen::Detail(_) => {
-            let lines = model.tail.as_ref().and_then(|tail| tail.lines.as_ref()?.as_ref().ok()).map_or(0, Vec::len);
-            model.scroll = model.scroll.saturating_add_signed(by.saturating_neg()).min(lines.saturating_sub(1));
+            let lines =
+                model.tail.as_ref().and_then(|tail| tail.lines.as_ref()?.as_ref().ok()).map_or(0, Vec::len);
+            model.scroll =
+                model.scroll.saturating_add_signed(by.saturating_neg()).min(lines.saturating_sub(1));
         }
     }
 }

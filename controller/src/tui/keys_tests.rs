@@ -166,7 +166,20 @@ fn the_choice_is_a_host_and_not_a_place() {
 fn hosts_are_put_together_by_what_is_chosen() {
     let mut model = by_host();
     typed(&mut model, "b");
-    let account = ["no account:5", "pi5", "pi6", "pi7", "pi8", "pi10", "team-a:2", "pi1", "pi2", "team-b:2", "pi3", "pi4"];
+    let account = [
+        "no account:5",
+        "pi5",
+        "pi6",
+        "pi7",
+        "pi8",
+        "pi10",
+        "team-a:2",
+        "pi1",
+        "pi2",
+        "team-b:2",
+        "pi3",
+        "pi4",
+    ];
     assert_eq!(rows(&model), account);
     typed(&mut model, "b");
     assert_eq!(rows(&model)[..2], ["attic:1", "pi10"]);

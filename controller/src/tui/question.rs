@@ -49,7 +49,8 @@ pub fn stop(view: &View<'_>, row: &Row) -> Result<Question, String> {
     if matches!(row.status, Status::Stopped | Status::AutoStopped) {
         return Err(format!("{stream} is stopped already"));
     }
-    let mut lines = vec![format!("Host {}, project {}: its service is asked to stop.", stream.host, stream.project)];
+    let mut lines =
+        vec![format!("Host {}, project {}: its service is asked to stop.", stream.host, stream.project)];
     lines.push(match row.round {
         Some(number) if row.running => {
             format!("Round {number} runs now and ends first; then no other one starts.")
@@ -58,7 +59,11 @@ pub fn stop(view: &View<'_>, row: &Row) -> Result<Question, String> {
     });
     lines.push("It stays stopped until somebody starts it.".to_owned());
     lines.extend(doubt(view, row));
-    Ok(Question { title: format!("Stop {stream}?"), lines, wish: Wish::Do(vec![Action::Stop(stream.clone())]) })
+    Ok(Question {
+        title: format!("Stop {stream}?"),
+        lines,
+        wish: Wish::Do(vec![Action::Stop(stream.clone())]),
+    })
 }
 
 /// Returns the question before a start.
@@ -67,10 +72,13 @@ pub fn stop(view: &View<'_>, row: &Row) -> Result<Question, String> {
 /// Why there is nothing to ask.
 pub fn start(view: &View<'_>, row: &Row) -> Result<Question, String> {
     let stream = &row.stream;
-    let mut lines = vec![format!("Host {}, project {}: its service is started.", stream.host, stream.project)];
+    let mut lines =
+        vec![format!("Host {}, project {}: its service is started.", stream.host, stream.project)];
     match row.status {
         Status::AutoStopped => {
-            return Err(format!("{stream} was stopped for a detector: bring it back with R, when that is mended"));
+            return Err(format!(
+                "{stream} was stopped for a detector: bring it back with R, when that is mended"
+            ));
         }
         Status::Failing | Status::Throttled | Status::Idle | Status::Working => {
             return Err(format!("{stream} runs already"));
@@ -79,7 +87,11 @@ pub fn start(view: &View<'_>, row: &Row) -> Result<Question, String> {
     }
     lines.push("Its rounds begin at once and cost what rounds cost.".to_owned());
     lines.extend(doubt(view, row));
-    Ok(Question { title: format!("Start {stream}?"), lines, wish: Wish::Do(vec![Action::Start(stream.clone())]) })
+    Ok(Question {
+        title: format!("Start {stream}?"),
+        lines,
+        wish: Wish::Do(vec![Action::Start(stream.clone())]),
+    })
 }
 
 /// Returns the question before a service comes back that was stopped for a detector.
@@ -95,10 +107,18 @@ pub fn resume(view: &View<'_>, row: &Row) -> Result<Question, String> {
     let ago = i64::try_from(status::since(stopped.at, view.now.wall)).unwrap_or_default();
     let mut lines = vec![
         format!("Host {}, project {}: its service is started again.", stream.host, stream.project),
-        format!("It was stopped for {} {} ago. If that is not mended, it is stopped again.", plain(&stopped.detector), span(ago)),
+        format!(
+            "It was stopped for {} {} ago. If that is not mended, it is stopped again.",
+            plain(&stopped.detector),
+            span(ago)
+        ),
     ];
     lines.extend(doubt(view, row));
-    Ok(Question { title: format!("Resume {stream}?"), lines, wish: Wish::Do(vec![Action::Resume(vec![stream.clone()])]) })
+    Ok(Question {
+        title: format!("Resume {stream}?"),
+        lines,
+        wish: Wish::Do(vec![Action::Resume(vec![stream.clone()])]),
+    })
 }
 
 /// Returns the question before a host's alerts are silenced.
@@ -128,7 +148,11 @@ pub fn silence_alert(alert: &AlertState) -> Result<Question, String> {
         return Ok(Question { title: format!("End the silence of {about}?"), lines, wish });
     }
     let mut matchers: Vec<Matcher> = vec![format!("detector={}", key.detector).parse()?];
-    let labels = [("host", key.subject.host()), ("project", key.subject.project()), ("account", key.subject.account())];
+    let labels = [
+        ("host", key.subject.host()),
+        ("project", key.subject.project()),
+        ("account", key.subject.account()),
+    ];
     for (label, value) in labels {
         if let Some(value) = value {
             matchers.push(format!("{label}={value}").parse()?);
@@ -177,10 +201,11 @@ pub fn acknowledge(about: &str, alerts: &[&AlertState]) -> Result<Question, Stri
 
 /// Returns a warning where what is shown of a stream is old.
 fn doubt(view: &View<'_>, row: &Row) -> Option<String> {
-    let reason = match &view.fleet.streams.get(&row.stream).map(|state: &std::sync::Arc<StreamState>| &state.link) {
-        Some(crate::fleetview::state::Link::Down { reason, .. }) => format!(": {}", plain(reason)),
-        Some(_) | None => String::new(),
-    };
+    let reason =
+        match &view.fleet.streams.get(&row.stream).map(|state: &std::sync::Arc<StreamState>| &state.link) {
+            Some(crate::fleetview::state::Link::Down { reason, .. }) => format!(": {}", plain(reason)),
+            Some(_) | None => String::new(),
+        };
     let age = span(i64::try_from(row.age_s).unwrap_or(i64::MAX));
     (!row.status.is_current())
         .then(|| format!("It is {} and was last heard {age} ago{reason}. This may fail.", row.status.word()))

@@ -157,7 +157,8 @@ pub fn rows(fleet: &Fleet, facts: &Facts, now: Moment) -> Vec<Row> {
         .iter()
         .map(|(stream, state)| {
             let alerts = by_host.get(&*stream.host).map(Vec::as_slice).unwrap_or_default();
-            let on = |alert: &&AlertState| alert.key.subject.project().is_none_or(|name| *name == stream.project);
+            let on =
+                |alert: &&AlertState| alert.key.subject.project().is_none_or(|name| *name == stream.project);
             row(fleet, facts, (stream, state), alerts.iter().copied().filter(on), now)
         })
         .collect()
@@ -176,7 +177,10 @@ fn row<'a>(
         loud.iter().map(|alert| (Reverse(alert.severity), alert.key.detector.clone())).collect();
     firing.sort();
     firing.dedup_by(|a, b| a.1 == b.1);
-    let critical = loud.iter().chain(&quiet).any(|alert| alert.severity == Severity::Critical);
+    // An alert about the connection says nothing of a project that is heard.
+    let of_project = |alert: &&&AlertState| alert.key.subject.project().is_some();
+    let critical =
+        loud.iter().chain(&quiet).filter(of_project).any(|alert| alert.severity == Severity::Critical);
     let said = state.state.as_ref();
     Row {
         stream: stream.clone(),
@@ -224,7 +228,8 @@ pub fn sort(rows: &mut [Row], by: Sort, grouping: Grouping, descending: bool) {
             Sort::Round => b.round.cmp(&a.round),
             Sort::Disk => b.disk_pct.unwrap_or(-1.0).total_cmp(&a.disk_pct.unwrap_or(-1.0)),
         };
-        let order = order.then_with(|| natural(&a.stream.host, &b.stream.host)).then_with(|| a.stream.cmp(&b.stream));
+        let order =
+            order.then_with(|| natural(&a.stream.host, &b.stream.host)).then_with(|| a.stream.cmp(&b.stream));
         let order = if descending { order.reverse() } else { order };
         grouping.of(a).cmp(&grouping.of(b)).then(order)
     });

@@ -37,7 +37,9 @@ fn screens() -> Vec<(&'static str, Model)> {
         model.fetched(&id(host), lines);
         model
     };
-    let log = (1..80).map(|number| format!("step {number}: \u{1b}[32mok\u{1b}[0m \u{65e5}\u{672c}\t{}", "x".repeat(number)));
+    let log = (1..80).map(|number| {
+        format!("step {number}: \u{1b}[32mok\u{1b}[0m \u{65e5}\u{672c}\t{}", "x".repeat(number))
+    });
     vec![
         ("hosts", typed("j")),
         ("grouped", typed("b")),

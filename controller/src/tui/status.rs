@@ -126,7 +126,9 @@ pub fn of(state: &StreamState, critical: bool, now: Moment, stale_after: Duratio
 
 fn not_up(state: &StreamState, now: Moment, stale_after: Duration) -> Option<Status> {
     match (&state.link, state.silent) {
-        (Link::Down { reach: Reach::Unreached, .. }, _) | (_, Some(Silent::Unreachable)) => Some(Status::Unreachable),
+        (Link::Down { reach: Reach::Unreached, .. }, _) | (_, Some(Silent::Unreachable)) => {
+            Some(Status::Unreachable)
+        }
         (Link::Down { reach: Reach::Reached, .. }, _) | (_, Some(Silent::Stale)) => Some(Status::Stale),
         (Link::Connecting, None) if state.state.is_none() && age(state, now) <= stale_after => {
             Some(Status::Connecting)
@@ -150,14 +152,14 @@ pub fn since(then: Timestamp, now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::fixture::{at, said};
+    use crate::tui::fixture::{Said, at, said};
 
     #[test]
     fn what_is_old_or_cut_off_is_never_shown_as_up() {
         let up = |change: &dyn Fn(&mut StreamState)| {
             let mut state = StreamState::new(None, at(100));
             state.link = Link::Up;
-            state.state = Some(said(true, true));
+            state.state = Some(said(Said::Working));
             change(&mut state);
             state
         };
@@ -180,11 +182,11 @@ mod tests {
             (&|state| state.state = None, false, 100, Status::Connecting),
             (&|state| state.state = None, false, 131, Status::Stale),
             (&|state| state.link = Link::Connecting, false, 131, Status::Stale),
-            (&|state| state.state = Some(said(true, false)), false, 100, Status::Idle),
-            (&|state| state.state = Some(said(false, false)), true, 100, Status::Stopped),
+            (&|state| state.state = Some(said(Said::Idle)), false, 100, Status::Idle),
+            (&|state| state.state = Some(said(Said::Stopped)), true, 100, Status::Stopped),
             (
                 &|state| {
-                    state.state = Some(said(false, false));
+                    state.state = Some(said(Said::Stopped));
                     state.stopped = Some(stopped.clone());
                 },
                 false,
@@ -192,7 +194,9 @@ mod tests {
                 Status::AutoStopped,
             ),
             (
-                &|state| state.state.as_mut().unwrap().throttled_until = Some("1970-01-01T01:00:00.000Z".into()),
+                &|state| {
+                    state.state.as_mut().unwrap().throttled_until = Some("1970-01-01T01:00:00.000Z".into())
+                },
                 false,
                 100,
                 Status::Throttled,
@@ -208,7 +212,7 @@ mod tests {
     fn a_machine_that_slept_sees_its_own_news_as_old() {
         let mut state = StreamState::new(None, at(100));
         state.link = Link::Up;
-        state.state = Some(said(true, true));
+        state.state = Some(said(Said::Working));
         let woken = Moment { wall: at(5000).wall, mono: at(101).mono };
         assert_eq!(of(&state, false, woken, Duration::from_secs(30)), Status::Stale);
     }

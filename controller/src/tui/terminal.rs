@@ -51,7 +51,9 @@ pub fn refusal(term: Option<&str>) -> Option<&'static str> {
         return Some("watch draws on a whole terminal, and there is none");
     }
     match term {
-        None | Some("dumb") => Some("watch draws on a whole terminal, and this one (TERM) cannot move its cursor"),
+        None | Some("dumb") => {
+            Some("watch draws on a whole terminal, and this one (TERM) cannot move its cursor")
+        }
         Some(_) => None,
     }
 }

@@ -68,7 +68,9 @@ impl<'a> View<'a> {
     /// Returns the row of a stream, shown or not.
     pub fn row(&self, stream: &StreamId) -> Option<Row> {
         let shown = self.rows().find(|row| row.stream == *stream).cloned();
-        shown.or_else(|| rows::rows(self.fleet, self.facts, self.now).into_iter().find(|row| row.stream == *stream))
+        shown.or_else(|| {
+            rows::rows(self.fleet, self.facts, self.now).into_iter().find(|row| row.stream == *stream)
+        })
     }
 
     /// Returns the chosen alert, as [`View::stream`] does.

@@ -27,7 +27,8 @@ pub(super) fn list(mut page: Page<'_>, scene: Scene<'_>) {
         return;
     }
     let chosen = view.alert(model);
-    let at = view.alerts.iter().position(|alert| Some(alert.key.clone()) == chosen.map(|alert| alert.key.clone()));
+    let at =
+        view.alerts.iter().position(|alert| Some(alert.key.clone()) == chosen.map(|alert| alert.key.clone()));
     let below = if focused && page.room() > CHOSEN * 2 { CHOSEN } else { 0 };
     let room = page.room().saturating_sub(below).min(view.alerts.len());
     let mut rows = page.split(room);

@@ -50,7 +50,8 @@ fn about(page: &mut Page<'_>, stream: &StreamId, (scene, listed): (&Scene<'_>, u
     // What is short of room leaves the words about single rounds out first.
     let listed = if page.room() < 24 { 0 } else { listed };
     facts(page, (&row, state), scene);
-    let alerts: Vec<&AlertState> = scene.view.alerts.iter().copied().filter(|alert| on(alert, stream)).collect();
+    let alerts: Vec<&AlertState> =
+        scene.view.alerts.iter().copied().filter(|alert| on(alert, stream)).collect();
     if !alerts.is_empty() {
         page.heading("alerts", false);
         for alert in alerts.iter().take(if listed == 0 { 2 } else { 6 }) {
@@ -86,7 +87,10 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
             StoppedBy::Controller => "by the controller",
             StoppedBy::Host => "by its own monitor",
         };
-        page.text(&format!("stopped for {} {by} {} ago; R brings it back", plain(&stopped.detector), span(ago)), look.bad());
+        page.text(
+            &format!("stopped for {} {by} {} ago; R brings it back", plain(&stopped.detector), span(ago)),
+            look.bad(),
+        );
     }
     page.text(&round(row, state, scene), Style::new());
     let mut words: Vec<String> = Vec::new();
@@ -95,16 +99,26 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
         words.push(format!("in {}", row.groups.join(", ")));
     }
     words.extend(row.version.as_ref().map(|version| format!("agent {version}")));
-    words.push(if state.monitor_active() { "its own monitor guards it" } else { "no monitor of its own" }.to_owned());
+    words.push(
+        if state.monitor_active() { "its own monitor guards it" } else { "no monitor of its own" }.to_owned(),
+    );
     page.text(&plain(&words.join("   ")), look.faint());
-    let mut words = vec![format!("last heard {} ago", span(i64::try_from(row.age_s).unwrap_or(i64::MAX)))];
-    words.extend(state.skew_s.filter(|skew| skew.abs() > 2).map(|skew| format!("its clock is {skew:+} s off")));
-    words.extend(state.garbled.as_ref().map(|nuisance| format!("{} lines were no lines of a stream", nuisance.count)));
+    let age = span(i64::try_from(row.age_s).unwrap_or(i64::MAX));
+    let mut words = vec![match &state.hello {
+        Some(_) => format!("last heard {age} ago"),
+        None => format!("not heard since this watch began {age} ago"),
+    }];
+    words.extend(
+        state.skew_s.filter(|skew| skew.abs() > 2).map(|skew| format!("its clock is {skew:+} s off")),
+    );
+    words.extend(
+        state.garbled.as_ref().map(|nuisance| format!("{} lines were no lines of a stream", nuisance.count)),
+    );
     page.text(&words.join("   "), look.faint());
 }
 
 fn round(row: &Row, state: &StreamState, scene: &Scene<'_>) -> String {
-    let Some(said) = &state.state else { return "nothing was heard of it yet".to_owned() };
+    let Some(said) = &state.state else { return "nothing is known of its service yet".to_owned() };
     let was = if row.status.is_current() { "" } else { "was then: " };
     let service = if said.active { "service active" } else { "service stopped" };
     let mut words = format!("{was}{service}");

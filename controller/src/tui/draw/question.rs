@@ -51,23 +51,18 @@ pub(super) fn question((buffer, body): (&mut Buffer, Rect), asked: &Question, lo
 }
 
 /// Draws an empty box with a title in the middle of the body and returns its inside.
-pub(super) fn framed((buffer, body): (&mut Buffer, Rect), (title, wide, high): (&str, usize, usize), look: Look) -> Rect {
+pub(super) fn framed(
+    (buffer, body): (&mut Buffer, Rect),
+    (title, wide, high): (&str, usize, usize),
+    look: Look,
+) -> Rect {
     let width = u16::try_from(wide).unwrap_or(u16::MAX).min(body.width);
     let height = u16::try_from(high + 2).unwrap_or(u16::MAX).min(body.height);
-    let frame = Rect {
-        x: body.x + (body.width - width) / 2,
-        y: body.y + (body.height - height) / 2,
-        width,
-        height,
-    };
+    let frame =
+        Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height };
     Clear.render(frame, buffer);
     let title = format!(" {} ", fit(&plain(title), usize::from(width).saturating_sub(6)));
     let block = Block::bordered().border_type(BorderType::Plain).title(Span::styled(title, look.heading()));
     block.render(frame, buffer);
-    Rect {
-        x: frame.x + 2,
-        y: frame.y + 1,
-        width: width.saturating_sub(4),
-        height: height.saturating_sub(2),
-    }
+    Rect { x: frame.x + 2, y: frame.y + 1, width: width.saturating_sub(4), height: height.saturating_sub(2) }
 }

@@ -27,7 +27,10 @@ pub(super) fn rounds(page: &mut Page<'_>, state: &StreamState, (scene, listed): 
     let durations: Vec<f64> = shown
         .iter()
         .map(|round| {
-            let so_far = round.started.filter(|_| round.ended.is_none()).map(|at| now.duration_since(at).as_secs_f64());
+            let so_far = round
+                .started
+                .filter(|_| round.ended.is_none())
+                .map(|at| now.duration_since(at).as_secs_f64());
             round.duration_s.or(so_far).unwrap_or_default().max(0.0)
         })
         .collect();
@@ -49,11 +52,13 @@ pub(super) fn trend(page: &mut Page<'_>, trend: &Trend, scene: &Scene<'_>) {
     let points: Vec<_> = points.iter().skip(points.len().saturating_sub(columns)).collect();
     let disk: Vec<f64> = points.iter().filter_map(|point| point.disk_used_pct).collect();
     // Far below what any host has: the cast loses nothing.
-    let memory: Vec<f64> = points.iter().filter_map(|point| point.mem_available_mb).map(|mb| mb as f64).collect();
-    let hours = (points.len() * 5).div_ceil(60);
+    let memory: Vec<f64> =
+        points.iter().filter_map(|point| point.mem_available_mb).map(|mb| mb as f64).collect();
+    let hours = (points.len() * 5).div_ceil(60).max(1);
     page.heading(&format!("disk and memory, the last {hours} h"), false);
     let look = scene.look;
-    for (name, values, most, unit) in [("disk", &disk, 100.0, "% used"), ("memory", &memory, 0.0, " MB left")] {
+    for (name, values, most, unit) in [("disk", &disk, 100.0, "% used"), ("memory", &memory, 0.0, " MB left")]
+    {
         match values.last() {
             Some(newest) => page.line(vec![
                 Span::styled(format!("{name:<7}"), look.faint()),
@@ -92,7 +97,8 @@ fn letter(round: &Round) -> char {
 }
 
 fn words(round: &Round, scene: &Scene<'_>) -> String {
-    let clock = |at: jiff::Timestamp| at.to_zoned(scene.view.facts.zone.clone()).strftime("%H:%M:%S").to_string();
+    let clock =
+        |at: jiff::Timestamp| at.to_zoned(scene.view.facts.zone.clone()).strftime("%H:%M:%S").to_string();
     let at = round.ended.or(round.started).map_or_else(|| "--:--:--".to_owned(), clock);
     let how = match (round.ended, round.cause.as_deref(), round.exit_code) {
         (None, _, _) => "runs".to_owned(),

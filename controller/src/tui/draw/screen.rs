@@ -44,7 +44,9 @@ pub fn draw(buffer: &mut Buffer, scene: Scene<'_>) {
     strip::head(Page::new(buffer, head, scene.look), scene);
     match &scene.model.screen {
         Screen::Detail(stream) => detail::whole((buffer, body), stream, scene),
-        Screen::Hosts | Screen::Alerts if area.width >= WIDE.0 && area.height >= WIDE.1 => wide(buffer, body, scene),
+        Screen::Hosts | Screen::Alerts if area.width >= WIDE.0 && area.height >= WIDE.1 => {
+            wide(buffer, body, scene)
+        }
         Screen::Hosts => {
             let below = alerts_below(scene.view.alerts.len(), body.height);
             table::table(Page::new(buffer, Rect { height: body.height - below, ..body }, scene.look), scene);

@@ -22,7 +22,12 @@ pub(super) fn head(mut page: Page<'_>, scene: Scene<'_>) {
     let clock = view.now.wall.to_zoned(view.facts.zone.clone()).strftime("%H:%M:%S").to_string();
     let role = if view.facts.guards { "" } else { "looks on: another monitor guards   " };
     let right = format!("{role}{clock}");
-    let left = format!("{}   {} on {}", plain(&fleet.name), count(fleet.streams.len(), "project"), count(hosts.len(), "host"));
+    let left = format!(
+        "{}   {} on {}",
+        plain(&fleet.name),
+        count(fleet.streams.len(), "project"),
+        count(hosts.len(), "host")
+    );
     let room = page.columns().saturating_sub(width(&right) + 1);
     let left = fit(&left, room);
     let gap = " ".repeat(page.columns().saturating_sub(width(&left) + width(&right)));

@@ -39,10 +39,17 @@ pub(super) fn table(mut page: Page<'_>, scene: Scene<'_>) {
     let bold = scene.look.heading();
     page.cells(&columns.line(titles(), bold), Style::new());
     let chosen = view.stream(model).map(|row| &row.stream);
-    let at = view.entries.iter().position(|entry| matches!(entry, Entry::Host(row) if Some(&row.stream) == chosen));
+    let at = view
+        .entries
+        .iter()
+        .position(|entry| matches!(entry, Entry::Host(row) if Some(&row.stream) == chosen));
     let first = window(at.unwrap_or(0), view.entries.len(), page.room());
     if view.entries.is_empty() {
-        let why = if model.filter.is_empty() { "no project is watched" } else { "no host is like that: Esc drops the filter" };
+        let why = if model.filter.is_empty() {
+            "no project is watched"
+        } else {
+            "no host is like that: Esc drops the filter"
+        };
         page.text(why, scene.look.faint());
     }
     for (number, entry) in view.entries.iter().enumerate().skip(first).take(page.room()) {
@@ -109,7 +116,8 @@ impl Columns {
     fn of(all: usize, view: &View<'_>) -> Columns {
         let longest = |text: fn(&Row) -> usize| view.rows().map(text).max().unwrap_or(0);
         let memory = (all >= ROOMY.0).then_some(MEMORY);
-        let account = (all >= ROOMY.1).then_some(longest(|row| row.account.as_ref().map_or(0, |name| width(name))));
+        let account =
+            (all >= ROOMY.1).then_some(longest(|row| row.account.as_ref().map_or(0, |name| width(name))));
         let account = account.map(|wide| wide.clamp(7, 14));
         let version = (all >= ROOMY.1).then_some(8);
         let optional: usize = [memory, account, version].into_iter().flatten().map(|wide| wide + 1).sum();
