@@ -30,7 +30,6 @@ fn main() -> Result<()> {
     };
     let mut table = String::from("&[\n");
     for (target, path) in agents {
-        println!("cargo::rerun-if-changed={}", path.display());
         let binary = fs::read(&path).map_err(|error| format!("reading {}: {error}", path.display()))?;
         let compressed = out.join(format!("{target}.gz"));
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -62,6 +61,7 @@ fn bundled(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if let Some(target) = name.strip_prefix("agent-runner-").filter(|target| target.contains("-linux-")) {
+            println!("cargo::rerun-if-changed={}", path.display());
             agents.push((target.to_owned(), path.clone()));
         }
     }
@@ -77,11 +77,19 @@ fn bundled(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// Builds the agent for the machine that the controller is built for: static where its musl target is installed.
+///
+/// Cargo watches its sources and not the result, which is newer than the start of this script and so always "changed".
 fn native(out: &Path) -> Result<(String, PathBuf)> {
     let workspace = PathBuf::from(required("CARGO_MANIFEST_DIR")?).join("..");
-    for source in
-        ["agent/src", "agent/presets", "agent/Cargo.toml", "agent/build.rs", "Cargo.toml", "Cargo.lock"]
-    {
+    for source in [
+        "agent/src",
+        "agent/presets",
+        "agent/link",
+        "agent/Cargo.toml",
+        "agent/build.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     let target = native_target()?;

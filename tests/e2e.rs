@@ -10,9 +10,15 @@ mod demo;
 /// The scripted agent of the harness.
 #[path = "e2e/fake_agent.rs"]
 mod fake_agent;
+/// The page of `monitor --mode http` in a browser.
+#[path = "e2e/page.rs"]
+mod page;
 /// `monitor --host` over real ssh.
 #[path = "e2e/relay.rs"]
 mod relay;
 /// The loopback servers of the harness.
 #[path = "e2e/sshd.rs"]
 mod sshd;
+/// `watch` in a terminal.
+#[path = "e2e/watch.rs"]
+mod watch;

@@ -13,6 +13,9 @@ mod lab;
 /// A login expires.
 #[path = "hosts/auto_stop.rs"]
 mod auto_stop;
+/// A person works on the host by hand.
+#[path = "hosts/by_hand.rs"]
+mod by_hand;
 /// Cables are cut.
 #[path = "hosts/cable.rs"]
 mod cable;
@@ -22,9 +25,18 @@ mod crash;
 /// From nothing to work, and what a second deploy does.
 #[path = "hosts/deploy.rs"]
 mod deploy;
+/// Going back, files alone, units alone, locks, who did what.
+#[path = "hosts/deploy_verbs.rs"]
+mod deploy_verbs;
 /// Hosts with the project on them.
 #[path = "hosts/deployed.rs"]
 mod deployed;
+/// What the faults are and what shall come of each.
+#[path = "hosts/fault_table.rs"]
+mod fault_table;
+/// A fault at each step of a deploy.
+#[path = "hosts/faults.rs"]
+mod faults;
 /// One login breaks on several hosts.
 #[path = "hosts/incident.rs"]
 mod incident;
@@ -37,6 +49,30 @@ mod matrix;
 /// What the matrix is made of.
 #[path = "hosts/matrix_fleet.rs"]
 mod matrix_fleet;
+/// What a host's own monitor stops.
+#[path = "hosts/own_stop.rs"]
+mod own_stop;
+/// The page of another host.
+#[path = "hosts/page_relay.rs"]
+mod page_relay;
+/// What a plan shows, and what it costs to find nothing.
+#[path = "hosts/planned.rs"]
+mod planned;
+/// The recipes of the documentation.
+#[path = "hosts/recipes.rs"]
+mod recipes;
+/// A release goes over eight hosts, well and badly.
+#[path = "hosts/rolling.rs"]
+mod rolling;
+/// The system's projects, a login's, and those without systemd.
+#[path = "hosts/scopes.rs"]
+mod scopes;
+/// The verbs of the service, by the user.
+#[path = "hosts/service_verbs.rs"]
+mod service_verbs;
+/// Units of the system.
+#[path = "hosts/system_units.rs"]
+mod system_units;
 /// Hosts that are down, refuse or hang.
 #[path = "hosts/unreachable.rs"]
 mod unreachable;

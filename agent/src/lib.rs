@@ -25,7 +25,9 @@ pub mod peek;
 pub mod cli;
 pub mod commands;
 pub mod error;
+pub mod manual;
 pub mod output;
+pub mod shell;
 pub mod unified;
 pub mod version;
 

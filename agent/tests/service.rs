@@ -17,8 +17,12 @@ mod service {
     mod detached;
     /// What `doctor` says.
     mod doctor;
+    /// Back to the release before, the lock of a person, and parts of a manifest.
+    mod rollback;
     /// Switches: made, confirmed, put back, interrupted at every step.
     mod switch;
     /// Units as systemd reads them.
     mod units;
+    /// Another program in this one's place.
+    mod upgrade;
 }

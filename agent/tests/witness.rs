@@ -20,9 +20,15 @@ mod page;
 /// `peek` and `watch`.
 #[path = "witness/peek.rs"]
 mod peek;
+/// Every detector, provoked.
+#[path = "witness/provoked.rs"]
+mod provoked;
 /// `monitor --host`.
 #[path = "witness/relay.rs"]
 mod relay;
 /// `monitor --mode stream`, `narrate` and `events`.
 #[path = "witness/stream.rs"]
 mod stream;
+/// A monitor goes on: midnight, clocks, full disks, odd logs.
+#[path = "witness/survival.rs"]
+mod survival;

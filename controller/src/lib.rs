@@ -17,6 +17,7 @@ pub mod ssh;
 pub mod connection;
 pub mod import;
 pub mod last_run;
+pub mod runs;
 pub mod targets;
 
 pub mod bundle;

@@ -81,7 +81,7 @@ fn a_stop_is_seen_by_every_verb_while_the_monitor_runs_and_after_it_was_killed()
     let second = controller.run(&["monitor", "--json", "--for", "3"]).unwrap();
     assert!(second.stderr.contains("this one looks on"), "{}", second.stderr);
     monitor.signal(Signal::SIGKILL);
-    monitor.wait(DEADLINE).unwrap();
+    let _ = monitor.wait(DEADLINE).unwrap();
 
     let kinds = |lines: &[Value]| -> Vec<String> {
         lines.iter().map(|line| format!("{} {}", line["kind"], line["name"]).replace('"', "")).collect()

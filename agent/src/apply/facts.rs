@@ -15,11 +15,15 @@ use super::diff::hex;
 use super::ground;
 use super::manifest::{AgentRelease, Manifest, Scope};
 use super::places::Places;
+use super::report::What;
 use super::verdict::round_num;
 use crate::process::identity::Identity;
 use crate::service::linger::{self, Linger};
 use crate::service::systemctl::Manager;
 use crate::service::{self, Account, Mode, detached};
+
+/// Where `WantedBy=` of our units puts the link.
+const WANTS: [&str; 2] = ["default.target.wants", "multi-user.target.wants"];
 
 /// Who applies, and for whom.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub struct World {
     pub invoker: Option<Account>,
     /// This program, absolute.
     pub program: PathBuf,
+    /// The name the program goes by, when that is not where a deploy puts it.
+    pub called: Option<PathBuf>,
     /// The search path of commands, which detached services inherit.
     pub path: Option<OsString>,
     /// For tests: the step at which this process ends itself as a power cut would.
@@ -47,7 +53,11 @@ impl World {
 
     /// Returns the places of a scope.
     pub(super) fn places(&self, scope: Scope) -> Places {
-        Places::of(&self.acting, scope)
+        let places = Places::of(&self.acting, scope);
+        match &self.called {
+            Some(name) => places.called(name.clone()),
+            None => places,
+        }
     }
 }
 
@@ -61,6 +71,8 @@ pub(super) fn scope_of(manifest: &Manifest) -> Scope {
 pub(super) struct Facts {
     pub(super) binary: Binary,
     pub(super) entries: BTreeMap<PathBuf, Entry>,
+    /// The links by which systemd starts units that shall go, by the unit's path: where each is and what it says.
+    pub(super) enabling: BTreeMap<PathBuf, (PathBuf, PathBuf)>,
     pub(super) services: BTreeMap<String, ServiceFacts>,
     /// Why the manager that is wanted does not answer.
     pub(super) no_manager: Option<String>,
@@ -139,6 +151,8 @@ pub(super) fn observe(world: &World, manifest: &Manifest, desired: &Desired) -> 
         .chain(desired.unwanted.iter().map(|unwanted| &unwanted.path))
         .collect();
     facts.entries = paths.into_iter().map(|path| (path.clone(), entry(path))).collect();
+    let units = desired.unwanted.iter().filter(|unwanted| unwanted.what == What::Unit);
+    facts.enabling = units.filter_map(|unit| Some((unit.path.clone(), enabling_link(&unit.path)?))).collect();
     for wanted in &desired.projects {
         facts.services.insert(wanted.project.name.clone(), service_facts(wanted));
         let manager = manager(wanted.scope, owner);
@@ -179,7 +193,7 @@ pub(super) fn running_sha256(serve: Identity) -> Option<String> {
     file_sha256(Path::new(&format!("/proc/{}/exe", serve.pid))).ok().filter(|_| serve.is_alive())
 }
 
-fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {
+pub(super) fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {
     let wanted = manifest.agents.iter().find(|agent| agent.machine == std::env::consts::ARCH).cloned();
     let there = wanted.as_ref().and_then(|wanted| file_sha256(&places.binary(&wanted.folder())).ok());
     let own = if there.is_none() && wanted.is_some() { file_sha256(&world.program).ok() } else { None };
@@ -213,6 +227,12 @@ fn entry(path: &Path) -> Entry {
     }
 }
 
+/// Returns the link that enables a unit, and what it says.
+fn enabling_link(unit: &Path) -> Option<(PathBuf, PathBuf)> {
+    let links = WANTS.iter().map(|wants| Some(unit.parent()?.join(wants).join(unit.file_name()?)));
+    links.flatten().find_map(|link| fs::read_link(&link).ok().map(|target| (link, target)))
+}
+
 /// A missing file can be made when the nearest thing above it is a folder.
 fn parent_of_missing(path: &Path) -> Entry {
     for above in path.ancestors().skip(1) {
@@ -238,7 +258,7 @@ pub(super) fn read_only(places: &Places) -> Option<PathBuf> {
     })
 }
 
-fn service_facts(wanted: &Wanted) -> ServiceFacts {
+pub(super) fn service_facts(wanted: &Wanted) -> ServiceFacts {
     let project = &wanted.project;
     let status = service::status(project);
     let serve = service::running(project);

@@ -1,5 +1,6 @@
 //! The lock of a deploy: a folder, because making one is atomic everywhere, with its owner inside and an end of life.
 
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -27,6 +28,9 @@ pub struct Owner {
     pub since: String,
     /// Seconds after `since` when it is nobody's.
     pub ttl_s: u64,
+    /// Why a person holds the host; `None` when a deploy is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Owner {
@@ -38,12 +42,40 @@ impl Owner {
             run: by.run.clone(),
             since: time::stamp(now),
             ttl_s,
+            reason: None,
+        }
+    }
+
+    /// Says what a person can do about it.
+    #[must_use]
+    pub fn remedy(&self, host: &str) -> String {
+        let ends = match time::parse(&self.since) {
+            Some(since) => {
+                time::stamp(since + jiff::SignedDuration::from_secs(self.ttl_s.min(1 << 32) as i64))
+            }
+            None => return format!("agent-runner-fleet unlock {host}"),
+        };
+        match self.reason {
+            Some(_) => format!("the lock ends {ends}; sooner with: agent-runner-fleet unlock {host}"),
+            None => format!(
+                "wait for it; a lock that a dead run left ends {ends}, sooner with: agent-runner-fleet unlock --force {host}"
+            ),
         }
     }
 
     fn expired(&self, now: Timestamp) -> bool {
         let ttl = i64::try_from(self.ttl_s).unwrap_or(i64::MAX);
         time::parse(&self.since).is_none_or(|since| since.as_second().saturating_add(ttl) < now.as_second())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Owner { user, machine, run, since, .. } = self;
+        match &self.reason {
+            Some(reason) => write!(f, "{user}@{machine} holds it since {since}: {reason}"),
+            None => write!(f, "{user}@{machine} deploys here since {since} (run {run})"),
+        }
     }
 }
 
@@ -86,6 +118,16 @@ pub(super) fn release(path: &Path, run: &str) -> io::Result<()> {
         Some(holder) if holder.run == run => clear(path),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Gives the lock back whoever holds it.
+pub(super) fn break_open(path: &Path) -> io::Result<()> {
+    clear(path)
+}
+
+/// Returns who holds the lock, unless its time is over.
+pub(super) fn held(path: &Path, now: Timestamp) -> Option<Owner> {
+    read(path).filter(|holder| !holder.expired(now))
 }
 
 /// Returns who holds the lock.

@@ -31,11 +31,22 @@ mod verdict;
 mod guard;
 mod run;
 
+mod candidate;
+mod upgrade;
+
+mod hold;
+mod rollback;
+
+pub mod newer;
 pub mod revert;
 
+pub use candidate::CandidateError;
 pub use facts::World;
 pub(crate) use facts::file_sha256;
 pub use guard::{GuardError, guard};
+pub use hold::{Held, Whose, lock, unlock};
 pub use lock::Owner;
 pub use places::Places;
+pub use rollback::{check as check_rollback, rollback};
 pub use run::{Error, apply, check, confirm, revert as revert_now};
+pub use upgrade::{Begun, Request, UpgradeError, upgrade};

@@ -8,11 +8,12 @@ use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::desired::Rights;
-use super::facts::{Facts, Link};
-use super::manifest::{By, Drain, Healthy, Manifest, Scope};
+use super::facts::Link;
+use super::manifest::{By, Drain, Healthy, Scope};
 use super::places::Places;
-use super::plan::{MonitorPlan, Plan, ServicePlan};
+use super::plan::{MonitorPlan, ServicePlan};
 use super::report::{Action, What};
+use super::switch::Input;
 use crate::process::identity::Identity;
 use crate::service::{self, Account, Mode};
 use crate::store::atomic;
@@ -67,7 +68,13 @@ pub(super) enum Undo {
     /// A file: from its backup, or away.
     File { path: PathBuf, staged: PathBuf, backup: Option<PathBuf>, mode: u32, rights: Rights, what: What },
     /// A link: to its old target, or away.
-    Link { path: PathBuf, staged: PathBuf, target: Option<PathBuf> },
+    Link {
+        path: PathBuf,
+        staged: PathBuf,
+        target: Option<PathBuf>,
+        #[serde(default)]
+        rights: Rights,
+    },
 }
 
 /// One project's service in a pending switch.
@@ -161,14 +168,8 @@ impl PendingService {
 
 impl Pending {
     /// Returns the record of a plan; the backups of its undo list must be on disk before it is.
-    pub(super) fn of(
-        id: String,
-        manifest: &Manifest,
-        plan: &Plan,
-        facts: &Facts,
-        places: &Places,
-    ) -> Pending {
-        let scope = super::facts::scope_of(manifest);
+    pub(super) fn of(id: String, input: &Input<'_>, places: &Places) -> Pending {
+        let Input { world: _, scope, manifest, plan, facts } = *input;
         let mut undo = Vec::new();
         if plan.binary.is_some() {
             let bin_target = match &facts.binary.bin {
@@ -178,9 +179,15 @@ impl Pending {
             for (path, target) in
                 [(places.current(), facts.binary.current.clone()), (places.bin().to_owned(), bin_target)]
             {
-                undo.push(Undo::Link { staged: staged(&path), path, target });
+                undo.push(Undo::Link { staged: staged(&path), path, target, rights: Rights::Acting });
             }
         }
+        undo.extend(plan.unlinks.iter().map(|link| Undo::Link {
+            path: link.path.clone(),
+            staged: staged(&link.path),
+            target: Some(link.target.clone()),
+            rights: link.rights,
+        }));
         Pending {
             pending: VERSION,
             id,

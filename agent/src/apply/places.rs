@@ -10,7 +10,7 @@ use crate::service::Account;
 pub struct Places {
     share: PathBuf,
     bin: PathBuf,
-    bin_target: &'static str,
+    bin_target: PathBuf,
     state: PathBuf,
 }
 
@@ -22,16 +22,22 @@ impl Places {
             Scope::User | Scope::Detached => Places {
                 share: acting.home.join(".local/share/agent-runner"),
                 bin: acting.home.join(".local/bin/agent-runner"),
-                bin_target: "../share/agent-runner/current/agent-runner",
+                bin_target: "../share/agent-runner/current/agent-runner".into(),
                 state,
             },
             Scope::System => Places {
                 share: "/usr/local/lib/agent-runner".into(),
                 bin: "/usr/local/bin/agent-runner".into(),
-                bin_target: "../lib/agent-runner/current/agent-runner",
+                bin_target: "../lib/agent-runner/current/agent-runner".into(),
                 state,
             },
         }
+    }
+
+    /// Returns the same places with the program under another name.
+    #[must_use]
+    pub fn called(self, bin: PathBuf) -> Places {
+        Places { bin_target: self.current().join("agent-runner"), bin, ..self }
     }
 
     /// The folder of all versions.
@@ -60,8 +66,8 @@ impl Places {
     }
 
     /// What [`Places::bin`] says.
-    pub fn bin_target(&self) -> &'static Path {
-        Path::new(self.bin_target)
+    pub fn bin_target(&self) -> &Path {
+        &self.bin_target
     }
 
     /// The folder of everything below.

@@ -54,6 +54,8 @@ pub(super) fn put_back(world: &World, pending: &Pending, reason: &str) -> Vec<St
     }
     let result = if failures.is_empty() { audit::Result::Reverted } else { audit::Result::Failed };
     finish(&places, pending, result, reason);
+    // A Loop that was started meanwhile has seen the record without a guard and armed one.
+    guard::dismiss(&places);
     failures
 }
 

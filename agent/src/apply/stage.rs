@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use super::desired::Rights;
 use super::diff::sha256;
 use super::facts::file_sha256;
+use super::manifest::AgentRelease;
 use super::owner::with_rights_of;
 use super::pending::{Pending, Undo, staged};
 use super::places::Places;
-use super::plan::{BinarySwitch, Write};
+use super::plan::{BinarySwitch, Unlink, Write};
 use crate::service::Account;
 use crate::store::atomic;
 
@@ -76,8 +77,33 @@ pub(super) fn place_binary(switch: &BinarySwitch, program: &Path, places: &Place
 
 /// Stages and switches the links to a version.
 pub(super) fn switch_binary(switch: &BinarySwitch, places: &Places) -> io::Result<()> {
-    switch_link(&places.current(), &Places::current_target(&switch.folder))?;
+    switch_binary_to(places, &switch.folder)
+}
+
+fn switch_binary_to(places: &Places, folder: &str) -> io::Result<()> {
+    switch_link(&places.current(), &Places::current_target(folder))?;
     switch_link(places.bin(), places.bin_target())
+}
+
+/// Removes a link that leads to what is gone.
+pub(super) fn unlink(link: &Unlink, owner: &Account) -> io::Result<()> {
+    with_rights(link.rights, owner, || remove_if_there(&link.path))
+}
+
+/// Copies a program to a file of ours, executable.
+pub(super) fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
+    atomic::replace_with_mode(to, &fs::read(from)?, 0o755)
+}
+
+/// Makes a program that somebody placed by hand one of the versions, with its own name a link to it: then a switch of
+/// links replaces it and puts it back. The name leads to the same bytes at every step.
+pub(super) fn adopt(places: &Places, program: &Path, own: &AgentRelease) -> io::Result<()> {
+    let target = places.binary(&own.folder());
+    if file_sha256(&target).ok().as_ref() != Some(&own.sha256) {
+        make_folder_of(&target)?;
+        atomic::replace_with_mode(&target, &fs::read(program)?, 0o755)?;
+    }
+    switch_binary_to(places, &own.folder())
 }
 
 /// Puts one path back; what is already back stays.
@@ -98,13 +124,13 @@ pub(super) fn put_back(undo: &Undo, owner: &Account) -> io::Result<()> {
                 }
             })
         }
-        Undo::Link { path, staged, target } => {
+        Undo::Link { path, staged, target, rights } => with_rights(*rights, owner, || {
             remove_if_there(staged)?;
             match target {
                 Some(target) => switch_link(path, target),
                 None => remove_if_there(path),
             }
-        }
+        }),
     }
 }
 
@@ -112,8 +138,7 @@ pub(super) fn put_back(undo: &Undo, owner: &Account) -> io::Result<()> {
 pub(super) fn sweep(pending: &Pending, owner: &Account) {
     for undo in &pending.undo {
         let rights = match undo {
-            Undo::File { rights, .. } => *rights,
-            Undo::Link { .. } => Rights::Acting,
+            Undo::File { rights, .. } | Undo::Link { rights, .. } => *rights,
         };
         // A name that stays is overwritten by the next apply.
         let _ = with_rights(rights, owner, || remove_if_there(undo.staged()));
@@ -141,7 +166,7 @@ fn switch_link(path: &Path, target: &Path) -> io::Result<()> {
     atomic::sync_parent(path)
 }
 
-fn make_folder_of(path: &Path) -> io::Result<()> {
+pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
@@ -153,7 +178,7 @@ fn write_new(path: &PathBuf, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

@@ -1,9 +1,8 @@
 //! The switch: backups, the durable record and its guard first, then renames, then services. Whatever fails after the
 //! record exists is put back; a crash leaves it to the guard.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::getpid;
 use thiserror::Error;
 
-use super::facts::{Facts, World, manager, scope_of};
+use super::facts::{Facts, World, manager};
 use super::guard::{self, GuardError};
 use super::manifest::{Manifest, Scope};
 use super::owner::with_rights_of;
@@ -26,10 +25,12 @@ use crate::git::GitError;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 use crate::round::options::Battery;
-use crate::round::preflight::{Failure, battery};
+use crate::round::preflight::{SearchPath, battery};
 use crate::service::ServiceError;
 use crate::service::systemctl::SystemctlError;
+use crate::store::file_error::FileError;
 use crate::store::time;
+use crate::version::Version;
 
 /// How long a new binary may take to say its version.
 const VERSION_CAP: Duration = Duration::from_secs(10);
@@ -38,13 +39,8 @@ const VERSION_CAP: Duration = Duration::from_secs(10);
 #[derive(Debug, Error)]
 pub(super) enum SwitchError {
     /// A file.
-    #[error("{what} {path}")]
-    File {
-        what: &'static str,
-        path: String,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The binary does not execute here.
     #[error("{path} does not execute here: {reason}")]
     Binary { path: String, reason: String },
@@ -81,6 +77,7 @@ pub(super) enum Switched {
 /// Everything a switch is made of.
 pub(super) struct Input<'a> {
     pub(super) world: &'a World,
+    pub(super) scope: Scope,
     pub(super) manifest: &'a Manifest,
     pub(super) plan: &'a Plan,
     pub(super) facts: &'a Facts,
@@ -88,7 +85,7 @@ pub(super) struct Input<'a> {
 
 /// Switches.
 pub(super) fn switch(input: &Input<'_>) -> Switched {
-    let places = input.world.places(scope_of(input.manifest));
+    let places = input.world.places(input.scope);
     let mut pending = match prepare(input, &places) {
         Ok(pending) => pending,
         Err(error) => return Switched::Untouched(error),
@@ -103,13 +100,13 @@ fn prepare(input: &Input<'_>, places: &Places) -> Result<Pending, SwitchError> {
     if let Some(switch) = &input.plan.binary {
         let binary = places.binary(&switch.folder);
         stage::place_binary(switch, &input.world.program, places)
-            .map_err(|error| file("placing", &binary, error))?;
+            .map_err(FileError::of("placing", &binary))?;
         executes(&binary)?;
     }
     step(input.world, "prepared")?;
     let now = Timestamp::now();
     let id = format!("{}-{}", time::file_stamp(now), std::process::id());
-    let mut pending = Pending::of(id, input.manifest, input.plan, input.facts, places);
+    let mut pending = Pending::of(id, input, places);
     pending.switched_at = time::stamp(now);
     pending.program = program(input, places);
     let armed = record(input, places, &mut pending).and_then(|()| {
@@ -129,38 +126,41 @@ fn prepare(input: &Input<'_>, places: &Places) -> Result<Pending, SwitchError> {
 fn record(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result<(), SwitchError> {
     for project in &input.manifest.projects {
         let writes: Vec<_> = input.plan.writes.iter().filter(|write| write.project == project.name).collect();
-        if writes.is_empty() {
+        if writes.is_empty() && input.plan.binary.is_none() {
             continue;
         }
         let releases = places.releases(&project.name);
         let release = release::create(places, input.manifest, &project.name)
-            .map_err(|error| file("recording", &releases, error))?;
+            .map_err(FileError::of("recording", &releases))?;
         for (number, write) in writes.into_iter().enumerate() {
-            let undo = stage::back_up(write, number, &release)
-                .map_err(|error| file("keeping", &write.path, error))?;
+            let undo =
+                stage::back_up(write, number, &release).map_err(FileError::of("keeping", &write.path))?;
             pending.undo.push(undo);
         }
         pending.releases.push(release);
     }
-    pending::write(places, pending).map_err(|error| file("writing", &places.pending(), error))
+    Ok(pending::write(places, pending).map_err(FileError::of("writing", &places.pending()))?)
 }
 
 fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result<(), SwitchError> {
     let owner = input.world.owner(pending.scope);
     step(input.world, "armed")?;
     for write in &input.plan.writes {
-        stage::stage(write, owner).map_err(|error| file("staging", &write.path, error))?;
+        stage::stage(write, owner).map_err(FileError::of("staging", &write.path))?;
     }
     step(input.world, "staged")?;
     pending.begun = true;
-    pending::write(places, pending).map_err(|error| file("writing", &places.pending(), error))?;
+    pending::write(places, pending).map_err(FileError::of("writing", &places.pending()))?;
     step(input.world, "begun")?;
     for write in &input.plan.writes {
-        stage::switch(write, owner).map_err(|error| file("switching", &write.path, error))?;
+        stage::switch(write, owner).map_err(FileError::of("switching", &write.path))?;
         step(input.world, "file")?;
     }
+    for link in &input.plan.unlinks {
+        stage::unlink(link, owner).map_err(FileError::of("removing", &link.path))?;
+    }
     if let Some(switch) = &input.plan.binary {
-        stage::switch_binary(switch, places).map_err(|error| file("switching", places.bin(), error))?;
+        stage::switch_binary(switch, places).map_err(FileError::of("switching", places.bin()))?;
     }
     step(input.world, "switched")?;
     if input.plan.writes.iter().any(|write| write.what == What::Unit)
@@ -183,14 +183,15 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
     }
     step(input.world, "services")?;
     for folder in &pending.releases {
-        release::mark_applied(folder).map_err(|error| file("recording", folder, error))?;
+        release::mark_applied(folder).map_err(FileError::of("recording", folder))?;
     }
     pending.deadline = Deadline::in_seconds(pending.confirm_s);
-    pending::write(places, pending).map_err(|error| file("writing", &places.pending(), error))
+    Ok(pending::write(places, pending).map_err(FileError::of("writing", &places.pending()))?)
 }
 
 /// Runs the startup battery on the files as they now stand: what could never run a round is put back before anything is
-/// started with it. The search path of a unit is systemd's business, so there a missing agent CLI is left to the round.
+/// started with it. The search path of a unit is systemd's business, so there a bare name of an agent CLI is left to the
+/// Loop's own look.
 fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     let project = &plan.wanted.project;
     let manifest = input.manifest.projects.iter().find(|own| own.name == project.name);
@@ -202,11 +203,13 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     let loaded = Config::load(&project.config, Some(&project.account.home))
         .map_err(|error| refused(format!("config error: {error}")))?;
     let mut git = ground::git(&project.work_dir);
-    let path = variable("PATH").map(OsString::from).or_else(|| input.world.path.clone());
-    let own_path = plan.wanted.scope == Scope::Detached;
-    let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path.as_deref()));
-    let ours = |failure: &&Failure| own_path || !failure.check.starts_with("agent_cli_in_path");
-    match failures.iter().find(ours) {
+    let path = match (variable("PATH"), plan.wanted.scope) {
+        (Some(path), _) => SearchPath::Known(Some(OsStr::new(path))),
+        (None, Scope::Detached) => SearchPath::Known(input.world.path.as_deref()),
+        (None, Scope::User | Scope::System) => SearchPath::Unknown,
+    };
+    let failures = with_rights_of(&project.account, || battery(&loaded.config, &mut git, path));
+    match failures.first() {
         None => Ok(()),
         Some(failure) => {
             Err(refused(format!("{}: {} (fix: {})", failure.check, failure.reason, failure.fix)))
@@ -219,7 +222,8 @@ fn program(input: &Input<'_>, places: &Places) -> std::path::PathBuf {
     super::facts::service_program(input.world, places, input.manifest)
 }
 
-fn executes(binary: &Path) -> Result<(), SwitchError> {
+/// Returns what a program says it is.
+pub(super) fn executes(binary: &Path) -> Result<Version, SwitchError> {
     let refused = |reason: String| SwitchError::Binary { path: binary.display().to_string(), reason };
     let call = Capture {
         argv: vec![binary.into(), "--version".into(), "--json".into()],
@@ -233,19 +237,25 @@ fn executes(binary: &Path) -> Result<(), SwitchError> {
     if captured.timed_out {
         return Err(refused("it does not answer within 10 s".to_owned()));
     }
-    let version: serde_json::Result<crate::version::Version> = serde_json::from_slice(&captured.stdout);
+    let version: serde_json::Result<Version> = serde_json::from_slice(&captured.stdout);
     match version {
-        Ok(version) if captured.is_success() && version.program == "agent-runner" => Ok(()),
+        Ok(version) if captured.is_success() && version.program == "agent-runner" => Ok(version),
+        Ok(_) | Err(_) if captured.is_success() => Err(refused("it is no agent-runner".to_owned())),
         Ok(_) | Err(_) => Err(refused(format!("it ends with {}", captured.status.code()))),
     }
 }
 
 /// A place where a test may end this process or make the step fail.
-fn step(world: &World, name: &str) -> Result<(), SwitchError> {
+pub(super) fn step(world: &World, name: &str) -> Result<(), SwitchError> {
     let Some((how, at)) = world.fail_at.as_deref().and_then(|fault| fault.split_once(':')) else {
         return Ok(());
     };
     if at != name {
+        return Ok(());
+    }
+    if how == "stop" {
+        // Whoever set it lets it go on, or pulls the plug meanwhile.
+        let _ = kill(getpid(), Signal::SIGSTOP);
         return Ok(());
     }
     if how == "kill" {
@@ -253,8 +263,4 @@ fn step(world: &World, name: &str) -> Result<(), SwitchError> {
         let _ = kill(getpid(), Signal::SIGKILL);
     }
     Err(SwitchError::Fault(name.to_owned()))
-}
-
-fn file(what: &'static str, path: &Path, source: io::Error) -> SwitchError {
-    SwitchError::File { what, path: path.display().to_string(), source }
 }

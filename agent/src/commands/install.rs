@@ -1,13 +1,17 @@
 //! `agent-runner install`.
 
+use std::env;
+
 use clap::Args;
 
-use super::{Ctx, project};
+use super::observed::{self, FileName};
+use super::{Ctx, doctor, project};
 use crate::cli::printed;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::service::install::{Clobber, Installed, Request, Scope, Units, install};
 use crate::service::linger::{self, Linger};
+use crate::service::{Account, Acting};
 
 /// Write, enable and start the systemd unit
 #[derive(Debug, Args)]
@@ -44,19 +48,45 @@ pub fn run(ctx: &Ctx, args: InstallArgs) -> Result<Exit, Error> {
         scope: if args.system { Scope::System } else { Scope::User },
         units: if args.monitor { Units::ServeAndMonitor } else { Units::Serve },
         clobber: if args.force { Clobber::Replace } else { Clobber::Refuse },
+        path: search_path(ctx, &project.account),
     };
-    let installed = install(&project, &request).map_err(project::not_installed)?;
+    let installed =
+        install(&project, &request).map_err(|error| project::not_installed(&project.account, error))?;
     if args.system {
         output::note(&format!("start it with: sudo systemctl start '{}'", project.serve_unit()));
     } else if linger::linger(&project.account) == Linger::Off {
         let remedy = linger::remedy(&project.account);
         output::note(&format!("the service ends at logout, because lingering is off; {remedy} changes that"));
     }
+    if !args.system {
+        tell_what_fails(ctx);
+    }
     printed(match ctx.format {
         Format::Json => output::print_json(&installed),
         Format::Pretty => output::print(&pretty(&installed)),
     })?;
     Ok(Exit::Ok)
+}
+
+/// Returns the absolute folders of the caller's `PATH`, and the account's own programs first where root installs.
+fn search_path(ctx: &Ctx, account: &Account) -> Option<String> {
+    let given = ctx.env("PATH")?;
+    let own = match account.acting {
+        Acting::Itself => None,
+        Acting::RootFor => Some(account.home.join(".local/bin")),
+    };
+    let folders = own.into_iter().chain(env::split_paths(&given)).filter(|folder| folder.is_absolute());
+    env::join_paths(folders).ok()?.into_string().ok().filter(|path| !path.is_empty())
+}
+
+/// A unit that starts and gives up at once looks installed: what a round would fail over is told here.
+fn tell_what_fails(ctx: &Ctx) {
+    // It was loaded a moment ago; the Loop tells if that has changed.
+    let Ok(config) = observed::load(ctx, FileName::Fixed) else { return };
+    for check in doctor::checks(ctx, &config).iter().filter(|check| !check.ok) {
+        output::note(&format!("warning: rounds will fail: {}: {}", check.name, check.reason));
+        output::note(&format!("hint: {}, then `agent-runner start`", check.how_to_fix));
+    }
 }
 
 fn pretty(installed: &Installed) -> String {

@@ -2,11 +2,13 @@
 
 pub mod apply;
 pub mod cancel;
+pub mod completions;
 pub mod doctor;
 pub mod events;
 pub mod init;
 pub mod install;
 pub mod kill;
+pub mod man;
 pub mod migrate;
 pub mod monitor;
 pub mod peek;
@@ -18,6 +20,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod uninstall;
+pub mod upgrade;
 pub mod watch;
 
 mod alert_line;
@@ -52,8 +55,11 @@ pub(crate) enum Command {
     Monitor(monitor::MonitorArgs),
     Doctor(doctor::DoctorArgs),
     Migrate(migrate::MigrateArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Apply(apply::ApplyArgs),
     Presets(presets::PresetsArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs a verb.
@@ -79,7 +85,10 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Monitor(args) => monitor::run(ctx, args),
         Command::Doctor(args) => doctor::run(ctx, args),
         Command::Migrate(args) => migrate::run(ctx, args),
+        Command::Upgrade(args) => upgrade::run(ctx, args),
         Command::Apply(args) => apply::run(ctx, args),
         Command::Presets(args) => presets::run(ctx, args),
+        Command::Completions(args) => completions::run(ctx, args),
+        Command::Man(args) => man::run(ctx, args),
     }
 }

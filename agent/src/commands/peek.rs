@@ -10,7 +10,7 @@ use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::peek::answer::Answer;
 use crate::peek::select::select;
-use crate::peek::view::{self, Colour};
+use crate::peek::view::{self, Colour, View};
 use crate::peek::{self, Asked, PeekError, RoundAsked};
 use crate::provider::Presets;
 
@@ -43,13 +43,13 @@ pub(super) struct Detail {
 /// # Errors
 /// When the configuration cannot be loaded, or the round or the selected value is unknown.
 pub fn run(ctx: &Ctx, args: PeekArgs) -> Result<Exit, Error> {
-    let text = page(ctx, &args.detail, colour(ctx))?;
-    printed(output::print(&text))?;
+    let View { head, events } = look(ctx, &args.detail, colour(ctx))?;
+    printed(output::print(&format!("{head}{events}")))?;
     Ok(Exit::Ok)
 }
 
 /// Returns what a look prints.
-pub(super) fn page(ctx: &Ctx, detail: &Detail, colour: Colour) -> Result<String, Error> {
+pub(super) fn look(ctx: &Ctx, detail: &Detail, colour: Colour) -> Result<View, Error> {
     let config = observed::load(ctx, FileName::Fixed)?;
     let presets = Presets::load(&ctx.preset_folders(Some(&config.runtime.work_dir)));
     let asked = Asked {
@@ -58,10 +58,11 @@ pub(super) fn page(ctx: &Ctx, detail: &Detail, colour: Colour) -> Result<String,
         events: usize::try_from(detail.events).unwrap_or(usize::MAX),
     };
     let answer = peek::look(&config, ctx.account(), &presets, asked).map_err(no_answer)?;
+    let alone = |head| View { head, events: String::new() };
     match (&detail.select, ctx.format) {
-        (Some(path), _) => selected(&answer, path),
-        (None, Format::Json) => json(&answer),
-        (None, Format::Pretty) => Ok(view::page(&answer, Timestamp::now(), colour)),
+        (Some(path), _) => selected(&answer, path).map(alone),
+        (None, Format::Json) => json(&answer).map(alone),
+        (None, Format::Pretty) => Ok(view::view(&answer, Timestamp::now(), colour)),
     }
 }
 

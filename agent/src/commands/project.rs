@@ -1,7 +1,10 @@
 //! The project a service verb addresses, and how a service's state is printed.
 
 use std::fmt::Write;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::Ctx;
 use crate::cli::printed;
@@ -10,14 +13,18 @@ use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
 use crate::service::install::InstallError;
-use crate::service::{Account, Project, ServiceError, Status};
+use crate::service::{Account, Project, ServiceError, Status, linger};
 
-/// Loads the project that `--config` names.
+/// Loads the project that `--config` names. Root, called through sudo, acts for the account whose project it is where a
+/// unit of the system runs it.
 ///
 /// # Errors
 /// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
 pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
-    load_for(ctx, ctx.account())
+    // As root through sudo, a folder of the caller's is the caller's project.
+    let owner = |config: &Path| fs::metadata(config).map(|meta| meta.uid()).ok();
+    let invoker = ctx.sudo_account().filter(|invoker| owner(&ctx.config) == Some(invoker.uid));
+    load_for(ctx, invoker.unwrap_or_else(|| ctx.account()))
 }
 
 /// Loads the project that `--config` names, run as `account`.
@@ -63,26 +70,30 @@ pub(super) fn failed(error: ServiceError) -> Error {
         ServiceError::Systemctl(_)
         | ServiceError::Signal { .. }
         | ServiceError::Wait { .. }
-        | ServiceError::File { .. } => "the service could not be reached".to_owned(),
+        | ServiceError::File(_) => "the service could not be reached".to_owned(),
     };
     match error {
         ServiceError::NotStarted { .. } => Error::failed(text),
         other @ (ServiceError::Systemctl(_)
         | ServiceError::Signal { .. }
         | ServiceError::Wait { .. }
-        | ServiceError::File { .. }) => Error::failed(text).caused_by(other),
+        | ServiceError::File(_)) => Error::failed(text).caused_by(other),
     }
 }
 
 /// Turns a failed install into the program's error.
-pub(super) fn not_installed(error: InstallError) -> Error {
+pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
     let hint = match &error {
-        InstallError::Taken { .. } => Some("`--force` replaces it"),
-        InstallError::Unreachable(_) => Some(
-            "log in once, or run `sudo loginctl enable-linger $USER`; without systemd, `agent-runner start` detaches `serve`",
-        ),
+        InstallError::Taken { .. } => Some("`--force` replaces it".to_owned()),
+        InstallError::Detached { .. } => {
+            Some("`agent-runner stop` ends it after its round; then install again".to_owned())
+        }
+        InstallError::Unreachable(_) => Some(format!(
+            "run `{}`, which starts it also without a login; without systemd, `agent-runner start` detaches `serve`",
+            linger::remedy(account)
+        )),
         InstallError::Unit(..)
-        | InstallError::File { .. }
+        | InstallError::File(_)
         | InstallError::Systemctl(_)
         | InstallError::Service(_) => None,
     };
@@ -91,6 +102,11 @@ pub(super) fn not_installed(error: InstallError) -> Error {
         Some(hint) => failed.hinted(hint),
         None => failed,
     }
+}
+
+/// Turns a failed uninstall into the program's error.
+pub(super) fn not_removed(project: &Project, error: InstallError) -> Error {
+    Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
 }
 
 /// Turns an unusable configuration into the program's error.

@@ -8,7 +8,8 @@ use clap::Args;
 
 use super::Ctx;
 use crate::error::{Error, Exit};
-use crate::serve::boot::{self, Inherited, Options};
+use crate::round::options::Battery;
+use crate::serve::boot::{self, Inherited, Options, Startup};
 use crate::serve::handover::{self, Invocation};
 use crate::serve::notify::Variables;
 use crate::serve::policy::{Rounds, Windows};
@@ -46,6 +47,10 @@ pub fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Error> {
         rounds: if args.once { Rounds::Once } else { Rounds::Endless },
         windows: if args.ignore_schedule { Windows::Ignored } else { Windows::Honoured },
         invocation: invocation(ctx)?,
+        startup: Startup {
+            battery: Battery::from_skip_variable(ctx.env("AGENT_RUNNER_SKIP_STARTUP_CHECK").as_deref()),
+            path: env::var_os("PATH"),
+        },
         notify: Variables {
             socket: env::var_os("NOTIFY_SOCKET"),
             watchdog_usec: ctx.env("WATCHDOG_USEC"),

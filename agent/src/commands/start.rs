@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Ctx, project};
 use crate::error::{Error, Exit};
-use crate::service;
+use crate::service::{self, Mode, Project, ServiceError};
 
 /// Start the service: its unit, or without one `serve` in a session of its own
 #[derive(Debug, Args)]
@@ -16,6 +16,16 @@ pub struct StartArgs {}
 /// When the service does not come up.
 pub fn run(ctx: &Ctx, _args: StartArgs) -> Result<Exit, Error> {
     let project = project::load(ctx)?;
-    let status = service::start(&project, &project::program(ctx)?).map_err(project::failed)?;
+    let started = service::start(&project, &project::program(ctx)?);
+    let status = started.map_err(|error| not_started(&project, error))?;
     project::print(ctx, &project, &status)
+}
+
+fn not_started(project: &Project, error: ServiceError) -> Error {
+    let failed = project::failed(error);
+    let by_system = service::status(project).mode == Mode::SystemdSystem;
+    if by_system && !nix::unistd::geteuid().is_root() {
+        return failed.hinted(format!("sudo systemctl start '{}'", project.serve_unit()));
+    }
+    failed
 }

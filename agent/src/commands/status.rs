@@ -1,9 +1,13 @@
 //! `agent-runner status`.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{Ctx, project};
+use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::{self, Format};
+use crate::peek::{self, view};
 use crate::service;
 
 /// Show whether the service runs
@@ -16,5 +20,12 @@ pub struct StatusArgs {}
 /// When the configuration cannot be loaded.
 pub fn run(ctx: &Ctx, _args: StatusArgs) -> Result<Exit, Error> {
     let project = project::load(ctx)?;
-    project::print(ctx, &project, &service::status(&project))
+    let status = service::status(&project);
+    let exit = project::print(ctx, &project, &status)?;
+    if let (Format::Pretty, false) = (ctx.format, status.active)
+        && let Some(ended) = peek::ended(&project.layout)
+    {
+        printed(output::print(&format!("  ended    {}\n", view::why(&ended, Timestamp::now()))))?;
+    }
+    Ok(exit)
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Exit};
 use crate::output;
 use crate::service::install;
 
-/// Stop, disable and remove the systemd units
+/// Stop, disable and remove the systemd units; those of the system through sudo
 #[derive(Debug, Args)]
 pub struct UninstallArgs {}
 
@@ -22,7 +22,17 @@ pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
         .filter_map(|unit| Some((install::system_unit(&project.account, &unit)?, unit)))
         .collect();
     if system.is_empty() {
-        install::uninstall(&project).map_err(project::not_installed)?;
+        let removed = install::uninstall(&project).map_err(|error| project::not_removed(&project, error))?;
+        for path in &removed {
+            output::note(&format!("removed {}", path.display()));
+        }
+        if removed.is_empty() {
+            output::note(&format!("{} has no unit of this account", project.name));
+        }
+        return Ok(Exit::Ok);
+    }
+    if ctx.account().uid == 0 {
+        install::uninstall_system(&project).map_err(|error| project::not_removed(&project, error))?;
         return Ok(Exit::Ok);
     }
     output::note("the units belong to the system; run:");

@@ -10,15 +10,21 @@ use super::Ctx;
 use super::peek::{self, Detail};
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
+use crate::peek::fit::fit;
+use crate::peek::view::View;
 use crate::process::signals::{SignalInput, Signals};
+use crate::process::terminal::{self, Keys, Size};
 use crate::process::wait::{self, Interest};
 
 /// Another screen without cursor and without wrapping, so that what was there before comes back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-const HOME: &str = "\x1b[H";
+/// A terminal that knows these shows the frame at once; the others ignore them.
+const BEGIN: &str = "\x1b[?2026h\x1b[H";
+const END: &str = "\x1b[J\x1b[?2026l";
 const CLEAR_LINE: &str = "\x1b[K";
-const CLEAR_BELOW: &str = "\x1b[J";
+/// Where the terminal does not tell its size.
+const USUAL: Size = Size { columns: 80, rows: 24 };
 
 /// Show what is going on, again and again
 #[derive(Debug, Args)]
@@ -30,58 +36,104 @@ pub struct WatchArgs {
     detail: Detail,
 }
 
-/// Runs the verb until SIGINT or SIGTERM, or until a look fails.
+/// Runs the verb until `q`, SIGINT or SIGTERM, or until a look fails.
 ///
 /// # Errors
 /// What the failing look returned.
 pub fn run(ctx: &Ctx, args: WatchArgs) -> Result<Exit, Error> {
-    let signals = Signals::block(&[SignalInput::Int, SignalInput::Term])
-        .map_err(|error| Error::failed("listening to signals").caused_by(error))?;
+    let wanted = [SignalInput::Int, SignalInput::Term, SignalInput::Hup, SignalInput::Winch];
+    let signals =
+        Signals::block(&wanted).map_err(|error| Error::failed("listening to signals").caused_by(error))?;
     // The first look may fail without touching the screen.
-    peek::page(ctx, &args.detail, peek::colour(ctx))?;
+    peek::look(ctx, &args.detail, peek::colour(ctx))?;
     if !io::stdout().is_terminal() || ctx.format == Format::Json {
-        return look_again(ctx, &args, &signals, Screen::Appended);
+        return look_again(ctx, &args, &signals, None);
     }
+    let keys = Keys::listen();
     shown(output::print(ENTER))?;
-    let result = look_again(ctx, &args, &signals, Screen::Redrawn);
+    let result = look_again(ctx, &args, &signals, keys.as_ref());
     shown(output::print(LEAVE))?;
     result
 }
 
-/// Where the page goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Screen {
-    /// Over itself.
-    Redrawn,
-    /// One after the other.
-    Appended,
-}
-
-fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, screen: Screen) -> Result<Exit, Error> {
-    let stdout = io::stdout();
+fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, keys: Option<&Keys>) -> Result<Exit, Error> {
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let on_screen = stdout.is_terminal() && ctx.format == Format::Pretty;
     loop {
-        let page = peek::page(ctx, &args.detail, peek::colour(ctx))?;
-        let frame = match screen {
-            Screen::Appended => page,
-            Screen::Redrawn => {
-                let lines: String = page.lines().map(|line| format!("{line}{CLEAR_LINE}\r\n")).collect();
-                format!("{HOME}{lines}{CLEAR_BELOW}")
-            }
-        };
-        match output::print(&frame) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok),
-            printed => shown(printed)?,
-        }
+        let view = peek::look(ctx, &args.detail, peek::colour(ctx))?;
         let deadline = Instant::now() + Duration::from_secs(args.interval);
-        let ends = [(signals.as_fd(), Interest::Read), (stdout.as_fd(), Interest::Hangup)];
-        let ended = wait::wait_for(&ends, Some(deadline))
-            .map_err(|error| Error::failed("waiting for the next look").caused_by(error))?;
-        if !ended.is_empty() {
-            return Ok(Exit::Ok);
+        // The same look again, where only the terminal's size has changed.
+        loop {
+            let frame = if on_screen {
+                frame(&view, terminal::size(stdout.as_fd()))
+            } else {
+                format!("{}{}", view.head, view.events)
+            };
+            match output::print(&frame) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok),
+                printed => shown(printed)?,
+            }
+            let mut ends = vec![(signals.as_fd(), Interest::Read), (stdout.as_fd(), Interest::Hangup)];
+            ends.extend(keys.map(|_| (stdin.as_fd(), Interest::Read)));
+            let woken = wait::wait_for(&ends, Some(deadline))
+                .map_err(|error| Error::failed("waiting for the next look").caused_by(error))?;
+            match news(&woken, signals, keys) {
+                News::Time => break,
+                News::Resized => {}
+                News::End => return Ok(Exit::Ok),
+            }
         }
     }
 }
 
+/// What a wait ended with.
+enum News {
+    /// The next look is due, or was asked for with a key.
+    Time,
+    /// The terminal has another size.
+    Resized,
+    /// Nobody wants to see more.
+    End,
+}
+
+fn news(woken: &[usize], signals: &Signals, keys: Option<&Keys>) -> News {
+    match woken {
+        [] => News::Time,
+        [0] => match signals.next() {
+            Some(SignalInput::Winch) | None => News::Resized,
+            Some(_) => News::End,
+        },
+        [2] => match keys.and_then(Keys::pressed) {
+            Some(b'q' | b'Q') | None => News::End,
+            Some(_) => News::Time,
+        },
+        _ => News::End,
+    }
+}
+
+/// Returns what draws a page over the one before it, without clearing the screen first: that would flicker. Each line is
+/// cleared before it is written; after it, the cursor may stand on its last character.
+fn frame(view: &View, size: Option<Size>) -> String {
+    let lines = fit(view, size.unwrap_or(USUAL));
+    let lines: Vec<String> = lines.into_iter().map(|line| format!("{CLEAR_LINE}{line}")).collect();
+    format!("{BEGIN}{}{END}", lines.join("\r\n"))
+}
+
 fn shown(result: io::Result<()>) -> Result<(), Error> {
     result.map_err(|error| Error::failed("writing to stdout").caused_by(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_as_wide_as_the_terminal_keeps_its_last_character() {
+        let view = View { head: format!("{}\nnext\n", "x".repeat(80)), events: String::new() };
+        let drawn = frame(&view, None);
+        assert!(
+            drawn.contains(&format!("{CLEAR_LINE}{}\r\n{CLEAR_LINE}next{END}", "x".repeat(80))),
+            "{drawn:?}"
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::GitError;
+use super::{GitError, head};
 use crate::process::capture::{Capture, Captured, capture};
 use crate::process::child::{Environment, Stdin};
 
@@ -110,6 +110,9 @@ impl Git {
     /// # Errors
     /// When git cannot be run or takes longer than `limit`.
     pub fn head(&self, limit: Duration) -> Result<Option<String>, GitError> {
+        if let Some(commit) = self.place.as_ref().and_then(|place| head::plain(&place.git_dir)) {
+            return Ok(Some(commit));
+        }
         let call = Call::new(["rev-parse", "--verify", "--quiet", "HEAD"], limit);
         match self.run(call) {
             Ok(answer) => Ok(Some(text(&answer))),

@@ -4,6 +4,7 @@
 
 mod call;
 mod error;
+mod head;
 
 pub mod blobs;
 pub mod commit;

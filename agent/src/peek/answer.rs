@@ -53,6 +53,19 @@ pub struct Answer {
     pub critic_findings: Vec<Value>,
     /// The round in progress.
     pub running: Option<Running>,
+    /// Why the Loop ended, when it does not run and something is on record since its last round.
+    pub ended: Option<Ended>,
+}
+
+/// Why the Loop ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// When.
+    pub ts: String,
+    /// The event that tells.
+    pub event: String,
+    /// What it says: its reason, or the detector that had it stopped.
+    pub reason: Option<String>,
 }
 
 /// The round in progress.

@@ -237,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn the_catalogue_has_every_name_in_its_order() {
+        let names: Vec<&str> = catalogue(&config(""), GOOD).iter().map(|defense| defense.name).collect();
+        let expected = "round_timeout_s process_group_isolation sigterm_reaper orphan_stash_idempotency_s sha_locked_stash \
+            set_diff_classification critical_envs_injection startup_smoke_check flock_concurrency atomic_state_writes \
+            event_kind_registry crash_loop_breaker mem_loop_breaker stalled_no_progress_breaker \
+            bulk_round_log_prune_guard descendant_reaper pre_round_snapshot";
+        assert_eq!(names.join(" "), expected);
+    }
+
+    #[test]
     fn states_tell_what_is_missing() {
         let plain = config("");
         assert_eq!(state(&plain, GOOD, "critical_envs_injection"), Strength::Off);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::answer::RecentRound;
+use super::answer::{Ended, RecentRound};
 use crate::store::backward::Lines;
 use crate::store::layout::Layout;
 use crate::store::record::{Record, glance};
@@ -29,12 +29,20 @@ pub(super) struct History {
     pub(super) findings: Vec<Value>,
     /// `cgroup_delegated` and `cgroup_path` of the newest `host_cgroup_memory_limit`.
     pub(super) cgroup: Option<(Option<bool>, bool)>,
+    /// How the Loop ended, unless a round has started since.
+    pub(super) end: Option<Ended>,
+    started_since: bool,
 }
 
 /// Returns the newest rounds and the newest events, the newest last.
 pub fn recent(layout: &Layout, events: usize) -> (Vec<RecentRound>, Vec<Value>) {
     let history = History::of(layout, events);
     (history.rounds, history.events)
+}
+
+/// Returns how the Loop ended, unless a round has started since.
+pub fn ended(layout: &Layout) -> Option<Ended> {
+    History::of(layout, 0).end
 }
 
 impl History {
@@ -46,11 +54,13 @@ impl History {
         while history.events.len() < events || lines.bytes_read() < BYTES {
             let Some(line) = lines.next() else { break };
             let keep_whole = history.events.len() < events;
-            if !keep_whole && glance(&line).is_some_and(|(_, kind)| !KINDS.contains(&kind)) {
+            let wanted = |kind: &str| KINDS.contains(&kind) || ENDS.contains(&kind);
+            if !keep_whole && glance(&line).is_some_and(|(_, kind)| !wanted(kind)) {
                 continue;
             }
             let Some(record) = Record::parse(&line) else { continue };
             history.take(&record, &line);
+            history.take_end(&record);
             take_round(&mut rounds, &record);
             if keep_whole {
                 history.events.extend(whole(&line));
@@ -85,7 +95,35 @@ impl History {
             list.extend(whole(line));
         }
     }
+
+    /// The log is read from its end: the first end found counts, up to the first start.
+    fn take_end(&mut self, record: &Record) {
+        self.started_since |= record.kind == "round_start";
+        if self.end.is_some() || self.started_since || !ENDS.contains(&record.kind.as_str()) {
+            return;
+        }
+        let said = ["detector", "reason", "last_reason", "path"].into_iter().find_map(|key| record.str(key));
+        self.end = Some(Ended {
+            ts: record.ts.clone(),
+            event: record.kind.clone(),
+            reason: said.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
+        });
+    }
 }
+
+/// What ends a Loop for longer than a person wants to guess about.
+const ENDS: &[&str] = &[
+    "config_broken",
+    "crash_loop",
+    "mem_loop",
+    "mem_loop_persistent",
+    "stalled_no_progress",
+    "round_supervisor_wedged",
+    "agent_self_terminated",
+    "max_rounds_reached",
+    "stop_file_detected",
+    "monitor_auto_stop_triggered",
+];
 
 const KINDS: &[&str] = &[
     "hook_failed",

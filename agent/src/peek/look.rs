@@ -108,6 +108,7 @@ pub fn look(config: &Config, account: Account, presets: &Presets, asked: Asked) 
         },
     };
     let alerts = detectors::evaluate(snapshot, &Thresholds::of(config), now).alerts;
+    let active = service.active;
     Ok(Answer {
         schema_version: SCHEMA_VERSION.to_owned(),
         plugins: plugins(config, presets),
@@ -128,6 +129,7 @@ pub fn look(config: &Config, account: Account, presets: &Presets, asked: Asked) 
         alerts: alerts.into_iter().map(|(_, alert)| alert).collect(),
         critic_findings: history.findings,
         running: running(snapshot, alive, config, now),
+        ended: history.end.filter(|_| !active),
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod defenses;
+pub mod fit;
 pub mod select;
 
 mod history;
@@ -9,5 +10,5 @@ mod look;
 
 pub mod view;
 
-pub use history::recent;
+pub use history::{ended, recent};
 pub use look::{Asked, PeekError, RoundAsked, look};

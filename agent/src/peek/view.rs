@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use super::answer::{Answer, RecentRound, Round};
+use super::answer::{Answer, Ended, RecentRound, Round};
 use super::defenses::Strength;
 use crate::store::time;
 use crate::witness::alert::Severity;
@@ -32,12 +32,22 @@ enum Ink {
     Bold,
 }
 
+/// A page: what is so, and then the events that were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// What is so.
+    pub head: String,
+    /// A line for each event, the newest last.
+    pub events: String,
+}
+
 /// Returns the page.
-pub fn page(answer: &Answer, now: Timestamp, colour: Colour) -> String {
+pub fn view(answer: &Answer, now: Timestamp, colour: Colour) -> View {
     let mut page = Page { text: String::new(), colour };
     page.head(answer);
+    page.ended(answer, now);
     page.round(answer, now);
-    page.strip(&answer.recent_rounds);
+    page.strip(answer);
     page.alerts(answer);
     page.waiting(answer, now);
     page.orphans(answer);
@@ -46,8 +56,9 @@ pub fn page(answer: &Answer, now: Timestamp, colour: Colour) -> String {
     if let Some(round) = &answer.current_round {
         page.one_round(round);
     }
+    let head = std::mem::take(&mut page.text);
     page.events(answer);
-    page.text
+    View { head, events: page.text }
 }
 
 struct Page {
@@ -115,15 +126,28 @@ impl Page {
         }
     }
 
-    fn strip(&mut self, rounds: &[RecentRound]) {
+    fn ended(&mut self, answer: &Answer, now: Timestamp) {
+        if let Some(ended) = &answer.ended {
+            let value = self.ink(Ink::Red, &why(ended, now));
+            self.row("ended", &value);
+        }
+    }
+
+    fn strip(&mut self, answer: &Answer) {
+        let rounds = &answer.recent_rounds;
         if rounds.is_empty() {
             return;
         }
-        let marks: String = rounds.iter().map(|round| self.mark(round)).collect();
-        self.row("rounds", &format!("{marks}  (+ good, x failed, t timed out, . no end)"));
+        let running = answer.running.as_ref().map(|running| running.round_num);
+        let marks: String = rounds.iter().map(|round| self.mark(round, running)).collect();
+        let legend = self.ink(Ink::Dim, "+ good  x failed  t timed out  > running  . no end");
+        self.row("rounds", &format!("{marks}  {legend}"));
     }
 
-    fn mark(&self, round: &RecentRound) -> String {
+    fn mark(&self, round: &RecentRound, running: Option<i64>) -> String {
+        if running == Some(round.round_num) {
+            return self.ink(Ink::Bold, ">");
+        }
         match (round.exit_code, round.timed_out) {
             (_, Some(true)) => self.ink(Ink::Yellow, "t"),
             (Some(0), _) => self.ink(Ink::Green, "+"),
@@ -208,8 +232,9 @@ impl Page {
             .filter(|defense| defense.current_state == Strength::Degraded)
             .map(|defense| defense.name)
             .collect();
-        if !weak.is_empty() {
-            self.row("degraded", &weak.join(", "));
+        let mode = answer.service.get("mode").and_then(serde_json::Value::as_str).unwrap_or("none");
+        for name in weak {
+            self.row("degraded", &format!("{name}: {}", weakness(name, mode)));
         }
         for (label, list) in [
             ("hooks", &answer.recent_hook_failures),
@@ -261,6 +286,35 @@ fn numbered(round_num: i64, phase: Option<&str>) -> String {
         Some(phase) => format!("{round_num} ({})", clean(phase)),
         None => round_num.to_string(),
     }
+}
+
+/// Returns what a degraded defense lacks, and how to get it.
+fn weakness(name: &str, mode: &str) -> &'static str {
+    match (name, mode) {
+        ("sigterm_reaper", "systemd_user") => {
+            "the service ends at logout; `sudo loginctl enable-linger` keeps it"
+        }
+        ("sigterm_reaper", _) => {
+            "nothing starts it again after a crash or a boot; `agent-runner install` does"
+        }
+        ("mem_loop_breaker", _) => "this kernel tells no memory stall times (PSI)",
+        _ => "this host lacks something it needs",
+    }
+}
+
+/// Returns why a Loop ended, in one line.
+pub fn why(ended: &Ended, now: Timestamp) -> String {
+    let ago = time::parse(&ended.ts).map(|at| duration(now.duration_since(at).as_secs()));
+    let ago = ago.map(|ago| format!(" {ago} ago")).unwrap_or_default();
+    let what = match ended.event.as_str() {
+        "monitor_auto_stop_triggered" => "stopped by its monitor".to_owned(),
+        "config_broken" => "the configuration or the prompt cannot work".to_owned(),
+        "agent_self_terminated" => "the agent said that it is done".to_owned(),
+        other => other.replace('_', " "),
+    };
+    let reason = ended.reason.as_deref().and_then(|reason| reason.lines().next());
+    let reason = reason.map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+    format!("{what}{ago}{reason}")
 }
 
 fn ending(round: &RecentRound) -> String {

@@ -32,8 +32,11 @@ pub enum Isolated {
         /// What it printed.
         said: String,
     },
-    /// It took too long and was killed.
-    TimedOut,
+    /// It took too long and was killed; `said` is what it printed to stderr.
+    TimedOut {
+        /// What it printed.
+        said: String,
+    },
 }
 
 /// Runs `work` in a copy of this process and waits for it, at most `timeout`. Only for a process with a single thread:
@@ -73,7 +76,7 @@ pub fn isolate(timeout: Duration, work: impl FnOnce()) -> io::Result<Isolated> {
         ExitStatus::Exited(0) => Isolated::Done,
         ExitStatus::Exited(_) | ExitStatus::Signalled(_) | ExitStatus::Unreaped => {
             let said = String::from_utf8_lossy(&said).into_owned();
-            if is_late { Isolated::TimedOut } else { Isolated::Crashed { status, said } }
+            if is_late { Isolated::TimedOut { said } } else { Isolated::Crashed { status, said } }
         }
     })
 }

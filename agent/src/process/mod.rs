@@ -5,6 +5,7 @@ pub mod stat;
 pub mod tree;
 
 pub mod signals;
+pub mod terminal;
 pub mod wait;
 
 pub mod pidfd;

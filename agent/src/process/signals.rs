@@ -21,16 +21,19 @@ pub enum SignalInput {
     Usr1,
     /// SIGUSR2
     Usr2,
+    /// SIGWINCH: the terminal has another size.
+    Winch,
 }
 
 impl SignalInput {
-    const ALL: [SignalInput; 6] = [
+    const ALL: [SignalInput; 7] = [
         SignalInput::Term,
         SignalInput::Int,
         SignalInput::Hup,
         SignalInput::Quit,
         SignalInput::Usr1,
         SignalInput::Usr2,
+        SignalInput::Winch,
     ];
 
     /// Returns the kernel's signal.
@@ -42,6 +45,7 @@ impl SignalInput {
             SignalInput::Quit => Signal::SIGQUIT,
             SignalInput::Usr1 => Signal::SIGUSR1,
             SignalInput::Usr2 => Signal::SIGUSR2,
+            SignalInput::Winch => Signal::SIGWINCH,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The processes below a process, as the kernel knows them at this instant.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use nix::unistd::Pid;
 
@@ -83,6 +86,13 @@ pub(super) fn below_own() -> Vec<Descendant> {
 pub fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
+}
+
+/// Returns the name a process was called by; `None` when it is gone.
+pub fn called_by(pid: i32) -> Option<PathBuf> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let name = bytes.split(|&byte| byte == 0).next().filter(|name| !name.is_empty())?;
+    Some(PathBuf::from(OsString::from_vec(name.to_vec())))
 }
 
 /// Returns whether a process was started with every given variable in its environment: with that value, or with any

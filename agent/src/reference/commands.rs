@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::commands::man::meaning;
 use crate::error::Exit;
 
 const INTRO: &str = r"# agent-runner
@@ -40,7 +41,7 @@ pub(super) fn page() -> String {
     }
     page.push_str(EXITS);
     for exit in Exit::ALL {
-        let (who, meaning) = exit_row(exit);
+        let (who, meaning) = meaning(exit);
         page.push_str(&format!("| {} | {who} | {meaning} |\n", exit.code()));
     }
     page
@@ -97,38 +98,6 @@ fn verbs(command: &Command) -> impl Iterator<Item = &Command> {
 
 fn about(verb: &Command) -> String {
     verb.get_about().map(ToString::to_string).unwrap_or_default()
-}
-
-/// Returns who ends with a code and what it means.
-fn exit_row(exit: Exit) -> (&'static str, &'static str) {
-    match exit {
-        Exit::Ok => (
-            "all",
-            "Done. `serve`: a deliberate end (stop, stop file, rounds done, the agent's own wish); systemd does not restart it.",
-        ),
-        Exit::Failed => (
-            "all",
-            "The operation failed or was refused. `round`: the agent failed. `serve`: another one holds this log dir.",
-        ),
-        Exit::Usage => ("all", "The command line is wrong. `migrate`: the file cannot be read."),
-        Exit::MemLoopPersistent => {
-            ("serve", "`mem_loop_persistent`: the third memory loop within two hours. Not restarted.")
-        }
-        Exit::MemLoop => (
-            "serve",
-            "`mem_loop`: five rounds in a row ended for memory. Restarted on purpose, which frees what the Loop itself may hold.",
-        ),
-        Exit::GaveUp => (
-            "serve, apply",
-            "`crash_loop` or `stalled_no_progress`: a person has to look. Not restarted. `apply`: another apply holds the host.",
-        ),
-        Exit::Environment => (
-            "round",
-            "The environment is in the way and heals by itself: a held lock, slow git, a full disk.",
-        ),
-        Exit::Config => ("all", "The configuration cannot work until a person changes it. Not restarted."),
-        Exit::Interrupted => ("round", "Interrupted by a signal."),
-    }
 }
 
 #[test]

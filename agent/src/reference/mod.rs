@@ -63,7 +63,9 @@ fn the_runbook_knows_every_alert_every_way_to_give_up_and_every_exit_code() {
     for exit in Exit::ALL {
         assert!(runbook.contains(&format!("\n| {} | ", exit.code())), "{exit:?}");
     }
-    let headings = runbook.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+    // The fleet's own alerts are the controller's to check.
+    let own = runbook.split("\n## Fleet alerts").next().unwrap_or_default();
+    let headings = own.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
     for name in headings {
         let known = KINDS.iter().any(|kind| kind.name == name)
             || DETECTORS.iter().any(|detector| detector.name == name);

@@ -9,7 +9,7 @@ use regex::bytes::Regex;
 use crate::config::pattern::{Case, compile};
 
 /// What is searched, case-insensitively and in whole words.
-const PATTERN: &str = r"\b(?:connection refused|econnrefused|dns|name or service not known|connect(?:ion)? timed out|nodename nor servname|network (?:is )?unreachable|50[023] (?:service unavailable|bad gateway|gateway timeout)|connection reset)\b";
+const PATTERN: &str = r"\b(?:connection refused|econnrefused|dns|name or service not known|connect(?:ion)? timed out|nodename nor servname|network (?:is )?unreachable|50[023] (?:service unavailable|bad gateway|gateway timeout)|connection reset|no route to host|enotfound|eai_again|temporary failure in name resolution|could not resolve host)\b";
 
 const CHUNK: usize = 1 << 20;
 
@@ -70,6 +70,9 @@ mod tests {
         check(b"\xff\x00503 service unavailable\xff", Some("503 service unavailable"));
         check(b"getaddrinfo: name or service not known", Some("name or service not known"));
         check(b"nodename nor servname provided", Some("nodename nor servname"));
+        check(b"connect: Network is unreachable", Some("Network is unreachable"));
+        check(b"getaddrinfo ENOTFOUND api.example", Some("ENOTFOUND"));
+        check(b"curl: (6) Could not resolve host: x", Some("Could not resolve host"));
         check(b"adnsx 1502 bad gateway, 504 gateway timeout", None);
         check(b"", None);
     }

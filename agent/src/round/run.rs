@@ -66,7 +66,10 @@ fn enter(options: &RoundOptions) -> Result<Entered, RoundError> {
     let log = EventLog::new(Layout::new(&config.runtime.log_dir));
     let mut git = Git::new(&config.runtime.work_dir, Limits::default());
     let failures = match options.surroundings.battery {
-        Battery::Run => preflight::battery(&config, &mut git, options.surroundings.path.as_deref()),
+        Battery::Run => {
+            let path = preflight::SearchPath::Known(options.surroundings.path.as_deref());
+            preflight::battery(&config, &mut git, path)
+        }
         Battery::Skip => {
             let path = log.layout().round_lock();
             std::fs::create_dir_all(log.layout().root())
@@ -140,7 +143,7 @@ fn with_lock(
     finish::settle(&scene, &finished, signals);
     finish::conclude(&scene, &end, &mut sampler);
     if let Some(rules) = presets.rules_for(scene.profile.agent.identity()) {
-        hooks::read_output(&scene, rules, &finished);
+        hooks::read_output(&scene, rules, &finished, options.surroundings.path.as_deref());
     }
     scene.reach(Step::Hooks);
     if let Some(critic) = &critic {

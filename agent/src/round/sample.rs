@@ -8,9 +8,6 @@ use crate::store::layout::Layout;
 use crate::store::metrics::Sample;
 use crate::store::time;
 
-/// What the kernel keeps of a process's name, in bytes.
-const KERNEL_NAME_MAX: usize = 15;
-
 const MB: u64 = 1 << 20;
 const GB: f64 = (1u64 << 30) as f64;
 
@@ -66,18 +63,11 @@ impl Sampler {
             load_5m: load.map(|load| rounded(load.five, 2)),
             load_15m: load.map(|load| rounded(load.fifteen, 2)),
             cpu_pct: cpu_pct.map(|pct| rounded(pct, 1)),
-            agent_process_count: count_named(about.agent),
+            agent_process_count: i64::try_from(stat::count_named(about.agent)).unwrap_or(i64::MAX),
             round_num: about.round_num,
             phase: about.phase.map(str::to_owned),
         }
     }
-}
-
-/// Counts the processes of this host whose name, as far as the kernel keeps it, is exactly `name`.
-fn count_named(name: &str) -> i64 {
-    let kept = String::from_utf8_lossy(name.as_bytes().get(..KERNEL_NAME_MAX).unwrap_or(name.as_bytes()));
-    let count = stat::all().iter().filter(|process| process.name == kept).count();
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn megabytes(bytes: Option<u64>) -> i64 {

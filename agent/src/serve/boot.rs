@@ -1,6 +1,7 @@
 //! From the command line to the first iteration, in its fixed order, and the way out.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ use crate::process::inherited;
 use crate::process::orphans;
 use crate::process::signals::{SignalInput, Signals};
 use crate::provider::Presets;
+use crate::round::options::Battery;
+use crate::round::preflight::{Class, SearchPath, battery};
 use crate::store::doorbell::Doorbell;
 use crate::store::event_log::EventLog;
 use crate::store::follow::Follower;
@@ -55,10 +58,21 @@ pub struct Options {
     pub windows: Windows,
     /// How to start again.
     pub invocation: Invocation,
+    /// Whether no round could ever run is found out before the first one.
+    pub startup: Startup,
     /// The service manager.
     pub notify: Variables,
     /// What an earlier program of this process handed over.
     pub inherited: Inherited,
+}
+
+/// The startup battery, as the rounds will run it.
+#[derive(Debug, Clone)]
+pub struct Startup {
+    /// Whether it runs at all.
+    pub battery: Battery,
+    /// The search path of commands.
+    pub path: Option<OsString>,
 }
 
 /// What an earlier program of this process handed over, as it stands in the environment.
@@ -99,8 +113,16 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         events.append(&Event::ConfigBroken { reason: reason.clone() });
         return Ok(config_error(&reason, None));
     }
+    let mut git = Git::new(&config.runtime.work_dir, Limits::default());
+    if let Err(reason) =
+        refuse_overlaps(&config).and_then(|()| check(&options.startup, &events, &config, &mut git))
+    {
+        events.append(&Event::ConfigBroken { reason: reason.clone() });
+        return Ok(config_error(&reason, None));
+    }
     let root = Root::default();
     let facts = limit_facts(&root, &config);
+    // From here on the Loop counts as running: whoever waits for a new release hears of it only now.
     match &handover {
         Some(handover) => events.append(&Event::ServeHandedOver {
             from_version: handover.from_version.clone(),
@@ -108,13 +130,9 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         }),
         None => tell_limits(&events, &facts),
     }
-    if let Err(reason) = refuse_overlaps(&config) {
-        events.append(&Event::ConfigBroken { reason: reason.clone() });
-        return Ok(config_error(&reason, None));
-    }
     let driver = Driver {
         policy: policy(&options, &config, &facts),
-        git: Git::new(&config.runtime.work_dir, Limits::default()),
+        git,
         config_path: config.path.clone(),
         doorbell: Doorbell::listen(&layout.notify_dir()).ok(),
         groups: Groups::find(&root),
@@ -224,6 +242,25 @@ fn refuse_overlaps(config: &Config) -> Result<(), String> {
             "phases {} ({}) and {} ({}) would run at the same time; `agent-runner doctor` lists every overlap",
             overlap.phase_a, overlap.window_a, overlap.phase_b, overlap.window_b
         )),
+    }
+}
+
+/// Runs the startup battery. What only a person can put right ends the Loop before it says that it is ready; what heals
+/// by itself is left to the rounds.
+fn check(startup: &Startup, events: &EventLog, config: &Config, git: &mut Git) -> Result<(), String> {
+    if startup.battery == Battery::Skip {
+        return Ok(());
+    }
+    let mut failures = battery(config, git, SearchPath::Known(startup.path.as_deref()));
+    failures.retain(|failure| failure.class == Class::Permanent);
+    for failure in &failures {
+        events.append(&Event::SmokeCheckFailed { reason: format!("{}: {}", failure.check, failure.reason) });
+    }
+    match failures.first() {
+        None => Ok(()),
+        Some(failure) => {
+            Err(format!("no round can run: {}: {} (fix: {})", failure.check, failure.reason, failure.fix))
+        }
     }
 }
 

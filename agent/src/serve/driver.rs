@@ -156,7 +156,7 @@ impl Driver {
         match source {
             Source::Signals => {
                 while let Some(signal) = self.signals.next() {
-                    self.inputs.push_back(Input::Request(request(signal)));
+                    self.inputs.extend(request(signal).map(Input::Request));
                 }
             }
             Source::Child => {
@@ -201,10 +201,11 @@ fn is_pause(state: &State) -> bool {
     }
 }
 
-fn request(signal: SignalInput) -> Request {
+fn request(signal: SignalInput) -> Option<Request> {
     match signal {
-        SignalInput::Usr1 => Request::Cancel,
-        SignalInput::Usr2 => Request::HandOver,
-        SignalInput::Term | SignalInput::Int | SignalInput::Hup | SignalInput::Quit => Request::Stop,
+        SignalInput::Usr1 => Some(Request::Cancel),
+        SignalInput::Usr2 => Some(Request::HandOver),
+        SignalInput::Term | SignalInput::Int | SignalInput::Hup | SignalInput::Quit => Some(Request::Stop),
+        SignalInput::Winch => None,
     }
 }

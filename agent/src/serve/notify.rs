@@ -22,6 +22,9 @@ pub struct Variables {
     pub watchdog_pid: Option<String>,
 }
 
+/// How often a manager that did not ask hears that we are alive: well within the time our unit gives.
+const UNASKED: Duration = Duration::from_secs(120);
+
 /// The line to the service manager.
 #[derive(Debug, Default)]
 pub struct Notify {
@@ -40,9 +43,10 @@ impl Notify {
         Notify { line: Some((socket, address)), watchdog, told: String::new() }
     }
 
-    /// Returns how often [`Notify::alive`] is wanted: twice per watchdog time.
+    /// Returns how often [`Notify::alive`] is wanted: twice per watchdog time. A manager that reads a changed unit anew
+    /// starts to wait for it in the middle of our life, so it is told also when it did not ask.
     pub fn interval(&self) -> Option<Duration> {
-        self.watchdog
+        self.line.as_ref().map(|_| self.watchdog.unwrap_or(UNASKED))
     }
 
     /// Says that the Loop runs.
@@ -136,7 +140,7 @@ mod tests {
         let reloading = lines.remove(4);
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert_eq!(lines, ["READY=1", "STATUS=one", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1"]);
-        assert_eq!(notify.interval(), None);
+        assert_eq!(notify.interval(), Some(UNASKED));
     }
 
     #[test]

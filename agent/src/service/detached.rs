@@ -16,6 +16,7 @@ use crate::process::child::{Child, Environment, ParentDeath, Spawn, Stdin, spawn
 use crate::process::identity::Identity;
 use crate::serve::handover;
 use crate::store::atomic;
+use crate::store::file_error::FileError;
 
 /// How long `serve` may take until serve.pid names it.
 const START_WAIT: Duration = Duration::from_secs(15);
@@ -80,7 +81,7 @@ pub fn start_monitor(project: &Project, program: &Path) -> Result<Identity, Serv
     let child = start(project, program, "monitor")?;
     let identity = Identity::of(child.pid()).unwrap_or(Identity { pid: child.pid(), create_time: None });
     let path = monitor_pid(project);
-    atomic::replace_json(&path, &identity).map_err(|source| file("writing", &path, source))?;
+    atomic::replace_json(&path, &identity).map_err(FileError::of("writing", &path))?;
     Ok(identity)
 }
 
@@ -103,7 +104,9 @@ pub fn stop_monitor(project: &Project) -> Result<(), ServiceError> {
     }
     let path = monitor_pid(project);
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("removing", &path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::of("removing", &path)(error).into())
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -124,12 +127,12 @@ pub fn environment(path: &Path) -> io::Result<Vec<(String, String)>> {
 
 fn start(project: &Project, program: &Path, verb: &str) -> Result<Child, ServiceError> {
     let root = project.layout.root();
-    fs::create_dir_all(root).map_err(|source| file("making", root, source))?;
+    fs::create_dir_all(root).map_err(FileError::of("making", root))?;
     let path = output_path(project, verb);
     let output = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-    let output = output.map_err(|source| file("opening", &path, source))?;
+    let output = output.map_err(FileError::of("opening", &path))?;
     let env_path = project.account.env_file(&project.name);
-    let env = environment(&env_path).map_err(|source| file("reading", &env_path, source))?;
+    let env = environment(&env_path).map_err(FileError::of("reading", &env_path))?;
     let own = NOT_INHERITED.iter().fold(Environment::inherited(), |own, name| own.without(*name));
     let environment = env.into_iter().fold(own, |environment, (name, value)| environment.with(name, value));
     let argv: Vec<OsString> =
@@ -142,7 +145,7 @@ fn start(project: &Project, program: &Path, verb: &str) -> Result<Child, Service
         output,
         parent_death: ParentDeath::Survive,
     };
-    spawn(child).map_err(|source| file("starting", program, source))
+    Ok(spawn(child).map_err(FileError::of("starting", program))?)
 }
 
 fn output_path(project: &Project, verb: &str) -> PathBuf {
@@ -167,8 +170,4 @@ fn printed_since(path: &Path, offset: u64) -> String {
 
 fn waiting(project: &Project, source: io::Error) -> ServiceError {
     ServiceError::Wait { project: project.name.clone(), source }
-}
-
-fn file(what: &'static str, path: &Path, source: io::Error) -> ServiceError {
-    ServiceError::File { what, path: path.display().to_string(), source }
 }

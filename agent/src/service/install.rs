@@ -10,8 +10,9 @@ use thiserror::Error;
 use super::stop::ServiceError;
 use super::systemctl::{Manager, SystemctlError};
 use super::unit::{self, Owner, Spec, UnitError};
-use super::{Account, Project, detached, status, stop};
+use super::{Account, Mode, Project, detached, status, stop};
 use crate::store::atomic;
+use crate::store::file_error::FileError;
 
 /// The largest unit that is read, in bytes.
 const UNIT_MAX: usize = 1 << 20;
@@ -67,6 +68,8 @@ pub struct Request {
     pub units: Units,
     /// What happens to another project's unit.
     pub clobber: Clobber,
+    /// The caller's `PATH`: what they can run, the agent can.
+    pub path: Option<String>,
 }
 
 /// An install that was refused or failed.
@@ -83,20 +86,18 @@ pub enum InstallError {
         /// Its work_dir, or that it names none.
         owner: String,
     },
+    /// A Loop that no unit started holds the project.
+    #[error("the Loop runs detached, as process {pid}")]
+    Detached {
+        /// Its process.
+        pid: i32,
+    },
     /// The manager cannot be reached.
     #[error("systemd of this account does not answer")]
     Unreachable(#[source] SystemctlError),
     /// A file could not be read or written.
-    #[error("{what} {path}")]
-    File {
-        /// What was tried.
-        what: &'static str,
-        /// On which file.
-        path: String,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// systemd refused a unit.
     #[error("the service manager refused")]
     Systemctl(#[from] SystemctlError),
@@ -117,6 +118,7 @@ pub fn spec(project: &Project, program: &Path, scope: Scope) -> Spec {
             Scope::User => account.env_file(&project.name),
             Scope::System => account.system_env_file(&project.name),
         },
+        path: None,
         stop_timeout_s: project.stop_timeout_s,
         owner: match scope {
             Scope::User => None,
@@ -135,7 +137,11 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
         Scope::System => (Manager::System, project.account.system_units().to_owned()),
     };
     manager.reach().map_err(InstallError::Unreachable)?;
-    let spec = spec(project, &request.program, request.scope);
+    let before = status(project);
+    if let Some(pid) = before.pid.filter(|_| before.active && before.mode == Mode::PidFile) {
+        return Err(InstallError::Detached { pid });
+    }
+    let spec = Spec { path: request.path.clone(), ..spec(project, &request.program, request.scope) };
     let refused = |error| InstallError::Unit(project.name.clone(), error);
     let mut units = vec![(project.serve_unit(), spec.serve().map_err(refused)?)];
     if request.units == Units::ServeAndMonitor {
@@ -144,11 +150,10 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     for (name, _) in &units {
         guard(&folder.join(name), &project.work_dir, request.clobber)?;
     }
-    fs::create_dir_all(&folder).map_err(|source| file("making", &folder, source))?;
+    fs::create_dir_all(&folder).map_err(FileError::of("making", &folder))?;
     for (name, text) in &units {
         let path = folder.join(name);
-        atomic::replace_with_mode(&path, text.as_bytes(), 0o644)
-            .map_err(|source| file("writing", &path, source))?;
+        atomic::replace_with_mode(&path, text.as_bytes(), 0o644).map_err(FileError::of("writing", &path))?;
     }
     manager.reload()?;
     let started = request.scope == Scope::User;
@@ -167,20 +172,20 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     })
 }
 
-/// Drains, disables and removes the account's units of a project; nothing installed is fine.
+/// Drains, disables and removes the account's units of a project and returns which; nothing installed is fine.
 ///
 /// # Errors
 /// When a unit cannot be stopped or removed.
-pub fn uninstall(project: &Project) -> Result<(), InstallError> {
+pub fn uninstall(project: &Project) -> Result<Vec<PathBuf>, InstallError> {
     let manager = Manager::user(&project.account);
     let folder = project.account.user_units();
     let monitor = folder.join(project.monitor_unit());
-    let mut removed = false;
+    let mut removed = Vec::new();
     if monitor.exists() {
         // A manager that does not answer runs nothing: the files go all the same.
         let _ = manager.act("stop", &project.monitor_unit());
         remove(&manager, &monitor, &project.monitor_unit())?;
-        removed = true;
+        removed.push(monitor);
     }
     detached::stop_monitor(project)?;
     let serve = folder.join(project.serve_unit());
@@ -189,15 +194,15 @@ pub fn uninstall(project: &Project) -> Result<(), InstallError> {
             stop::stop(project)?;
         }
         remove(&manager, &serve, &project.serve_unit())?;
-        removed = true;
+        removed.push(serve);
     } else if status(project).active {
         stop::stop(project)?;
     }
-    if removed {
+    if !removed.is_empty() {
         // Without a bus there is nobody to tell.
         let _ = manager.reload();
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Checks that a unit is free, or ours.
@@ -205,13 +210,31 @@ pub fn uninstall(project: &Project) -> Result<(), InstallError> {
 /// # Errors
 /// When it belongs to another folder.
 pub fn guard(path: &Path, work_dir: &Path, clobber: Clobber) -> Result<(), InstallError> {
-    let Some(text) = read(path).map_err(|source| file("reading", path, source))? else { return Ok(()) };
+    let Some(text) = read(path).map_err(FileError::of("reading", path))? else { return Ok(()) };
     let owner = unit::work_dir_of(&text);
     if clobber == Clobber::Replace || owner.as_deref() == Some(work_dir) {
         return Ok(());
     }
     let owner = owner.map_or("a folder it does not name".to_owned(), |dir| dir.display().to_string());
     Err(InstallError::Taken { path: path.display().to_string(), owner })
+}
+
+/// As root: stops, disables and removes units of the system. A round in progress ends first, after this has returned.
+///
+/// # Errors
+/// When a unit cannot be disabled or removed.
+pub fn uninstall_system(project: &Project) -> Result<(), InstallError> {
+    let manager = Manager::System;
+    for unit in [project.monitor_unit(), project.serve_unit()] {
+        if let Some(path) = system_unit(&project.account, &unit) {
+            // A unit that does not run is what we want.
+            let _ = manager.queue("stop", &unit);
+            remove(&manager, &path, &unit)?;
+        }
+    }
+    // Without a bus there is nobody to tell.
+    let _ = manager.reload();
+    Ok(())
 }
 
 /// Returns the system unit of a project, when there is one.
@@ -233,11 +256,7 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 fn remove(manager: &Manager, path: &Path, unit: &str) -> Result<(), InstallError> {
     // Disabling needs no running manager and removes the links; a unit that was never enabled is fine.
     let _ = manager.act("disable", unit);
-    fs::remove_file(path).map_err(|source| file("removing", path, source))
-}
-
-fn file(what: &'static str, path: &Path, source: io::Error) -> InstallError {
-    InstallError::File { what, path: path.display().to_string(), source }
+    Ok(fs::remove_file(path).map_err(FileError::of("removing", path))?)
 }
 
 #[cfg(test)]

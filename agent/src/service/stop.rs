@@ -15,6 +15,7 @@ use super::{Mode, Project};
 use crate::process::gone;
 use crate::process::identity::Identity;
 use crate::process::wait;
+use crate::store::file_error::FileError;
 
 /// How long a stop is waited for; after that the service drains and is still active.
 pub const STOP_WAIT: Duration = Duration::from_secs(5);
@@ -57,16 +58,8 @@ pub enum ServiceError {
         reason: String,
     },
     /// A file of the service could not be read or written.
-    #[error("{what} {path}")]
-    File {
-        /// What was tried.
-        what: &'static str,
-        /// On which file.
-        path: String,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Asks the service to end after its round, waits up to 5 s, and returns what it does then: `active` means it still

@@ -4,6 +4,19 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+/// Seconds a Loop may be silent before systemd ends and restarts it. It speaks twice in that time; the longest it is
+/// busy with anything else is a slow disk.
+pub const WATCHDOG_S: u64 = 300;
+
+/// What the monitor never needs. The Loop's unit takes nothing away: its agent may do whatever its account may, and
+/// most of these would also take `sudo` from it.
+const HARDENED: &str = "NoNewPrivileges=yes\nLockPersonality=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\n\
+                        SystemCallArchitectures=native\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n";
+
+/// What only the system's manager can take away.
+const HARDENED_SYSTEM: &str = "ProtectSystem=full\nProtectKernelTunables=yes\nProtectKernelModules=yes\n\
+                               ProtectKernelLogs=yes\nProtectControlGroups=yes\n";
+
 /// What a pair of units is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -17,6 +30,8 @@ pub struct Spec {
     pub config: PathBuf,
     /// The environment file; it may be missing.
     pub env_file: PathBuf,
+    /// `PATH` of the Loop, for an agent CLI that systemd's own `PATH` does not reach.
+    pub path: Option<String>,
     /// `TimeoutStopSec` of the Loop.
     pub stop_timeout_s: u64,
     /// `User=` and `Group=`, in system scope only.
@@ -86,11 +101,13 @@ impl Spec {
              KillMode=mixed\n\
              KillSignal=SIGTERM\n\
              TimeoutStopSec={}\n\
+             WatchdogSec={WATCHDOG_S}\n\
              ExecReload=/bin/kill -USR2 $MAINPID\n\
-             EnvironmentFile=-{}\n\
+             {}EnvironmentFile=-{}\n\
              Delegate=yes\n\
              OOMPolicy=continue\n",
             self.stop_timeout_s,
+            self.search_path()?,
             directive_path("the environment file", &self.env_file)?
         ));
         unit.push_str(&self.install());
@@ -112,8 +129,20 @@ impl Spec {
         );
         unit.push_str(&self.service_head("monitor", "Type=simple\n")?);
         unit.push_str("Restart=always\nRestartSec=10\n");
+        unit.push_str(HARDENED);
+        if self.owner.is_some() {
+            unit.push_str(HARDENED_SYSTEM);
+        }
         unit.push_str(&self.install());
         Ok(unit)
+    }
+
+    /// The environment file comes after it and wins.
+    fn search_path(&self) -> Result<String, UnitError> {
+        let Some(path) = &self.path else { return Ok(String::new()) };
+        let path = checked("the PATH", Path::new(path))?;
+        let quoted = path.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+        Ok(format!("Environment=\"PATH={quoted}\"\n"))
     }
 
     fn folder_name(&self) -> Result<String, UnitError> {
@@ -154,7 +183,7 @@ pub fn work_dir_of(unit: &str) -> Option<PathBuf> {
 /// Returns whether a running service must be started anew for a unit's change to take effect; the others take
 /// effect with `daemon-reload`.
 pub fn needs_restart(old: &str, new: &str) -> bool {
-    const AT_START: [&str; 9] = [
+    const AT_START: [&str; 10] = [
         "Type",
         "NotifyAccess",
         "User",
@@ -164,6 +193,8 @@ pub fn needs_restart(old: &str, new: &str) -> bool {
         "Environment",
         "EnvironmentFile",
         "Delegate",
+        // Loops that were started without it do not know that they are waited for.
+        "WatchdogSec",
     ];
     let at_start = |unit: &str| -> Vec<String> {
         let keyed = |line: &&str| line.split_once('=').is_some_and(|(key, _)| AT_START.contains(&key.trim()));
@@ -238,6 +269,7 @@ mod tests {
             work_dir: "/home/pi/research".into(),
             config: "/home/pi/research/agent-runner.toml".into(),
             env_file: "/home/pi/.config/agent-runner/research.env".into(),
+            path: None,
             stop_timeout_s: 2020,
             owner: None,
         }
@@ -250,7 +282,7 @@ mod tests {
             WorkingDirectory=/home/pi/research\n\
             ExecStart=/home/pi/.local/bin/agent-runner serve --config /home/pi/research/agent-runner.toml\n\
             Restart=on-failure\nRestartPreventExitStatus=78 75 70\nRestartSec=3\nKillMode=mixed\n\
-            KillSignal=SIGTERM\nTimeoutStopSec=2020\nExecReload=/bin/kill -USR2 $MAINPID\n\
+            KillSignal=SIGTERM\nTimeoutStopSec=2020\nWatchdogSec=300\nExecReload=/bin/kill -USR2 $MAINPID\n\
             EnvironmentFile=-/home/pi/.config/agent-runner/research.env\nDelegate=yes\nOOMPolicy=continue\n\n\
             [Install]\nWantedBy=default.target\n";
         assert_eq!(spec().serve().unwrap(), expected);
@@ -262,7 +294,9 @@ mod tests {
             After=network.target agent-runner@research.service\n\n[Service]\nType=simple\n\
             WorkingDirectory=/home/pi/research\n\
             ExecStart=/home/pi/.local/bin/agent-runner monitor --config /home/pi/research/agent-runner.toml\n\
-            Restart=always\nRestartSec=10\n\n[Install]\nWantedBy=default.target\n";
+            Restart=always\nRestartSec=10\n\
+            NoNewPrivileges=yes\nLockPersonality=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\n\
+            SystemCallArchitectures=native\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n\n[Install]\nWantedBy=default.target\n";
         assert_eq!(spec().monitor().unwrap(), expected);
     }
 
@@ -300,6 +334,16 @@ mod tests {
         assert!(Spec { program: "/opt/$x/agent-runner".into(), ..spec() }.serve().is_err());
         let owner = Some(Owner { user: "pi\nUser=root".into(), group: "pi".into() });
         assert!(Spec { owner, ..spec() }.serve().is_err());
+    }
+
+    #[test]
+    fn the_callers_path_is_one_quoted_assignment_before_the_environment_file() {
+        let path = Some("/home/pi/50% \"x\"/bin:/usr/bin".to_owned());
+        let unit = Spec { path, ..spec() }.serve().unwrap();
+        let expected = "Environment=\"PATH=/home/pi/50%% \\\"x\\\"/bin:/usr/bin\"\nEnvironmentFile=-";
+        assert!(unit.contains(expected), "{unit}");
+        let path = Some("/bin\nUser=root".to_owned());
+        assert!(matches!(Spec { path, ..spec() }.serve(), Err(UnitError::Control { .. })));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod time;
 pub mod layout;
 
 pub mod atomic;
+pub mod file_error;
 pub mod json;
 pub mod lock;
 pub mod presence;

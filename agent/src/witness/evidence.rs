@@ -28,7 +28,10 @@ const NETWORK: &[&str] = &[
     r"\bname or service not known\b",
     r"\b(connect|connection) timed out\b",
     r"\bnodename nor servname\b",
-    r"\bnetwork unreachable\b",
+    r"\bnetwork (is )?unreachable\b",
+    r"\bno route to host\b",
+    r"\b(enotfound|eai_again)\b",
+    r"\b(temporary failure in name resolution|could not resolve host)\b",
     r"\b(500|502|503) (service unavailable|bad gateway|gateway timeout)\b",
     r"\bconnection reset\b",
 ];
@@ -131,6 +134,9 @@ mod tests {
             ("adnsx", false, false),
             ("502 bad gateway", false, true),
             ("connect timed out", false, true),
+            ("connect: Network is unreachable", false, true),
+            ("getaddrinfo EAI_AGAIN api.example", false, true),
+            ("curl: (6) Could not resolve host: x", false, true),
         ] {
             assert_eq!(patterns().matches(text.as_bytes()), Matches { auth, network }, "{text}");
         }

@@ -11,6 +11,7 @@ pub mod detectors;
 pub mod thresholds;
 
 pub mod episode;
+pub mod rehearsal;
 
 pub mod evidence;
 pub mod reader;

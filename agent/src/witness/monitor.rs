@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::alert::Alert;
-use super::detectors::{self, Evaluation};
+use super::detectors::Evaluation;
 use super::episode::{Change, Episodes, StopOutcome};
 use super::reader::{FirstLook, Look, Reader, Start};
+use super::rehearsal;
 use super::thresholds::Thresholds;
 use crate::config::types::Config;
 use crate::event::Event;
@@ -62,7 +63,7 @@ pub fn watch(config: Config, interval: Duration, edge: &Edge<'_>) -> io::Result<
 pub fn look_once(config: &Config, now: Timestamp) -> io::Result<Evaluation> {
     let mut reader = Reader::new(Layout::new(&config.runtime.log_dir), FIRST_LOOK, Start::End);
     reader.poll(&look_of(config), |_| {})?;
-    Ok(detectors::evaluate(reader.snapshot(), &Thresholds::of(config), now))
+    Ok(rehearsal::judge(reader.snapshot(), &Thresholds::of(config), now))
 }
 
 /// Returns what a reader looks for under a configuration.
@@ -70,6 +71,7 @@ pub fn look_of(config: &Config) -> Look {
     Look {
         auth_patterns: config.monitor.auth_fail_patterns.clone(),
         growth_window_s: config.monitor.host_health.disk.growth_window_s,
+        disks: vec![config.runtime.log_dir.clone(), config.runtime.work_dir.clone()],
     }
 }
 
@@ -120,7 +122,7 @@ impl<'a> Monitor<'a> {
         let read = self.reader.poll(&look, |_| {}).map_err(|error| format!("reading the log: {error}"));
         self.warn_of("log", read.err());
         let now = Timestamp::now();
-        let evaluation = detectors::evaluate(self.reader.snapshot(), &Thresholds::of(&self.config), now);
+        let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);
         self.tell_blind(&evaluation);
         for change in self.episodes.observe(&evaluation, now) {
             (self.edge.tell)(&change);

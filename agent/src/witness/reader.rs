@@ -3,11 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use super::evidence::{self, Patterns};
+use super::samples::FullDisk;
 use super::snapshot::{Evidence, Snapshot, by_monitor};
+use crate::host;
 use crate::store::backward::Lines;
 use crate::store::follow::{Cursor, Follower, Line};
 use crate::store::layout::Layout;
@@ -56,6 +59,8 @@ pub struct Look {
     pub auth_patterns: Vec<String>,
     /// Seconds of host samples that are kept.
     pub growth_window_s: u64,
+    /// Folders whose disks are looked at now, beside what the log tells: a full one takes no samples.
+    pub disks: Vec<PathBuf>,
 }
 
 /// How far the first poll looks back at most, in bytes.
@@ -152,6 +157,7 @@ impl Reader {
             }
         });
         self.read_logs(look);
+        self.snapshot.samples.fullest = fullest(&look.disks);
         followed.and(sampled)
     }
 
@@ -246,4 +252,12 @@ impl Reader {
             self.patterns = Some(patterns);
         }
     }
+}
+/// Returns the fullest of the disks that hold these folders; one that cannot be asked is left out.
+fn fullest(folders: &[PathBuf]) -> Option<FullDisk> {
+    let used = folders.iter().filter_map(|path| {
+        let disk_pct = (host::disk::usage(path).ok()?.used_pct * 10.0).round() / 10.0;
+        Some(FullDisk { path: path.clone(), disk_pct })
+    });
+    used.max_by(|one, other| one.disk_pct.total_cmp(&other.disk_pct))
 }

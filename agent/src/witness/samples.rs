@@ -1,6 +1,7 @@
 //! The host's samples: the newest two lines, and the disk's history for its growth.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -20,6 +21,17 @@ pub struct Samples {
     pub previous: Option<HostLine>,
     /// Lines that tell the disk's use, the newest last.
     pub disk: VecDeque<DiskSample>,
+    /// The fullest disk of the project right now, as this process sees it.
+    pub fullest: Option<FullDisk>,
+}
+
+/// A disk at this moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FullDisk {
+    /// A folder of the project on it.
+    pub path: PathBuf,
+    /// Percent of space in use, with one decimal.
+    pub disk_pct: f64,
 }
 
 /// One line, as far as it goes: a line of another writer may lack any of it.

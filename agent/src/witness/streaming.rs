@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use nix::sys::stat::{SFlag, fstat};
 use serde_json::Value;
 
-use super::detectors;
 use super::episode::{Change, Episodes};
 use super::monitor::{FIRST_LOOK, look_of};
 use super::reader::{Reader, Start};
+use super::rehearsal;
 use super::state::{self, Alive};
 use super::stream::{HEARTBEAT_S, Hello, State, StreamLine};
 use super::thresholds::Thresholds;
@@ -126,7 +126,7 @@ impl Speaker {
             self.say(&StreamLine::State(state.clone()));
             self.state = Some(state);
         }
-        let evaluation = detectors::evaluate(self.reader.snapshot(), &Thresholds::of(&self.config), now);
+        let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);
         for change in self.episodes.observe(&evaluation, now) {
             self.say(&match change {
                 Change::Begun { identity, alert } | Change::Sharpened { identity, alert } => {

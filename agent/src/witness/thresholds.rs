@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::types::{Config, Disk};
 use crate::host;
+use crate::provider::Presets;
 
 /// Rounds whose exits are looked at together.
 pub const EXITS: usize = 10;
@@ -54,7 +55,7 @@ impl Thresholds {
                 .collect(),
             disk: health.disk.clone(),
             memory: health.into(),
-            auth_fail_hint: config.monitor.auth_fail_hint.clone(),
+            auth_fail_hint: login_hint(config),
             supervisor_stale_s: config
                 .monitor
                 .supervisor_stale_threshold_s
@@ -65,5 +66,41 @@ impl Thresholds {
     /// Returns the wall clock of a phase in seconds; the base one for an unknown phase and for none.
     pub fn budget_of(&self, phase: Option<&str>) -> u64 {
         phase.and_then(|name| self.phase_budget_s.get(name)).copied().unwrap_or(self.budget_s)
+    }
+}
+
+/// Returns what the configuration says about renewing the login, or else what the agent's preset says.
+fn login_hint(config: &Config) -> String {
+    let own = &config.monitor.auth_fail_hint;
+    if !own.is_empty() {
+        return own.clone();
+    }
+    let presets = Presets::embedded();
+    presets.login_hint(config.agent.identity()).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn stale_s(more: &str) -> u64 {
+        let text = format!(
+            "schema_version = 1\n[agent]\ncommand = [\"x\"]\nprompt_arg_template = [\"{{prompt}}\"]\n[runtime]\nwork_dir = \".\"\n\
+             log_dir = \"/l\"\nround_timeout_s = 100\n[prompt]\nfile = \"p.md\"\n{more}"
+        );
+        let loaded = Config::parse(&text, Path::new("/p/agent-runner.toml"), None).unwrap();
+        Thresholds::of(&loaded.config).supervisor_stale_s
+    }
+
+    #[test]
+    fn the_longest_phase_decides_when_a_log_is_stale() {
+        assert_eq!(stale_s(""), 150);
+        let phases =
+            "[phases]\nlist = [\"short\", \"long\"]\n[phases.long.runtime]\nround_timeout_s = 1000\n";
+        assert_eq!(stale_s(phases), 1500);
+        let asked = format!("{phases}[monitor]\nsupervisor_stale_threshold_s = 7\n");
+        assert_eq!(stale_s(&asked), 7);
     }
 }

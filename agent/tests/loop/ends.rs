@@ -1,6 +1,6 @@
 //! Everything that ends the Loop by itself, with its exit code.
 
-use super::project::{Project, exists};
+use super::project::{Project, exists, heard};
 
 #[test]
 fn five_short_crashes_in_a_row_give_up_with_the_reason() {
@@ -35,6 +35,18 @@ fn a_broken_configuration_is_refused_at_the_start() {
     assert!(serve.said().starts_with("agent-runner: config error: "), "{}", serve.said());
     assert!(serve.said().contains("migrate"), "{}", serve.said());
     assert!(!exists(project.logs().root()));
+}
+
+#[test]
+fn what_no_round_could_run_with_ends_the_loop_before_it_is_ready() {
+    let project = Project::new("exit 0");
+    project.write("work/prompt.md", "too short");
+    let (mut serve, manager) = project.serve_notified(&[]);
+    assert_eq!(serve.wait(), 78, "{}", serve.said());
+    assert!(serve.said().contains("no round can run: prompt_smoke_passes"), "{}", serve.said());
+    assert!(heard(&manager).iter().all(|told| !told.contains("READY=1")));
+    let kinds: Vec<String> = project.events().into_iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, ["smoke_check_failed", "config_broken"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
-use super::project::{Project, WAITING_AGENT, until, until_told};
+use super::project::{Project, WAITING_AGENT, heard, until, until_told};
 
 #[test]
 fn a_hand_over_in_a_round_waits_for_its_end_and_keeps_pid_lock_and_count() {
@@ -33,6 +33,21 @@ fn a_hand_over_in_a_round_waits_for_its_end_and_keeps_pid_lock_and_count() {
     assert_eq!(told, ["round_end", "serve_handed_over", "round_end", "round_end", "max_rounds_reached"]);
     assert_eq!(project.of_kind("max_rounds_reached")[0].int("rounds_completed"), Some(3));
     assert_eq!(project.of_kind("host_cgroup_memory_limit").len(), 1);
+}
+
+#[test]
+fn a_program_that_could_run_no_round_never_says_that_it_took_over() {
+    let project = Project::configured(WAITING_AGENT, "[vcs]\ndirty_action = \"ignore\"");
+    let (mut serve, manager) = project.serve_notified(&[]);
+    project.wait_for_pid("agent.pid");
+    until_told(&manager, "READY=1");
+    project.write("work/prompt.md", "too short");
+    serve.signal(Signal::SIGUSR2);
+    project.write("go", "");
+    assert_eq!(serve.wait(), 78, "{}", serve.said());
+    assert!(heard(&manager).iter().all(|told| !told.contains("READY=1")));
+    assert_eq!(project.of_kind("serve_handed_over").len(), 0);
+    assert_eq!(project.of_kind("config_broken").len(), 1);
 }
 
 #[test]

@@ -248,6 +248,16 @@ pub(crate) fn until_told(manager: &UnixDatagram, text: &str) {
     });
 }
 
+/// Returns everything the manager was told and has not heard yet.
+pub(crate) fn heard(manager: &UnixDatagram) -> Vec<String> {
+    let mut buffer = [0; 512];
+    let mut next = || {
+        let count = manager.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(buffer.get(..count)?).into_owned())
+    };
+    std::iter::from_fn(&mut next).collect()
+}
+
 /// Returns whether a path exists.
 pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()

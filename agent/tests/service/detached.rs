@@ -94,6 +94,21 @@ fn restart_keeps_the_process_and_the_round_and_force_does_not() {
 }
 
 #[test]
+fn kill_takes_the_loop_its_round_and_what_left_the_rounds_session() {
+    let host = host(
+        "trap '' TERM; setsid sh -c 'echo $$ > ~/stray; trap \"\" TERM; while :; do sleep 0.1; done' & \
+         echo $$ > ~/pid; while :; do sleep 0.1; done",
+    );
+    let started = host.verb(&["start"]);
+    let agent = agent_pid(&host);
+    let stray =
+        wait_for("the stray", || fs::read_to_string(host.home().join("stray")).ok()?.trim().parse().ok());
+    host.verb(&["kill"]);
+    assert!(!is_running(started.pid.unwrap()));
+    wait_for("the end of all", || (!is_running(agent) && !is_running(stray)).then_some(()));
+}
+
+#[test]
 fn a_serve_that_does_not_come_up_is_an_error_that_says_why() {
     let host = host("true");
     host.write(

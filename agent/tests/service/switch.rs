@@ -397,6 +397,49 @@ fn what_could_never_run_a_round_is_put_back_before_it_is_started() {
 }
 
 #[test]
+fn a_unit_that_goes_takes_its_enabling_link_along_and_both_come_back() {
+    let host = Host::new();
+    let units = host.home().join(".config/systemd/user");
+    let unit = units.join("agent-runner@research.service");
+    let link = units.join("default.target.wants/agent-runner@research.service");
+    host.write(
+        ".config/systemd/user/agent-runner@research.service",
+        &format!("[Service]\nWorkingDirectory={}\n", host.work_dir().display()),
+    );
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    symlink(&unit, &link).unwrap();
+    let manifest = host.manifest(PROMPT, |_| {});
+    let switched = host.apply(&manifest, &[]);
+    assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
+    assert!(!unit.exists() && fs::symlink_metadata(&link).is_err());
+    host.verb(&["cancel"]);
+    let reverted = host.decide("--revert", &switched.pending.unwrap());
+    assert_eq!(reverted.outcome, Outcome::Reverted, "{reverted:?}");
+    assert_eq!(fs::read_link(&link).unwrap(), unit);
+    assert!(unit.exists());
+    deploy(&host, &manifest);
+    assert!(fs::symlink_metadata(&link).is_err());
+}
+
+#[test]
+fn a_unit_does_not_hide_that_its_agent_is_missing() {
+    let host = Host::new();
+    let user = |manifest: &mut Manifest| {
+        let text = config("true", "").replace("/bin/sh", "/nonexistent/agent");
+        manifest.projects[0].files[0].content = text;
+        manifest.projects[0].service.scope = agent_runner::apply::manifest::Scope::User;
+    };
+    let report = host.apply(&host.manifest(PROMPT, user), &[]);
+    let problem = &report.problems[0].message;
+    if problem.contains("systemd does not answer") {
+        eprintln!("SKIPPED: no systemd of this account");
+        return;
+    }
+    assert_eq!(report.outcome, Outcome::Reverted, "{report:?}");
+    assert!(problem.contains("/nonexistent/agent is not an executable file"), "{report:?}");
+}
+
+#[test]
 fn a_switch_without_a_guard_is_looked_after_by_the_next_serve() {
     let host = Host::new();
     deploy(&host, &host.manifest(PROMPT, |_| {}));

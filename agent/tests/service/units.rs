@@ -21,6 +21,7 @@ fn systemd_accepts_the_units() {
             work_dir: work_dir.clone(),
             config: work_dir.join("agent-runner.toml"),
             env_file: work_dir.join("a.env"),
+            path: Some("/opt/100% a \"b\"/bin:/usr/bin".into()),
             stop_timeout_s: 2020,
             owner,
         };

@@ -55,7 +55,7 @@ fn a_first_poll_is_bounded_and_a_later_one_reads_what_is_new() {
     let project = Project::new();
     write_long_log(&project.layout);
     project.sample(&json!({"disk_used_pct": 97.0}));
-    let look = Look { auth_patterns: vec!["401".into()], growth_window_s: 1800 };
+    let look = Look { auth_patterns: vec!["401".into()], growth_window_s: 1800, disks: Vec::new() };
     let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK, Start::End);
     let mut handed_out = 0;
     reader.poll(&look, |_| handed_out += 1).unwrap();
@@ -119,7 +119,7 @@ fn account() -> Account {
 #[test]
 fn a_replaced_log_is_taken_in_again() {
     let project = Project::new();
-    let look = Look { auth_patterns: Vec::new(), growth_window_s: 1800 };
+    let look = Look { auth_patterns: Vec::new(), growth_window_s: 1800, disks: Vec::new() };
     let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK, Start::End);
     project.event(0, "round_start", &json!({"round_num": 500}));
     reader.poll(&look, |_| {}).unwrap();

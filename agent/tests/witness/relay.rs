@@ -161,6 +161,21 @@ fn a_host_that_stays_away_is_given_up_and_said_so() {
 }
 
 #[test]
+fn a_link_that_hangs_counts_as_down() {
+    // The first connection stays open and says nothing more.
+    let pair = Pair::new(
+        "if [ $(wc -l < $calls) = 1 ]; then (remote \"$@\" | head -n 2); exec sleep 600; fi; remote \"$@\"",
+    );
+    pair.here.configure("[monitor]\nremote_failure_tolerance_s = 300\n");
+    let running = pair.start(&["--mode", "stream"]);
+    running.json_until(|line| line["type"] == "state");
+    eventually("a second connection", || pair.calls().len() == 2);
+    eventually("the blip is recorded", || !pair.here.logged("monitor_remote_blip").is_empty());
+    let blip = pair.here.logged("monitor_remote_blip").remove(0);
+    assert!(blip.to_string().contains("no heartbeat for "), "{blip}");
+}
+
+#[test]
 fn a_signal_takes_ssh_down_with_it() {
     let pair = Pair::new("echo $$ > $calls.pid; trap '' TERM; echo '{}'; while :; do sleep 1; done");
     let mut running = pair.start(&["--mode", "events"]);

@@ -26,7 +26,7 @@ pub struct AlertsArgs {
     #[command(flatten)]
     on: Patterns,
     /// Also those that ended within this time: 90s, 30m, 2h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = span::seconds)]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     since: Option<u64>,
     /// Take note of this open alert
     #[arg(long, value_name = "ID", conflicts_with_all = ["since", "unack", "list"])]

@@ -19,7 +19,7 @@ use crate::span;
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
     /// How far back: 90s, 30m, 2h, 7d
-    #[arg(long, value_name = "SPAN", value_parser = span::seconds, default_value = "24h")]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, default_value = "24h")]
     since: u64,
     /// Only these hosts; repeatable, as in --limit
     #[arg(long, value_name = "PATTERN")]

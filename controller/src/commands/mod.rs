@@ -6,6 +6,8 @@ mod prompt;
 mod script;
 mod watching;
 
+pub mod completions;
+pub mod man;
 pub mod version;
 
 pub mod demo;
@@ -15,10 +17,20 @@ pub mod ping;
 pub mod ssh_check;
 pub mod trust;
 
+mod order;
+
+pub mod audit;
 pub mod deploy;
+pub mod doctor;
 pub mod exec;
+pub mod install;
+pub mod lock;
 pub mod logs;
 pub mod plan;
+pub mod push;
+pub mod rollback;
+pub mod uninstall;
+pub mod unlock;
 
 pub mod agent_verb;
 pub mod cancel;
@@ -60,9 +72,17 @@ pub(crate) enum Command {
     Trust(trust::TrustArgs),
     SshCheck(ssh_check::SshCheckArgs),
     Ping(ping::PingArgs),
+    Doctor(doctor::DoctorArgs),
     Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
     Deploy(deploy::DeployArgs),
+    Rollback(rollback::RollbackArgs),
+    Push(push::PushArgs),
+    Install(install::InstallArgs),
+    Uninstall(uninstall::UninstallArgs),
+    Lock(lock::LockArgs),
+    Unlock(unlock::UnlockArgs),
+    Audit(audit::AuditArgs),
     Status(status::StatusArgs),
     Start(start::StartArgs),
     Stop(stop::StopArgs),
@@ -74,6 +94,8 @@ pub(crate) enum Command {
     Events(events::EventsArgs),
     Monitor(monitor::MonitorArgs),
     Watch(watch::WatchArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Alerts(alerts::AlertsArgs),
     Silence(silence::SilenceArgs),
     Resume(resume::ResumeArgs),
@@ -92,9 +114,17 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Trust(args) => trust::run(ctx, args),
         Command::SshCheck(args) => ssh_check::run(ctx, args),
         Command::Ping(args) => ping::run(ctx, args),
+        Command::Doctor(args) => doctor::run(ctx, args),
         Command::Exec(args) => exec::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Deploy(args) => deploy::run(ctx, args),
+        Command::Rollback(args) => rollback::run(ctx, args),
+        Command::Push(args) => push::run(ctx, args),
+        Command::Install(args) => install::run(ctx, args),
+        Command::Uninstall(args) => uninstall::run(ctx, args),
+        Command::Lock(args) => lock::run(ctx, args),
+        Command::Unlock(args) => unlock::run(ctx, args),
+        Command::Audit(args) => audit::run(ctx, args),
         Command::Status(args) => status::run(ctx, args),
         Command::Start(args) => start::run(ctx, args),
         Command::Stop(args) => stop::run(ctx, args),
@@ -106,6 +136,8 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Events(args) => events::run(ctx, args),
         Command::Monitor(args) => monitor::run(ctx, args),
         Command::Watch(args) => watch::run(ctx, args),
+        Command::Completions(args) => completions::run(ctx, args),
+        Command::Man(args) => man::run(ctx, args),
         Command::Alerts(args) => alerts::run(ctx, args),
         Command::Silence(args) => silence::run(ctx, args),
         Command::Resume(args) => resume::run(ctx, args),

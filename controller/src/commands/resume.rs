@@ -33,7 +33,7 @@ pub struct ResumeArgs {
     #[arg(short, long, value_name = "NAME")]
     project: Vec<String>,
     /// The pause between two hosts of one account: 90s, 5m
-    #[arg(long, value_name = "SPAN", value_parser = span::seconds, default_value = "10s")]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, default_value = "10s")]
     stagger: u64,
 }
 

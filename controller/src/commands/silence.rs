@@ -23,7 +23,7 @@ pub struct SilenceArgs {
     #[arg(value_name = "MATCHER")]
     matchers: Vec<Matcher>,
     /// How long: 90s, 30m, 2h, 7d
-    #[arg(long = "for", value_name = "SPAN", value_parser = span::seconds, default_value = "2h")]
+    #[arg(long = "for", value_name = "SPAN", value_parser = span::parse, default_value = "2h")]
     seconds: u64,
     /// Why, for the others
     #[arg(short, long, value_name = "TEXT", default_value = "")]

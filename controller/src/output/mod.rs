@@ -4,6 +4,7 @@ pub mod print;
 
 pub mod progress;
 pub mod recap;
+pub mod result_line;
 
 pub mod alert_lines;
 pub mod by_time;

@@ -258,7 +258,7 @@ fn answer(model: &mut Model, key: Key, mut question: Question) -> Vec<Effect> {
         (Wish::Do(actions), Key::Char('y' | 'Y')) => return granted(model, std::mem::take(actions)),
         (Wish::Do(_), Key::Char('n' | 'N' | 'q')) => return Vec::new(),
         (Wish::Do(_), _) => {}
-        (Wish::Silence { matchers, text, problem }, Key::Enter) => match span::seconds(text.trim()) {
+        (Wish::Silence { matchers, text, problem }, Key::Enter) => match span::parse(text.trim()) {
             Ok(seconds) => {
                 let matchers = std::mem::take(matchers);
                 return granted(model, vec![Action::Silence { matchers, seconds, comment: String::new() }]);

@@ -6,46 +6,72 @@ use crate::error::Exit;
 use crate::event::Event;
 use crate::serve::action::Action;
 use crate::serve::backoff;
-use crate::serve::input::Input;
+use crate::serve::input::{Facts, Input};
 use crate::serve::state::{BackingOff, Delaying, State, Waiting, Wish};
 
 use super::decide::{self, Turn};
 use super::machine::{RECHECK, Step};
 
-pub(super) fn backing_off(cx: &mut Step<'_>, off: BackingOff, input: Input) -> State {
+/// What concerns one pause, after what all of them do alike.
+enum Own {
+    /// The pause is over: somebody wants something else.
+    Left(Box<State>),
+    /// Nothing.
+    Nothing,
+    /// A ring at the door.
+    Ring,
+    /// The time to look again.
+    Timer,
+    /// There is no stop file.
+    NoStopFile,
+    /// What was gathered.
+    Facts(Box<Facts>),
+}
+
+/// Every pause ends for a wish, `left` being what remains of a delay, and for the stop file.
+fn own(cx: &mut Step<'_>, left: Duration, input: Input) -> Own {
     match input {
-        Input::Request(_) => cx.leave(Duration::ZERO).unwrap_or(State::BackingOff(off)),
-        Input::Doorbell | Input::Timer => look(cx, State::BackingOff(off)),
-        Input::StopFile(Some(content)) => cx.stop_file(&content),
-        Input::StopFile(None) if cx.now.wall >= off.until => {
-            cx.emit(backoff::recovered(&off.throttle, cx.now.wall));
-            cx.decide()
-        }
-        Input::StopFile(None) => {
-            let left = Duration::try_from(off.until.duration_since(cx.now.wall)).unwrap_or_default();
-            State::BackingOff(BackingOff { recheck: cx.recheck(left), ..off })
-        }
-        Input::Facts(_)
-        | Input::RoundStarted(_)
+        Input::Request(_) => cx.leave(left).map_or(Own::Nothing, |state| Own::Left(Box::new(state))),
+        Input::StopFile(Some(content)) => Own::Left(Box::new(cx.stop_file(&content))),
+        Input::StopFile(None) => Own::NoStopFile,
+        Input::Doorbell => Own::Ring,
+        Input::Timer => Own::Timer,
+        Input::Facts(facts) => Own::Facts(facts),
+        Input::RoundStarted(_)
         | Input::RoundExited(_)
         | Input::MemoryTick(_)
         | Input::BrakeWritten(_)
         | Input::Scanned(_)
-        | Input::HandOverFailed => State::BackingOff(off),
+        | Input::HandOverFailed => Own::Nothing,
+    }
+}
+
+pub(super) fn backing_off(cx: &mut Step<'_>, off: BackingOff, input: Input) -> State {
+    match own(cx, Duration::ZERO, input) {
+        Own::Left(state) => *state,
+        Own::Ring | Own::Timer => look(cx, State::BackingOff(off)),
+        Own::NoStopFile if cx.now.wall >= off.until => {
+            cx.emit(backoff::recovered(&off.throttle, cx.now.wall));
+            cx.decide()
+        }
+        Own::NoStopFile => {
+            let left = Duration::try_from(off.until.duration_since(cx.now.wall)).unwrap_or_default();
+            State::BackingOff(BackingOff { recheck: cx.recheck(left), ..off })
+        }
+        Own::Facts(_) | Own::Nothing => State::BackingOff(off),
     }
 }
 
 pub(super) fn deferred(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> State {
-    match input {
-        Input::Request(_) => cx.leave(Duration::ZERO).unwrap_or(State::Deferred(waiting)),
+    match own(cx, Duration::ZERO, input) {
+        Own::Left(state) => *state,
         // Memory is judged from sample to sample: a ring must not bring the next one forward.
-        Input::Doorbell => look(cx, State::Deferred(waiting)),
-        Input::Timer => {
+        Own::Ring => look(cx, State::Deferred(waiting)),
+        Own::Timer => {
             cx.actions.push(Action::Gather);
             State::Deferred(Waiting { recheck: cx.recheck(RECHECK), ..waiting })
         }
-        Input::StopFile(Some(content)) => cx.stop_file(&content),
-        Input::Facts(facts) => {
+        Own::Facts(facts) => {
             if let Some(content) = &facts.stop_file {
                 return cx.stop_file(content);
             }
@@ -56,25 +82,18 @@ pub(super) fn deferred(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> Sta
             cx.emit(Event::RoundResumed { deferred_for_s });
             cx.decide()
         }
-        Input::StopFile(None)
-        | Input::RoundStarted(_)
-        | Input::RoundExited(_)
-        | Input::MemoryTick(_)
-        | Input::BrakeWritten(_)
-        | Input::Scanned(_)
-        | Input::HandOverFailed => State::Deferred(waiting),
+        Own::NoStopFile | Own::Nothing => State::Deferred(waiting),
     }
 }
 
 pub(super) fn paused(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> State {
-    match input {
-        Input::Request(_) => cx.leave(Duration::ZERO).unwrap_or(State::Paused(waiting)),
-        Input::Doorbell | Input::Timer => {
+    match own(cx, Duration::ZERO, input) {
+        Own::Left(state) => *state,
+        Own::Ring | Own::Timer => {
             cx.actions.push(Action::Gather);
             State::Paused(Waiting { recheck: cx.recheck(RECHECK), ..waiting })
         }
-        Input::StopFile(Some(content)) => cx.stop_file(&content),
-        Input::Facts(facts) => {
+        Own::Facts(facts) => {
             if let Some(content) = &facts.stop_file {
                 return cx.stop_file(content);
             }
@@ -90,35 +109,21 @@ pub(super) fn paused(cx: &mut Step<'_>, waiting: Waiting, input: Input) -> State
                 }
             }
         }
-        Input::StopFile(None)
-        | Input::RoundStarted(_)
-        | Input::RoundExited(_)
-        | Input::MemoryTick(_)
-        | Input::BrakeWritten(_)
-        | Input::Scanned(_)
-        | Input::HandOverFailed => State::Paused(waiting),
+        Own::NoStopFile | Own::Nothing => State::Paused(waiting),
     }
 }
 
 pub(super) fn delaying(cx: &mut Step<'_>, delaying: Delaying, input: Input) -> State {
     let left = delaying.until.saturating_sub(cx.now.mono);
-    match input {
-        Input::Request(_) => cx.leave(left).unwrap_or(State::Delaying(delaying)),
-        Input::Timer if left.is_zero() => cx.decide(),
+    match own(cx, left, input) {
+        Own::Left(state) => *state,
+        Own::Timer if left.is_zero() => cx.decide(),
         // A ring looks for the stop file and shortens nothing.
-        Input::Doorbell | Input::Timer => {
+        Own::Ring | Own::Timer => {
             let recheck = cx.recheck(RECHECK);
             look(cx, State::Delaying(Delaying { recheck, ..delaying }))
         }
-        Input::StopFile(Some(content)) => cx.stop_file(&content),
-        Input::StopFile(None)
-        | Input::Facts(_)
-        | Input::RoundStarted(_)
-        | Input::RoundExited(_)
-        | Input::MemoryTick(_)
-        | Input::BrakeWritten(_)
-        | Input::Scanned(_)
-        | Input::HandOverFailed => State::Delaying(delaying),
+        Own::NoStopFile | Own::Facts(_) | Own::Nothing => State::Delaying(delaying),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::disk_critical::disk_use;
 use super::{Detector, Found};
 use crate::witness::alert::{AutoAction, Severity};
 
@@ -11,13 +12,13 @@ pub(super) const DETECTOR: Detector = Detector {
     severity: Severity::Warning,
     action: AutoAction::None,
     identity: &[],
-    fires: "the log dir's disk is nearly full",
-    reads: "metrics disk_used_pct",
+    fires: "the log dir's or the work tree's disk is nearly full",
+    reads: "metrics disk_used_pct, the disks now",
     thresholds: |thresholds| format!("{} to {} %", thresholds.disk.warning_pct, thresholds.disk.critical_pct),
     detect: |snapshot, thresholds, _| {
         let threshold = thresholds.disk.warning_pct;
-        let Some(sample) = snapshot.samples.disk.back() else { return Ok(Vec::new()) };
-        let value = sample.disk_pct;
+        let Some(found) = disk_use(snapshot) else { return Ok(Vec::new()) };
+        let value = found.pct;
         if value < threshold || value >= thresholds.disk.critical_pct {
             return Ok(Vec::new());
         }
@@ -25,7 +26,13 @@ pub(super) const DETECTOR: Detector = Detector {
         let context = [
             ("value", json!(value)),
             ("threshold", json!(threshold)),
-            ("hint", json!("free space on the log dir's disk, or set runtime.round_log_retention")),
+            (
+                "hint",
+                json!(format!(
+                    "free space on the disk of {}, or set runtime.round_log_retention",
+                    found.place
+                )),
+            ),
         ];
         Ok(vec![Found::new(message, context)])
     },

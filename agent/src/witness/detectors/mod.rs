@@ -22,7 +22,7 @@ mod detector;
 mod table;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 pub use detector::{Blind, Detector, Found};
-pub use table::{DETECTORS, Evaluation, evaluate};
+pub use table::{DETECTORS, Evaluation, evaluate, evaluate_those};

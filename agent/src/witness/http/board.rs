@@ -9,15 +9,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::types::Config;
+use crate::peek;
+use crate::peek::answer::RecentRound;
 use crate::store::backward::Lines;
 use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::store::{status, time};
 use crate::witness::alert::Alert;
-use crate::witness::detectors;
 use crate::witness::evidence;
 use crate::witness::monitor::{FIRST_LOOK, look_of};
 use crate::witness::reader::{Reader, Start};
+use crate::witness::rehearsal;
 use crate::witness::state::{self, Alive};
 use crate::witness::thresholds::Thresholds;
 
@@ -49,6 +51,22 @@ pub(super) struct State {
     /// For the page only.
     #[serde(skip)]
     pub(super) serving: bool,
+    /// For the page only.
+    #[serde(skip)]
+    pub(super) more: More,
+}
+
+/// What only the page shows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct More {
+    /// When the running round started.
+    pub(super) started: Option<String>,
+    /// The running round's wall clock in seconds.
+    pub(super) budget_s: u64,
+    /// How the newest rounds ended, the newest last.
+    pub(super) recent: Vec<RecentRound>,
+    /// The end of what the newest round's agent printed.
+    pub(super) agent_log: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -106,9 +124,16 @@ impl Board {
         let ended = last.as_ref().map(|status| status.round_num);
         let lines = newest_events(layout);
         let narrative = self.config.runtime.narrative_file.clone().unwrap_or_else(|| layout.narrative());
+        let newest = told.round_num.and_then(|round_num| evidence::agent_log(layout, round_num, None));
+        let more = More {
+            started: told.since.clone().filter(|_| told.running),
+            budget_s: Thresholds::of(&self.config).budget_of(told.phase.as_deref()),
+            recent: peek::recent(layout, 0).0,
+            agent_log: newest.map(|path| tail(&path)).unwrap_or_default(),
+        };
         let throttles = snapshot.throttles.active(now);
         let longest = throttles.iter().max_by_key(|throttle| throttle.until);
-        let alerts = detectors::evaluate(snapshot, &Thresholds::of(&self.config), now).alerts;
+        let alerts = rehearsal::judge(snapshot, &Thresholds::of(&self.config), now).alerts;
         Ok(State {
             round_state: RoundState {
                 round_num: if told.running { told.round_num } else { ended.or(told.round_num) },
@@ -138,6 +163,7 @@ impl Board {
             records: lines.iter().filter_map(|line| Record::parse(line)).collect(),
             alerts: alerts.into_iter().map(|(_, alert)| alert).collect(),
             serving: told.active,
+            more,
         })
     }
 }

@@ -2,6 +2,30 @@
 // Replaces a section only when it changed, so that what is being read, selected or focused stays where it is.
 const link = document.getElementById("link");
 const shown = new Map();
+let heard = new Date();
+
+function clock(date) {
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? date.toLocaleTimeString() : date.toLocaleString();
+}
+
+function ago(date) {
+  const seconds = Math.round((Date.now() - date) / 1000);
+  const amount = Math.abs(seconds);
+  const [size, unit] = amount < 90 ? [1, "s"] : amount < 5400 ? [60, "min"] : amount < 129600 ? [3600, "h"] : [86400, "d"];
+  const text = `${Math.round(amount / size)} ${unit}`;
+  return seconds < 0 ? `in ${text}` : `${text} ago`;
+}
+
+function tellTimes() {
+  for (const time of document.querySelectorAll("time")) {
+    const date = new Date(time.dateTime);
+    if (Number.isNaN(date.getTime())) continue;
+    time.title = time.dateTime;
+    const text = `${clock(date)} (${ago(date)})`;
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
 
 function show(sections) {
   for (const [id, html] of Object.entries(sections)) {
@@ -21,10 +45,18 @@ function show(sections) {
       if (focused) pre.focus({ preventScroll: true });
     }
   }
+  tellTimes();
+}
+
+function alive(lives) {
+  document.body.classList.toggle("lost", !lives);
+  link.textContent = lives ? "live" : `connection lost, trying again; this is how it was at ${clock(heard)}`;
 }
 
 const source = new EventSource("/events");
-source.onopen = () => { link.textContent = "live"; };
-source.onmessage = (message) => { show(JSON.parse(message.data)); };
-source.onerror = () => { link.textContent = "connection lost, trying again"; };
+source.onopen = () => { alive(true); };
+source.onmessage = (message) => { heard = new Date(); show(JSON.parse(message.data)); };
+source.onerror = () => { alive(false); };
+setInterval(tellTimes, 10000);
+tellTimes();
 for (const pre of document.querySelectorAll("pre")) pre.scrollTop = pre.scrollHeight;

@@ -13,6 +13,9 @@ pub(super) const STYLE: &str = include_str!("page.css");
 /// The page's script.
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
+/// Characters of a line of the agent's log that are shown.
+const LINE_CHARS: usize = 300;
+
 /// One section. An empty body hides it.
 struct Section {
     id: &'static str,
@@ -35,7 +38,7 @@ pub(super) fn page(project: &str, state: &State) -> String {
     for section in sections.iter().filter(|section| !["throttle", "ended"].contains(&section.id)) {
         page.push_str(&format!("<a href=\"#{}\">{}</a>", section.id, section.title));
     }
-    page.push_str("</nav>\n<p id=\"link\" role=\"status\"></p>\n</header>\n<main id=\"main\">\n");
+    page.push_str("</nav>\n<p id=\"link\" role=\"status\">as it was when this page was loaded</p>\n</header>\n<main id=\"main\">\n");
     for Section { id, title, body } in &sections {
         let hidden = if body.is_empty() { " hidden" } else { "" };
         page.push_str(&format!(
@@ -64,6 +67,7 @@ fn sections(state: &State) -> Vec<Section> {
         section("alerts", "Alerts", alerts(state)),
         section("narrative", "Narrative", text("Narrative", &state.narrative)),
         section("events", "Recent events", events(state)),
+        section("agent", "Agent", text("What the agent printed", &clipped(&state.more.agent_log))),
         section("log", "Round log", text("Round log", &state.round_log_tail)),
     ]
 }
@@ -106,7 +110,7 @@ fn round(state: &State) -> String {
     row(
         "State",
         match (round.running, state.serving) {
-            (true, _) => "<span class=\"good\">running</span>".to_owned(),
+            (true, _) => running(state),
             (false, true) => "between rounds".to_owned(),
             (false, false) => "<span class=\"warning\">the service is not running</span>".to_owned(),
         },
@@ -119,8 +123,49 @@ fn round(state: &State) -> String {
     if let Some(at) = &round.last_completed_at {
         row("Last completed", format!("<time datetime=\"{0}\">{0}</time>", escaped(at)));
     }
+    if !state.more.recent.is_empty() {
+        row("Newest rounds", strip(state));
+    }
     body.push_str("</dl>");
     body
+}
+
+fn running(state: &State) -> String {
+    let mut text = "<span class=\"good\">running</span>".to_owned();
+    if let Some(started) = &state.more.started {
+        let minutes = state.more.budget_s.div_ceil(60);
+        let _ =
+            write!(text, " since <time datetime=\"{0}\">{0}</time>, at most {minutes} min", escaped(started));
+    }
+    text
+}
+
+/// Returns the newest rounds as one mark each, for eyes, and counted for whoever has the page read out.
+fn strip(state: &State) -> String {
+    let running = state.round_state.round_num.filter(|_| state.round_state.running);
+    let marks = state.more.recent.iter().map(|round| {
+        let (class, mark, word) = match (round.exit_code, round.timed_out) {
+            _ if running == Some(round.round_num) => ("dim", ">", "runs"),
+            (_, Some(true)) => ("warning", "t", "timed out"),
+            (Some(0), _) => ("good", "+", "ended well"),
+            (Some(_), _) => ("critical", "x", "failed"),
+            (None, _) => ("dim", ".", "has no end"),
+        };
+        format!("<span class=\"{class}\" title=\"round {} {word}\">{mark}</span>", round.round_num)
+    });
+    let marks: String = marks.collect();
+    let good = state.more.recent.iter().filter(|round| round.exit_code == Some(0)).count();
+    let bad = state.more.recent.iter().filter(|round| round.exit_code.is_some_and(|code| code != 0)).count();
+    format!("<span class=\"strip\" aria-hidden=\"true\">{marks}</span>{good} good, {bad} failed")
+}
+
+/// A line of JSON may be as long as a book.
+fn clipped(text: &str) -> String {
+    let clip = |line: &str| match line.char_indices().nth(LINE_CHARS) {
+        Some((end, _)) => format!("{} ...\n", line.get(..end).unwrap_or_default()),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(clip).collect()
 }
 
 fn alerts(state: &State) -> String {
@@ -134,9 +179,12 @@ fn alerts(state: &State) -> String {
             Severity::Warning => "warning",
             Severity::Critical => "critical",
         };
+        let hint = alert.context.get("hint").and_then(Value::as_str).filter(|hint| !hint.is_empty());
+        let hint = hint.map(|hint| format!("<br><span class=\"dim\">{}</span>", escaped(hint)));
+        let hint = hint.unwrap_or_default();
         let _ = write!(
             body,
-            "<li><span class=\"{class}\">{} {}</span>: {}</li>",
+            "<li><span class=\"{class}\">{} {}</span>: {}{hint}</li>",
             alert.severity.as_str(),
             escaped(&alert.detector),
             escaped(&alert.message)
@@ -186,7 +234,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::store::record::Record;
-    use crate::witness::http::board::{RateLimit, RoundState, SelfTerminated};
+    use crate::witness::http::board::{More, RateLimit, RoundState, SelfTerminated};
 
     const EVIL: &str = "<script>alert('\"&')</script>\x1b[31m\x07";
     const SAFE: &str = "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;";
@@ -216,6 +264,12 @@ mod tests {
             records: Record::parse(line.as_bytes()).into_iter().collect(),
             alerts: Vec::new(),
             serving: true,
+            more: More {
+                started: Some(EVIL.into()),
+                budget_s: 60,
+                recent: Vec::new(),
+                agent_log: EVIL.into(),
+            },
         }
     }
 

@@ -1,0 +1,26 @@
+//! `agent-runner completions`.
+
+use clap::Args;
+
+use super::Ctx;
+use crate::cli::{definition, printed};
+use crate::error::{Error, Exit};
+use crate::output;
+use crate::shell::{self, Shell};
+
+/// Print the completions of a shell, for its startup files
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(_ctx: &Ctx, args: CompletionsArgs) -> Result<Exit, Error> {
+    printed(output::print(&shell::completions(definition(), args.shell)))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,27 @@
+//! `agent-runner-fleet completions`.
+
+use agent_runner::shell::{self, Shell};
+use clap::Args;
+
+use super::Ctx;
+use super::context::printed;
+use crate::cli::definition;
+use crate::error::{Error, Exit};
+use crate::output::print;
+
+/// Print the completions of a shell, for its startup files
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(_ctx: &Ctx, args: CompletionsArgs) -> Result<Exit, Error> {
+    printed(print::text(&shell::completions(definition(), args.shell)))?;
+    Ok(Exit::Ok)
+}
