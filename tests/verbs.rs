@@ -37,3 +37,9 @@ mod openssh;
 /// `ssh-check`: settings, their sources, and what became of them.
 #[path = "verbs/ssh_check.rs"]
 mod ssh_check;
+/// A terminal to press keys on.
+#[path = "verbs/tmux.rs"]
+mod tmux;
+/// `watch` on a terminal.
+#[path = "verbs/watch.rs"]
+mod watch;

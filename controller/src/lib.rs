@@ -27,6 +27,7 @@ pub mod history;
 pub mod remote;
 pub mod sinks;
 pub mod web;
+pub mod tui;
 
 pub mod demo;
 

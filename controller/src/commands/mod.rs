@@ -47,6 +47,7 @@ pub mod monitor;
 pub mod peek;
 pub mod resume;
 pub mod silence;
+pub mod watch;
 
 pub use context::Ctx;
 
@@ -92,6 +93,7 @@ pub(crate) enum Command {
     Peek(peek::PeekArgs),
     Events(events::EventsArgs),
     Monitor(monitor::MonitorArgs),
+    Watch(watch::WatchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Alerts(alerts::AlertsArgs),
@@ -133,6 +135,7 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Peek(args) => peek::run(ctx, args),
         Command::Events(args) => events::run(ctx, args),
         Command::Monitor(args) => monitor::run(ctx, args),
+        Command::Watch(args) => watch::run(ctx, args),
         Command::Completions(args) => completions::run(ctx, args),
         Command::Man(args) => man::run(ctx, args),
         Command::Alerts(args) => alerts::run(ctx, args),

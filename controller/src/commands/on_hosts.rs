@@ -172,6 +172,15 @@ impl Ctx {
         self.client_beside(None)
     }
 
+    /// As [`client`](Self::client), but it asks nothing: the terminal is taken.
+    pub fn silent_client(&self) -> Client {
+        Client::new(ClientOptions {
+            agent_socket: self.env("SSH_AUTH_SOCK").map(Into::into),
+            accept_new: self.global.accept_new,
+            ..ClientOptions::default()
+        })
+    }
+
     /// As [`client`](Self::client); its questions wait for the live line to step aside.
     fn client_beside(&self, progress: Option<Arc<Progress>>) -> Client {
         Client::new(ClientOptions {

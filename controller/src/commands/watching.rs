@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_runner_inventory::Inventory;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::task::JoinSet;
 
@@ -20,7 +20,8 @@ use crate::fleetview::state::{HostFacts, StreamId};
 use crate::fleetview::streams::Watched;
 use crate::fleetview::told::StoppedBy;
 use crate::fleetview::watch::{Setup, Watcher};
-use crate::history::journal::Journal;
+use crate::history::journal::{Journal, Keeps};
+use crate::history::query::Wanted;
 use crate::history::{self, HistoryError, Store};
 use crate::output::print;
 use crate::sinks::{self, Http, Place};
@@ -29,6 +30,8 @@ use crate::targets::{Projects, Target};
 
 /// The file every project has.
 const CONFIG: &str = "agent-runner.toml";
+/// Lines of the history that the strips of rounds begin with, over all hosts.
+const ROUND_LINES: usize = 20_000;
 
 /// Whether a watch acts, or only looks on because another one acts already.
 #[derive(Debug)]
@@ -102,7 +105,13 @@ impl Ctx {
         let watched = watched(targets, projects);
         let Role::Guard(lock, mut store) = role else {
             policy.auto_stop.clear();
-            let setup = Setup { client, watched, policy, beginning, journal: None };
+            let store = self.history(inventory)?;
+            restore(&store, &mut beginning).map_err(of_history)?;
+            // The cursors are the other one's: what it has seen, this one has not.
+            beginning.streams.clear();
+            let journal = Journal::keeping(store, Keeps::Words)
+                .map_err(|error| config("the history's thread").caused_by(error))?;
+            let setup = Setup { client, watched, policy, beginning, journal: Some((journal, Vec::new())) };
             return Ok(Ready { watcher: Watcher::new(setup), workers: JoinSet::new(), lock: None });
         };
         restore(&store, &mut beginning).map_err(of_history)?;
@@ -209,6 +218,14 @@ fn restore(store: &Store, beginning: &mut Beginning) -> Result<(), HistoryError>
     beginning.recent_stops = ours.filter_map(|stopped| ago(stopped.at, now)).collect();
     beginning.alerts = Alerts::restored(store.open_alerts()?);
     beginning.silences = store.silences(now)?;
+    let kinds = ["round_start", "agent_spawn", "agent_exit", "agent_usage_recorded", "round_end"];
+    let since = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now);
+    let kinds = kinds.map(str::to_owned).to_vec();
+    let rounds = store.log(&Wanted { since, hosts: None, kinds, most: ROUND_LINES })?;
+    beginning.rounds = rounds
+        .into_iter()
+        .map(|line| (StreamId { host: line.host.into(), project: line.project.into() }, line.body))
+        .collect();
     Ok(())
 }
 

@@ -80,12 +80,14 @@ pub struct Beginning {
     pub silences: Vec<Silence>,
     /// The controller's own stops of the last minutes, as how long ago each was.
     pub recent_stops: Vec<Duration>,
+    /// Events of the last rounds, the oldest first.
+    pub rounds: Vec<(StreamId, Value)>,
 }
 
 impl Fleet {
     /// Returns a fleet at its beginning.
     pub fn new(beginning: Beginning, policy: &Monitor, now: Moment) -> Fleet {
-        let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops } =
+        let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops, rounds } =
             beginning;
         let watched: std::collections::BTreeSet<_> =
             streams.keys().map(|stream| stream.host.clone()).collect();
@@ -96,12 +98,19 @@ impl Fleet {
             state.stopped = stopped.remove(&stream);
             (stream, Arc::new(state))
         });
+        let mut streams: BTreeMap<_, _> = streams.collect();
+        for (stream, event) in &rounds {
+            if let Some(state) = of(&mut streams, stream) {
+                state.rounds.take(event);
+                state.trend.take_event(event, now.wall);
+            }
+        }
         Fleet {
             name,
             now,
             hosts: Arc::new(hosts),
             wanted: Arc::new(wanted),
-            streams: streams.collect(),
+            streams,
             alerts,
             silences: Arc::new(silences),
             sinks: Arc::default(),

@@ -35,6 +35,16 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 #[derive(Debug, Clone)]
 pub struct Journal {
     jobs: mpsc::Sender<Job>,
+    keeps: Keeps,
+}
+
+/// What a journal writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Everything.
+    All,
+    /// Only what a person asks for: another process keeps the rest.
+    Words,
 }
 
 /// What the thread owns.
@@ -59,6 +69,14 @@ impl Journal {
     /// # Errors
     /// When no thread can be had.
     pub fn start(store: Store) -> std::io::Result<Journal> {
+        Journal::keeping(store, Keeps::All)
+    }
+
+    /// As [`Journal::start`], for a watch that looks on.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn keeping(store: Store, keeps: Keeps) -> std::io::Result<Journal> {
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         thread::Builder::new().name("history".into()).spawn(move || {
             let mut writer = Writer { store, kept: Vec::new(), seen: None };
@@ -66,7 +84,7 @@ impl Journal {
                 job(&mut writer);
             }
         })?;
-        Ok(Journal { jobs })
+        Ok(Journal { jobs, keeps })
     }
 
     /// Hands a batch over, or gives it back when too much waits already. The answer comes when it is on disk.
@@ -74,8 +92,13 @@ impl Journal {
     /// # Errors
     /// The batch itself.
     pub fn write(&self, entries: Vec<Entry>) -> Result<oneshot::Receiver<Written>, Vec<Entry>> {
-        let Ok(place) = self.jobs.try_reserve() else { return Err(entries) };
         let (told, answer) = oneshot::channel();
+        if self.keeps == Keeps::Words {
+            // There is nothing to wait for, and whoever asked holds the other end.
+            let _ = told.send(Written::All);
+            return Ok(answer);
+        }
+        let Ok(place) = self.jobs.try_reserve() else { return Err(entries) };
         place.send(Box::new(move |writer| {
             // The asker may have gone.
             let _ = told.send(writer.write(entries));
@@ -157,6 +180,9 @@ impl Journal {
     /// # Errors
     /// When it cannot be written.
     pub async fn prune(&self, now: Timestamp) -> Result<bool, HistoryError> {
+        if self.keeps == Keeps::Words {
+            return Ok(false);
+        }
         self.ask(move |writer| writer.store.prune(now)).await
     }
 

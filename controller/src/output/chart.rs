@@ -61,7 +61,12 @@ fn bar(value: f64, most: f64) -> String {
 
 /// Returns one character a value, as high as its share of the largest; what is not nothing is never blank.
 pub fn line(values: &[f64]) -> String {
-    let most = values.iter().copied().fold(0.0, f64::max);
+    line_to(values, 0.0)
+}
+
+/// As [`line`], as high as the share of `most` where that is more than the largest.
+pub fn line_to(values: &[f64], most: f64) -> String {
+    let most = values.iter().copied().fold(most, f64::max);
     let char_of = |value: f64| {
         let level =
             (1..=8_u8).rev().find(|&level| value > 0.0 && value / most >= f64::from(level) / 8.0 - 1e-9);
