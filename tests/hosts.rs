@@ -28,9 +28,18 @@ mod crash;
 /// From nothing to work, and what a second deploy does.
 #[path = "hosts/deploy.rs"]
 mod deploy;
+/// Going back, files alone, units alone, locks, who did what.
+#[path = "hosts/deploy_verbs.rs"]
+mod deploy_verbs;
 /// Hosts with the project on them.
 #[path = "hosts/deployed.rs"]
 mod deployed;
+/// What the faults are and what shall come of each.
+#[path = "hosts/fault_table.rs"]
+mod fault_table;
+/// A fault at each step of a deploy.
+#[path = "hosts/faults.rs"]
+mod faults;
 /// The controller is killed in the middle of a deploy.
 #[path = "hosts/interrupted.rs"]
 mod interrupted;
@@ -46,6 +55,18 @@ mod own_stop;
 /// The page of another host.
 #[path = "hosts/page_relay.rs"]
 mod page_relay;
+/// What a plan shows, and what it costs to find nothing.
+#[path = "hosts/planned.rs"]
+mod planned;
+/// The recipes of the documentation.
+#[path = "hosts/recipes.rs"]
+mod recipes;
+/// A release goes over eight hosts, well and badly.
+#[path = "hosts/rolling.rs"]
+mod rolling;
+/// The system's projects, a login's, and those without systemd.
+#[path = "hosts/scopes.rs"]
+mod scopes;
 /// The verbs of the service, by the user.
 #[path = "hosts/service_verbs.rs"]
 mod service_verbs;

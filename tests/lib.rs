@@ -4,9 +4,12 @@
 pub mod browser;
 pub mod fake_agent;
 pub mod fleet;
+pub mod interop;
 pub mod lab;
+pub mod mock_provider;
 pub mod packages;
 pub mod process;
+pub mod real_agents;
 pub mod run;
 pub mod skip;
 pub mod sshd;

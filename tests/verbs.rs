@@ -4,15 +4,30 @@
 /// `exec` in all its forms.
 #[path = "verbs/exec.rs"]
 mod exec;
+/// `hosts`: the inventory as it is understood.
+#[path = "verbs/hosts.rs"]
+mod hosts;
 /// `init` from what other tools know.
 #[path = "verbs/import.rs"]
 mod import;
+/// The one form of `--json`.
+#[path = "verbs/json.rs"]
+mod json;
+/// Each kind of key.
+#[path = "verbs/keys.rs"]
+mod keys;
+/// What OpenSSH's configuration says of the way in.
+#[path = "verbs/login.rs"]
+mod login;
 /// `logs` of many hosts as one.
 #[path = "verbs/logs.rs"]
 mod logs;
 /// A fleet of loopback servers and the controller that knows them.
 #[path = "verbs/loopback.rs"]
 mod loopback;
+/// Each of OpenSSH's own settings that a connection follows.
+#[path = "verbs/openssh.rs"]
+mod openssh;
 /// `ssh-check`: settings, their sources, and what became of them.
 #[path = "verbs/ssh_check.rs"]
 mod ssh_check;

@@ -92,6 +92,18 @@ impl<E> Error<E> {
         self
     }
 
+    /// Returns the lines a person is shown, of which `kind` begins the first: what failed, what caused it, what helps.
+    pub fn lines(&self, kind: &str) -> Vec<String> {
+        let mut lines = vec![format!("{kind}: {}", self.message)];
+        let mut source = self.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(cause) = source {
+            lines.push(format!("caused by: {cause}"));
+            source = cause.source();
+        }
+        lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
+        lines
+    }
+
     /// Returns what the person can do about it.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
@@ -107,5 +119,23 @@ impl<E> fmt::Display for Error<E> {
 impl<E: fmt::Debug> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_with_each_cause_and_with_what_helps() {
+        let inner = std::io::Error::other(std::io::Error::other("no space left on device"));
+        let error = Error::failed("cannot write status.json").caused_by(inner).hinted("free some space");
+        let expected = [
+            "error: cannot write status.json",
+            "caused by: no space left on device",
+            "hint: free some space",
+        ];
+        assert_eq!(error.lines("error"), expected);
+        assert_eq!(Error::failed("x").lines("config error"), ["config error: x"]);
     }
 }

@@ -181,9 +181,10 @@ events! {
     Round AnomalyRepetitiveTool "anomaly_repetitive_tool" {
         round_num: i64, tool_name: String, target: Option<String>, count: i64, window: i64,
     }
-    /// No rule of the preset recognised anything the agent printed.
+    /// No rule of the preset recognised what the agent printed; told once for a version of the agent CLI.
     Round ProviderOutputUnrecognised "provider_output_unrecognised" {
         round_num: i64, agent: String, json_lines: i64, raw: String,
+        #[serde(skip_serializing_if = "Option::is_none")] program: Absent<String>,
     }
     /// A finding of the critic; advisory.
     Round CriticFinding "critic_finding" {

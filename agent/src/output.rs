@@ -1,6 +1,5 @@
 //! The only place that prints. stdout is the result, stderr is everything else; a closed stdout is quiet success.
 
-use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -79,15 +78,7 @@ pub fn note(text: &str) {
 /// Prints an error with its causes and its hint to stderr.
 pub fn error(error: &Error) {
     let kind = if error.exit == Exit::Config { "config error" } else { "error" };
-    note(&format!("{kind}: {error}"));
-    let mut source = error.source();
-    while let Some(cause) = source {
-        note(&format!("caused by: {cause}"));
-        source = cause.source();
-    }
-    if let Some(hint) = error.hint() {
-        note(&format!("hint: {hint}"));
-    }
+    error.lines(kind).iter().for_each(|line| note(line));
 }
 
 /// Returns whether colour belongs on stdout, given `NO_COLOR` and `CLICOLOR_FORCE` as the caller read them.

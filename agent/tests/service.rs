@@ -17,6 +17,8 @@ mod service {
     mod detached;
     /// What `doctor` says.
     mod doctor;
+    /// Back to the release before, the lock of a person, and parts of a manifest.
+    mod rollback;
     /// Switches: made, confirmed, put back, interrupted at every step.
     mod switch;
     /// Units as systemd reads them.

@@ -11,11 +11,13 @@ pub mod cancel;
 pub mod fanout;
 pub mod open_files;
 pub mod slot;
+pub mod span;
 pub mod ssh;
 
 pub mod connection;
 pub mod import;
 pub mod last_run;
+pub mod runs;
 pub mod targets;
 
 pub mod bundle;

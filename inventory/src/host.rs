@@ -70,6 +70,7 @@ macro_rules! host_settings {
             pub groups: Vec<String>,
             $( $(#[$doc])* pub $field: Option<Sourced<$type>>, )*
             /// Variables for templates, merged key by key.
+            #[serde(serialize_with = "crate::secret::serialize")]
             pub vars: BTreeMap<String, Sourced<toml::Value>>,
         }
 
@@ -102,7 +103,7 @@ macro_rules! host_settings {
                 } )*
                 rows.extend(self.vars.iter().map(|(key, set)| Shown {
                     key: format!("vars.{key}"),
-                    value: set.value.to_string(),
+                    value: crate::secret::shown(&set.value).to_string(),
                     source: set.source.clone(),
                 }));
                 rows

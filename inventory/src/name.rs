@@ -283,4 +283,22 @@ mod tests {
             "host name \"a\\nb\" contains '\\n': only ASCII letters, digits, '.', '_', '-', ':' are taken"
         );
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_shell_and_no_program_takes_a_name_for_something_else(
+            name in r"[a-zA-Z0-9._:@+$%~*'\x22` -]{1,12}|\PC{1,8}"
+        ) {
+            let checks = [check_host, check_group, check_project, check_user, check_address];
+            if checks.iter().any(|check| check(&name).is_ok()) {
+                // Not even without quotes.
+                let mut shell = std::process::Command::new("/bin/sh");
+                let output = shell.args(["-c", &format!("printf %s {name}")]).output().unwrap();
+                proptest::prop_assert_eq!(String::from_utf8_lossy(&output.stdout), name.as_str());
+                proptest::prop_assert!(!name.starts_with('-') && !name.contains('/'));
+            }
+        }
+    }
 }

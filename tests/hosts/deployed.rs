@@ -42,14 +42,14 @@ pub(super) fn deploy_changes(controller: &Controller, hosts: usize) {
 /// How each host of a deploy ended, in the inventory's order.
 pub(super) fn statuses(output: &Output) -> Vec<String> {
     let lines = output.json_lines().unwrap();
-    lines.iter().map(|line| text(&line["result"]["status"])).collect()
+    lines.iter().map(|line| text(&line["result"])).collect()
 }
 
 /// The result of one host of a deploy.
 pub(super) fn result_of(output: &Output, host: &Host) -> Value {
     let lines = output.json_lines().unwrap();
-    let found = lines.iter().find(|line| line["result"]["host"] == host.name());
-    found.unwrap_or_else(|| panic!("{} is not in {}", host.name(), output.stdout))["result"].clone()
+    let found = lines.iter().find(|line| line["host"] == host.name());
+    found.unwrap_or_else(|| panic!("{} is not in {}", host.name(), output.stdout)).clone()
 }
 
 /// The hosts whose service is active, as `status --json` says of them all.

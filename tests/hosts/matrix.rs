@@ -1,9 +1,7 @@
 //! Hosts that differ from the usual one, each doing its job or failing with the right sentence; what came of it is
 //! `docs/interoperability.md`.
 
-use std::fs;
-use std::path::Path;
-
+use agent_runner_tests::interop::{Row, hold, server_in};
 use agent_runner_tests::run::{Output, run};
 use agent_runner_tests::skip::{or_skip, skip};
 use agent_runner_tests::wait;
@@ -28,7 +26,7 @@ const JOB: &str = "x='a  b'; printf '%s|' \"$x\" '$(id)' | sed \"s/|/;/g\"; umas
 
 const CASES: &[Case] = &[
     case(
-        "login shell fish, umask 077, banner, server looks up names",
+        "login shell fish, umask 077, banner, slow DNS",
         "fish",
         &["exec", "--", JOB],
         (WORKS, "a  b;$(id);0077"),
@@ -82,6 +80,13 @@ const CASES: &[Case] = &[
     case("sudo without a password", "tcsh", &["exec", "-b", "--", "id -u"], (WORKS, "\n  0\n")),
     case("sudo refuses", "fish", &["exec", "-b", "--", "id -u"], (FAILED, "--ask-become-pass")),
     case("dropbear", "dropbear", &["exec", "--", JOB], (WORKS, "a  b;$(id);0022")),
+    case("nothing but busybox", "busybox", &["exec", "--", JOB], (WORKS, "a  b;$(id);0022")),
+    case(
+        "nothing but busybox, limits of sshd asked for",
+        "busybox",
+        &["ssh-check"],
+        (WORKS, "sshd:     not readable"),
+    ),
 ];
 
 const fn case(
@@ -99,8 +104,9 @@ fn odd_hosts_do_their_job_or_say_why_not() {
     let mut rows = Vec::new();
     let mut wrong = Vec::new();
     for case in CASES {
-        if case.on == "dropbear" && !fleet.has_dropbear {
-            skip("dropbear and its libraries are not on this machine");
+        let missing = [("dropbear", fleet.has_dropbear), ("busybox", fleet.has_busybox)];
+        if missing.contains(&(case.on, false)) {
+            skip(&format!("{} is not on this machine (dropbear-bin, busybox-static)", case.on));
             continue;
         }
         let output = ask(&fleet, case);
@@ -108,18 +114,27 @@ fn odd_hosts_do_their_job_or_say_why_not() {
         if output.code() != case.code || !said.contains(case.says) {
             wrong.push(format!("{}: ended with {}, wanted {:?}\n{said}", case.odd, output.code(), case.says));
         }
-        rows.push((case, server(&fleet, case)));
+        let (what, server, result) = (case.odd.to_owned(), server(&fleet, case), result(case));
+        rows.push(Row { what, server, result });
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    check_page(&rows);
+    assert!(
+        fleet.slow_resolver_was_asked().unwrap(),
+        "the host with the slow resolver did not look up names"
+    );
+    hold("Odd hosts", &rows).unwrap();
 }
 
 fn ask(fleet: &MatrixFleet, case: &Case) -> Output {
-    let mut command = fleet.controller.command();
-    let (verb, rest) = case.ask.split_first().unwrap();
-    command.arg(verb).arg(case.on).args(rest);
-    command.env("SSH_ASKPASS", fleet.controller.home().join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
     assert!(!case.ask.contains(&PASSWORD), "a password is on no command line");
+    let (verb, rest) = case.ask.split_first().unwrap();
+    run_with_askpass(fleet, &[&[*verb, case.on], rest].concat())
+}
+
+fn run_with_askpass(fleet: &MatrixFleet, arguments: &[&str]) -> Output {
+    let mut command = fleet.controller.command();
+    command.args(arguments);
+    command.env("SSH_ASKPASS", fleet.controller.home().join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
     run(&mut command, wait::DEADLINE).unwrap()
 }
 
@@ -127,39 +142,11 @@ fn ask(fleet: &MatrixFleet, case: &Case) -> Output {
 fn server(fleet: &MatrixFleet, case: &Case) -> String {
     let first = case.on.split('[').next().unwrap_or_default();
     let name = if first == case.on { first.to_owned() } else { format!("{first}*") };
-    let output = fleet.controller.run(&["ping", "--json", &name]).unwrap();
+    let asked = case.ask.iter().copied().filter(|word| *word == "--ask-pass");
+    let arguments: Vec<&str> = ["ping", "--json", &name].into_iter().chain(asked).collect();
+    let output = run_with_askpass(fleet, &arguments);
     let lines = output.json_lines().unwrap();
-    let message = lines.first().and_then(|line| line["message"].as_str()).unwrap_or_default().to_owned();
-    let version = message.split("SSH-2.0-").nth(1).unwrap_or("-");
-    version.split(' ').next().unwrap_or("-").replace('_', " ")
-}
-
-/// Holds the page against what came of it; versions are those of whoever wrote it last.
-fn check_page(rows: &[(&Case, String)]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/interoperability.md");
-    let mut page = String::from(
-        "# Interoperability\n\nEach line is a test against a real server (`cargo test -p agent-runner-tests --test hosts matrix`), \
-         and the tests wrote this page: what is odd about the host, the server where it let us in, and what came of it.\n\n\
-         | host | server | result |\n|---|---|---|\n",
-    );
-    for (case, server) in rows {
-        page.push_str(&format!("| {} | {server} | {} |\n", case.odd, result(case)));
-    }
-    if std::env::var_os("AGENT_RUNNER_WRITE_DOCS").is_some() {
-        fs::write(&path, &page).unwrap();
-    }
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    for (case, _) in rows {
-        let listed = found.lines().any(|line| {
-            line.starts_with(&format!("| {} | ", case.odd))
-                && line.ends_with(&format!(" | {} |", result(case)))
-        });
-        assert!(
-            listed,
-            "docs/interoperability.md is stale ({}): AGENT_RUNNER_WRITE_DOCS=1 writes it",
-            case.odd
-        );
-    }
+    server_in(lines.first().and_then(|line| line["message"].as_str()).unwrap_or_default())
 }
 
 fn result(case: &Case) -> String {

@@ -23,7 +23,7 @@ fn each_is_named_with_its_cause(output: &Output, lab: &Lab) {
     let [good, down, refusing, hanging] = lab.hosts() else { panic!("four hosts") };
     let said = |host: &Host| {
         let result = result_of(output, host);
-        (text(&result["status"]), text(&result["message"]), text(&result["hint"]))
+        (text(&result["result"]), text(&result["message"]), text(&result["hint"]))
     };
     assert!(["ok", "changed"].contains(&said(good).0.as_str()), "{}", output.stdout);
     for (host, causes) in [
@@ -60,7 +60,7 @@ fn hosts_that_are_down_refuse_or_hang_delay_nobody_and_are_named_with_their_caus
     let works = |_: &Running| good.unit_state().is_ok_and(|state| state == "active");
     let deployed = run(&controller, "deploy", works);
     each_is_named_with_its_cause(&deployed, &lab);
-    assert_eq!(result_of(&deployed, good)["status"], "changed");
+    assert_eq!(result_of(&deployed, good)["result"], "changed");
     next_good_round(good);
     let again = controller.run(&["ping", "--json", "--limit", "@unreached"]).unwrap();
     assert_eq!(again.json_lines().unwrap().len(), 3, "{}", again.stdout);

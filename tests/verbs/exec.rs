@@ -100,16 +100,27 @@ fn json_lines_say_how_each_host_ended() {
         );
     }
     fleet.sshd.stop();
-    for (verb, place) in
-        [(&["exec", "--json", "--", "true"][..], "/result"), (&["ping", "--json"], "/result/status")]
-    {
-        let output = fleet.controller.run(verb).unwrap();
-        assert_eq!(output.code(), 4);
-        let lines = output.json_lines().unwrap();
-        let unreachable =
-            |line: &serde_json::Value| line.pointer(place).is_some_and(|how| how == "unreachable");
-        assert!(lines.len() == 2 && lines.iter().all(unreachable), "{lines:?}");
+    let lines = fleet.controller.run(&["exec", "--json", "--", "true"]).unwrap().json_lines().unwrap();
+    let unreachable = |line: &serde_json::Value| line["result"] == "unreachable" && line["code"].is_null();
+    assert!(lines.len() == 2 && lines.iter().all(unreachable), "{lines:?}");
+}
+
+#[test]
+fn a_command_of_nothing_is_a_wrong_command_line() {
+    let Some(fleet) = loopback(1, SshdOptions::default()) else { return };
+    fleet.controller.write("empty.sh", "\n \n").unwrap();
+    for (arguments, said) in [
+        (&["exec", "--", ""][..], "the command is empty"),
+        (&["exec", "--", " ", "\n"], "the command is empty"),
+        (&["exec", "--script", "empty.sh"], "it is empty"),
+        (&["exec", "--script", "-"], "it is empty"),
+        (&["exec", "--"], "required"),
+    ] {
+        let output = fleet.controller.run(arguments).unwrap();
+        assert_eq!(output.code(), 5, "{arguments:?}: {}", output.stderr);
+        assert!(output.stderr.contains(said), "{arguments:?}: {}", output.stderr);
     }
+    assert!(!fleet.sshd.log().contains("Connection from"), "nobody was asked");
 }
 
 #[test]

@@ -45,6 +45,10 @@ pub(super) enum Result {
     Reverted,
     /// It could not be put back whole.
     Failed,
+    /// A person holds the host; `detail` says why.
+    Locked,
+    /// The lock was given back.
+    Unlocked,
 }
 
 impl Entry {

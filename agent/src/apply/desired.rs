@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ground::Ground;
-use super::manifest::{Manifest, Project, Scope};
+use super::manifest::{Manifest, Part, Project, Scope};
 use super::report::{Problem, What};
 use crate::config::types::Config;
 use crate::round::prompt;
@@ -40,6 +40,7 @@ pub(super) struct Unwanted {
     pub(super) what: What,
     pub(super) path: PathBuf,
     pub(super) rights: Rights,
+    pub(super) secret: bool,
     /// A unit goes only when it was written for this folder.
     pub(super) only_of: Option<PathBuf>,
 }
@@ -69,6 +70,8 @@ pub(super) struct Context<'a> {
     pub(super) owner: &'a Account,
     /// The program the services run.
     pub(super) program: &'a Path,
+    /// What the manifest speaks about.
+    pub(super) only: Part,
 }
 
 /// Returns what the manifest wants, and why a project cannot be used.
@@ -96,40 +99,71 @@ fn add(
     context: &Context<'_>,
 ) -> Result<(), Refusal> {
     let config_path = ground.work_dir.join("agent-runner.toml");
-    let given =
-        project.files.iter().find(|file| file.path == "agent-runner.toml").map(|file| file.content.as_str());
+    let places_files = context.only != Part::Units;
+    let given = project
+        .files
+        .iter()
+        .find(|file| places_files && file.path == "agent-runner.toml")
+        .map(|file| file.content.as_str());
     let text = given.or(ground.config.as_deref()).ok_or_else(|| {
         let message = format!("there is no {}", config_path.display());
         (message, "name the project's `config` in fleet.toml".to_owned())
     })?;
     let loaded = Config::parse(text, &config_path, Some(&context.owner.home))
         .map_err(|error| (format!("config error: {error}"), error.hint().unwrap_or_default()))?;
-    prompt(&loaded.config, project, ground)?;
     let own = service::Project::of(&loaded.config, context.owner.clone());
-    files(desired, project, ground);
-    excludes(desired, project, ground);
-    if let Some(env) = &project.env {
-        let content = env_file::render(env).map_err(|error| (error.to_string(), String::new()))?;
-        let path = match project.service.scope {
-            Scope::User | Scope::Detached => context.owner.env_file(&project.name),
-            Scope::System => context.owner.system_env_file(&project.name),
-        };
-        desired.targets.push(Target {
-            project: project.name.clone(),
-            what: What::Env,
-            path,
-            content,
-            mode: 0o600,
-            secret: true,
-            rights: Rights::Acting,
-        });
+    if places_files {
+        prompt(&loaded.config, project, ground)?;
+        files(desired, project, ground);
+        excludes(desired, project, ground);
     }
-    units(desired, project, &own, context)?;
+    match context.only {
+        Part::All => {
+            env(desired, project, ground, context)?;
+            units(desired, project, &own, context)?;
+        }
+        Part::Units => units(desired, project, &own, context)?,
+        Part::Files => {}
+    }
     desired.projects.push(Wanted {
         project: own,
         scope: project.service.scope,
         monitor: project.service.monitor,
     });
+    Ok(())
+}
+
+/// The environment, outside the work tree; one that an earlier release placed and this one does not name goes.
+fn env(
+    desired: &mut Desired,
+    project: &Project,
+    ground: &Ground,
+    context: &Context<'_>,
+) -> Result<(), Refusal> {
+    let path = match project.service.scope {
+        Scope::User | Scope::Detached => context.owner.env_file(&project.name),
+        Scope::System => context.owner.system_env_file(&project.name),
+    };
+    if let Some(env) = &project.env {
+        desired.targets.push(Target {
+            project: project.name.clone(),
+            what: What::Env,
+            path,
+            content: env_file::render(env).map_err(|error| (error.to_string(), String::new()))?,
+            mode: 0o600,
+            secret: true,
+            rights: Rights::Acting,
+        });
+    } else if ground.placed.as_ref().is_some_and(|placed| placed.env.is_some()) {
+        desired.unwanted.push(Unwanted {
+            project: project.name.clone(),
+            what: What::Env,
+            path,
+            rights: Rights::Acting,
+            secret: true,
+            only_of: None,
+        });
+    }
     Ok(())
 }
 
@@ -164,16 +198,22 @@ fn files(desired: &mut Desired, project: &Project, ground: &Ground) {
             rights: Rights::Project,
         });
     }
-    let mirrored = |path: &&String| project.mirrored.iter().any(|folder| Path::new(path).starts_with(folder));
-    let kept = |path: &&String| !project.files.iter().any(|file| file.path == **path);
-    for path in ground.placed.iter().filter(mirrored).filter(kept) {
-        desired.unwanted.push(Unwanted {
-            project: project.name.clone(),
-            what: What::File,
-            path: ground.work_dir.join(path),
-            rights: Rights::Project,
-            only_of: None,
-        });
+    let Some(placed) = &ground.placed else { return };
+    // A folder that is no longer named is mirrored once more: what was placed there goes.
+    let folders: Vec<&String> = project.mirrored.iter().chain(&placed.mirrored).collect();
+    for file in &placed.files {
+        let mirrored = folders.iter().any(|folder| Path::new(&file.path).starts_with(folder));
+        let kept = project.files.iter().any(|own| own.path == file.path);
+        if mirrored && !kept {
+            desired.unwanted.push(Unwanted {
+                project: project.name.clone(),
+                what: What::File,
+                path: ground.work_dir.join(&file.path),
+                rights: Rights::Project,
+                secret: file.secret,
+                only_of: None,
+            });
+        }
     }
 }
 
@@ -243,6 +283,7 @@ fn units(
                 what: What::Unit,
                 path: folder.join(&unit),
                 rights: Rights::Acting,
+                secret: false,
                 only_of: Some(own.work_dir.clone()),
             }),
         }
@@ -254,6 +295,7 @@ fn units(
                 what: What::Unit,
                 path: user.join(unit),
                 rights: Rights::Project,
+                secret: false,
                 only_of: Some(own.work_dir.clone()),
             });
         }

@@ -26,8 +26,8 @@ pub(super) struct Ground {
     pub(super) state: Place,
     /// The configuration that is there.
     pub(super) config: Option<String>,
-    /// The files the newest release placed, relative to the work tree.
-    pub(super) placed: Vec<String>,
+    /// What the newest release placed.
+    pub(super) placed: Option<Project>,
     /// Git's exclude file, when the work tree has one.
     pub(super) exclude: Option<Exclude>,
 }

@@ -28,6 +28,9 @@ pub struct Owner {
     pub since: String,
     /// Seconds after `since` when it is nobody's.
     pub ttl_s: u64,
+    /// Why a person holds the host; `None` when a deploy is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Owner {
@@ -39,6 +42,24 @@ impl Owner {
             run: by.run.clone(),
             since: time::stamp(now),
             ttl_s,
+            reason: None,
+        }
+    }
+
+    /// Says what a person can do about it.
+    #[must_use]
+    pub fn remedy(&self, host: &str) -> String {
+        let ends = match time::parse(&self.since) {
+            Some(since) => {
+                time::stamp(since + jiff::SignedDuration::from_secs(self.ttl_s.min(1 << 32) as i64))
+            }
+            None => return format!("agent-runner-fleet unlock {host}"),
+        };
+        match self.reason {
+            Some(_) => format!("the lock ends {ends}; sooner with: agent-runner-fleet unlock {host}"),
+            None => format!(
+                "wait for it; a lock that a dead run left ends {ends}, sooner with: agent-runner-fleet unlock --force {host}"
+            ),
         }
     }
 
@@ -50,7 +71,11 @@ impl Owner {
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{} deploys here since {} (run {})", self.user, self.machine, self.since, self.run)
+        let Owner { user, machine, run, since, .. } = self;
+        match &self.reason {
+            Some(reason) => write!(f, "{user}@{machine} holds it since {since}: {reason}"),
+            None => write!(f, "{user}@{machine} deploys here since {since} (run {run})"),
+        }
     }
 }
 
@@ -95,12 +120,17 @@ pub(super) fn release(path: &Path, run: &str) -> io::Result<()> {
     }
 }
 
-/// Returns who holds the lock now.
-pub(super) fn holder(path: &Path, now: Timestamp) -> Option<Owner> {
+/// Gives the lock back whoever holds it.
+pub(super) fn break_open(path: &Path) -> io::Result<()> {
+    clear(path)
+}
+
+/// Returns who holds the lock, unless its time is over.
+pub(super) fn held(path: &Path, now: Timestamp) -> Option<Owner> {
     read(path).filter(|holder| !holder.expired(now))
 }
 
-/// Returns who has signed the lock.
+/// Returns who holds the lock.
 pub(super) fn read(path: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(owner_file(path)).ok()?).ok()
 }

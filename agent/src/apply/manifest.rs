@@ -30,6 +30,70 @@ pub struct Manifest {
     /// When a switched release counts as well.
     #[serde(default)]
     pub healthy: Healthy,
+    /// Which parts of the host it speaks about.
+    #[serde(default, skip_serializing_if = "Part::is_all")]
+    pub only: Part,
+    /// Whether an agent older than the one in use is wanted all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub downgrade: bool,
+}
+
+/// Which parts of a host a manifest speaks about; the others stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// All of it.
+    #[default]
+    All,
+    /// Configurations and prompts: a Loop that runs takes them over, one that does not stays stopped.
+    Files,
+    /// Units: written, enabled and started.
+    Units,
+}
+
+impl Part {
+    /// Returns whether nothing is left out.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Part::All
+    }
+}
+
+/// Asks for the release before the one in use. Read from stdin by `agent-runner apply --rollback`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// [`MANIFEST_VERSION`].
+    pub rollback: u32,
+    /// The fleet's name, for the audit.
+    pub fleet: String,
+    /// The host's name in the inventory, for messages.
+    pub host: String,
+    /// Who asks, for the audit.
+    pub by: By,
+    /// The projects.
+    pub projects: Vec<String>,
+    /// Seconds until an unconfirmed switch is put back.
+    pub confirm_s: u64,
+    /// What happens to a round that runs when the switch comes.
+    pub drain: Drain,
+    /// When the older release counts as well.
+    #[serde(default)]
+    pub healthy: Healthy,
+}
+
+/// Asks for the host's lock. Read from stdin by `agent-runner apply --lock`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// [`MANIFEST_VERSION`].
+    pub hold: u32,
+    /// Who asks.
+    pub by: By,
+    /// Seconds until the lock is nobody's.
+    pub ttl_s: u64,
+    /// Why, for whoever finds the host locked.
+    pub reason: String,
 }
 
 /// When a switched release counts as well.

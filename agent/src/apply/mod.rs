@@ -34,12 +34,18 @@ mod run;
 mod candidate;
 mod upgrade;
 
+mod hold;
+mod rollback;
+
+pub mod newer;
 pub mod revert;
 
 pub use candidate::CandidateError;
 pub use facts::World;
 pub use guard::{GuardError, guard};
+pub use hold::{Held, Whose, lock, unlock};
 pub use lock::Owner;
 pub use places::Places;
+pub use rollback::{check as check_rollback, rollback};
 pub use run::{Error, apply, check, confirm, revert as revert_now};
 pub use upgrade::{Begun, Request, UpgradeError, upgrade};

@@ -6,7 +6,7 @@ use super::desired::{Desired, Rights, Target, Unwanted, Wanted};
 use super::diff;
 use super::facts::{Binary, Entry, Facts, Link, ServiceFacts};
 use super::ground::{Ground, Place};
-use super::manifest::{Drain, Manifest, Project, Scope};
+use super::manifest::{Drain, Manifest, Part, Project, Scope};
 use super::places::Places;
 use super::report::{Action, Change, Problem, What};
 use crate::service::{Mode, unit};
@@ -250,7 +250,11 @@ fn add_unwanted(plan: &mut Plan, unwanted: &Unwanted, facts: &Facts) {
         what: unwanted.what,
         name: unwanted.path.display().to_string(),
         action: Action::Delete,
-        diff: diff::unified(&unwanted.path, Some(content), None),
+        diff: if unwanted.secret {
+            diff::secret(content)
+        } else {
+            diff::unified(&unwanted.path, Some(content), None)
+        },
     });
     plan.unlinks.extend(facts.enabling.get(&unwanted.path).map(|(path, target)| Unlink {
         path: path.clone(),
@@ -269,13 +273,16 @@ fn add_unwanted(plan: &mut Plan, unwanted: &Unwanted, facts: &Facts) {
 
 fn add_service(plan: &mut Plan, manifest: &Manifest, wanted: &Wanted, before: &ServiceFacts) {
     let name = &wanted.project.name;
+    if manifest.only == Part::Files && !before.active {
+        return;
+    }
     let own = |write: &&Write| write.project == *name;
     let env = plan.writes.iter().filter(own).any(|write| write.what == What::Env);
     let config = plan.writes.iter().filter(own).any(|write| write.path == wanted.project.config);
     let restart_unit =
         plan.writes.iter().filter(own).filter(|write| write.what == What::Unit).any(unit_needs_restart);
     let other_binary = plan.binary.is_some() || runs_another(manifest, before);
-    let other_mode = before.active && !fits(wanted.scope, before.mode);
+    let other_mode = manifest.only != Part::Files && before.active && !fits(wanted.scope, before.mode);
     let needs = Needs {
         active: before.active,
         restart: env || restart_unit || other_mode,
@@ -284,13 +291,14 @@ fn add_service(plan: &mut Plan, manifest: &Manifest, wanted: &Wanted, before: &S
     let action = service_action(needs, manifest.drain);
     let unit_change = plan.writes.iter().filter(own).any(|write| write.what == What::Unit);
     let monitor = match (wanted.monitor, before.monitor_active) {
+        _ if manifest.only == Part::Files => MonitorPlan::Leave,
         (true, false) => MonitorPlan::Start,
         (true, true) if other_binary || unit_change => MonitorPlan::Restart,
         (false, true) => MonitorPlan::Stop,
         (true, true) | (false, false) => MonitorPlan::Leave,
     };
     let mut enable = Vec::new();
-    if wanted.scope != Scope::Detached {
+    if wanted.scope != Scope::Detached && manifest.only != Part::Files {
         let units = [
             (true, before.enabled, wanted.project.serve_unit()),
             (wanted.monitor, before.monitor_enabled, wanted.project.monitor_unit()),

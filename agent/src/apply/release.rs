@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Part, Project};
 use super::places::Places;
 use crate::store::atomic;
 
@@ -30,16 +30,28 @@ pub(super) fn mark_applied(folder: &Path) -> io::Result<()> {
     atomic::replace(&folder.join("applied"), b"")
 }
 
-/// Returns the files that the newest applied release of a project placed.
-pub(super) fn placed(places: &Places, project: &str) -> Vec<String> {
+/// Returns what the newest applied release of a project placed.
+pub(super) fn placed(places: &Places, project: &str) -> Option<Project> {
+    applied(places, project).next()?.projects.into_iter().next()
+}
+
+/// Returns the release before the one in use.
+pub(super) fn previous(places: &Places, project: &str) -> Option<Manifest> {
+    applied(places, project).nth(1)
+}
+
+/// Returns the applied releases of a project, the newest first. Units by themselves are no release.
+fn applied(places: &Places, project: &str) -> impl Iterator<Item = Manifest> + use<> {
     let releases = places.releases(project);
-    let mut folders = numbers(&releases).into_iter().rev().map(|number| releases.join(number.to_string()));
-    let newest = folders.find(|folder| folder.join("applied").exists()).and_then(|folder| {
+    let folders = numbers(&releases).into_iter().rev().map(move |number| releases.join(number.to_string()));
+    let read = |folder: PathBuf| {
         let text = fs::read(folder.join("manifest.json")).ok()?;
         serde_json::from_slice::<Manifest>(&text).ok()
-    });
-    let projects = newest.map(|manifest| manifest.projects).unwrap_or_default();
-    projects.into_iter().flat_map(|project| project.files).map(|file| file.path).collect()
+    };
+    folders
+        .filter(|folder| folder.join("applied").exists())
+        .filter_map(read)
+        .filter(|manifest| manifest.only != Part::Units)
 }
 
 /// Removes all but the newest releases of a project.

@@ -16,7 +16,7 @@ use super::plan::{self, Plan};
 use super::report::{Outcome, Problem, Report, ServiceState, What};
 use super::switch::{self, Input, Switched};
 use super::verdict::{self, Verdict};
-use super::{audit, guard, release, repo, revert, stage, validate};
+use super::{audit, guard, newer, release, repo, revert, stage, validate};
 
 /// Seconds a lock outlives the confirmation time: enough for a controller that lost its connection to come back.
 const LOCK_SLACK_S: u64 = 600;
@@ -38,10 +38,20 @@ pub enum Error {
 /// Tells what an apply would change. Writes nothing.
 #[must_use]
 pub fn check(world: &World, manifest: &Manifest) -> Report {
-    let view = match View::of(world, manifest) {
+    let (manifest, kept) = newer::settled(world, manifest);
+    let places = world.places(scope_of(&manifest));
+    let held = lock::held(&places.deploy_lock(), Timestamp::now());
+    let counts = |holder: &Owner| holder.run != manifest.by.run && !is_dead(&places, holder).unwrap_or(false);
+    let report = checked(world, &manifest, kept);
+    Report { held_by: held.filter(counts), ..report }
+}
+
+fn checked(world: &World, manifest: &Manifest, kept: Option<String>) -> Report {
+    let mut view = match View::of(world, manifest) {
         Ok(view) => view,
         Err(problems) => return refused(problems),
     };
+    view.plan.notes.extend(kept);
     if !view.plan.problems.is_empty() {
         return Report { changes: view.plan.changes, notes: view.plan.notes, ..refused(view.plan.problems) };
     }
@@ -54,6 +64,13 @@ pub fn check(world: &World, manifest: &Manifest) -> Report {
 /// # Errors
 /// When our own state cannot be read or locked.
 pub fn apply(world: &World, manifest: &Manifest) -> Result<Report, Error> {
+    let (manifest, kept) = newer::settled(world, manifest);
+    let mut report = bring(world, &manifest)?;
+    report.notes.extend(kept);
+    Ok(report)
+}
+
+fn bring(world: &World, manifest: &Manifest) -> Result<Report, Error> {
     let view = match View::of(world, manifest) {
         Ok(view) => view,
         Err(problems) => return Ok(refused(problems)),
@@ -196,7 +213,7 @@ impl View {
         let ground: Vec<Ground> =
             manifest.projects.iter().map(|project| ground::survey(project, owner, &places)).collect();
         let program = service_program(world, &places, manifest);
-        let context = Context { owner, program: &program };
+        let context = Context { owner, program: &program, only: manifest.only };
         let (desired, problems) = desired::desired(manifest, &ground, &context);
         let facts = observe(world, manifest, &desired);
         let mut plan = plan::plan(manifest, &ground, &desired, &facts);
@@ -286,15 +303,28 @@ fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     stage::make_state(places)?;
     let now = Timestamp::now();
     let owner = Owner::new(&manifest.by, now, manifest.confirm_s.saturating_add(LOCK_SLACK_S));
-    match lock::take(&places.deploy_lock(), &owner, now)? {
+    let path = places.deploy_lock();
+    let mut taken = lock::take(&path, &owner, now)?;
+    if let Taken::Held(holder) = &taken
+        && is_dead(places, holder)?
+    {
+        lock::break_open(&path)?;
+        taken = lock::take(&path, &owner, now)?;
+    }
+    match taken {
         Taken::Ours => Ok(None),
         Taken::Held(holder) => {
-            let message = holder.to_string();
-            let remedy = "wait for it, or unlock the host".to_owned();
-            let problem = Problem { project: None, message, remedy };
+            let remedy = holder.remedy(&manifest.host);
+            let problem = Problem { project: None, message: holder.to_string(), remedy };
             Ok(Some(Report { held_by: Some(holder), ..refused(vec![problem]) }))
         }
     }
+}
+
+/// Returns whether whoever took the lock died with it: no switch waits for a confirmation, and an apply that is at work
+/// would have the operation lock, which the caller has or does without because it changes nothing.
+fn is_dead(places: &Places, holder: &Owner) -> io::Result<bool> {
+    Ok(holder.reason.is_none() && pending::read(places)?.is_none())
 }
 
 fn decide(
@@ -324,7 +354,7 @@ fn decided(places: &Places, id: &str) -> Report {
             let problem = Problem { project: None, message, remedy: String::new() };
             Report { problems: vec![problem], ..report(Outcome::Reverted) }
         }
-        Some(audit::Result::Failed) => {
+        Some(audit::Result::Failed | audit::Result::Locked | audit::Result::Unlocked) => {
             let message = entry.map(|entry| entry.detail).unwrap_or_default();
             failed(vec![message], "see the host's audit")
         }
@@ -365,7 +395,7 @@ fn switched(view: View, id: String) -> Report {
     }
 }
 
-fn refused(problems: Vec<Problem>) -> Report {
+pub(super) fn refused(problems: Vec<Problem>) -> Report {
     Report { problems, ..report(Outcome::Refused) }
 }
 
@@ -398,6 +428,6 @@ pub(super) fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
     Problem { project: None, message, remedy: remedy.to_owned() }
 }
 
-fn state(places: &Places, source: io::Error) -> Error {
+pub(super) fn state(places: &Places, source: io::Error) -> Error {
     Error::State { path: places.state().display().to_string(), source }
 }

@@ -126,7 +126,7 @@ fn prepare(input: &Input<'_>, places: &Places) -> Result<Pending, SwitchError> {
 fn record(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result<(), SwitchError> {
     for project in &input.manifest.projects {
         let writes: Vec<_> = input.plan.writes.iter().filter(|write| write.project == project.name).collect();
-        if writes.is_empty() {
+        if writes.is_empty() && input.plan.binary.is_none() {
             continue;
         }
         let releases = places.releases(&project.name);
@@ -251,6 +251,11 @@ pub(super) fn step(world: &World, name: &str) -> Result<(), SwitchError> {
         return Ok(());
     };
     if at != name {
+        return Ok(());
+    }
+    if how == "stop" {
+        // Whoever set it lets it go on, or pulls the plug meanwhile.
+        let _ = kill(getpid(), Signal::SIGSTOP);
         return Ok(());
     }
     if how == "kill" {

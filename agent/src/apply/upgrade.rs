@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::candidate::{self, CandidateError};
 use super::desired::Wanted;
 use super::facts::{self, Facts, Link, World, file_sha256, running_sha256};
-use super::manifest::{AgentRelease, By, Drain, Healthy, MANIFEST_VERSION, Manifest, Scope};
+use super::manifest::{AgentRelease, By, Drain, Healthy, MANIFEST_VERSION, Manifest, Part, Scope};
 use super::pending;
 use super::places::Places;
 use super::plan::{BinarySwitch, MonitorPlan, Plan, ServicePlan};
@@ -130,7 +130,7 @@ pub fn upgrade(world: &World, request: &Request<'_>) -> Result<Begun, UpgradeErr
         }
     }
     // A deploy's lock outlives processes, which an upgrade need not: while it is undecided there is its record.
-    if let Some(holder) = lock::holder(&places.deploy_lock(), Timestamp::now()) {
+    if let Some(holder) = lock::held(&places.deploy_lock(), Timestamp::now()) {
         return Err(UpgradeError::Busy(holder.to_string()));
     }
     let mut manifest = manifest(&world, request);
@@ -240,6 +240,8 @@ fn manifest(world: &World, request: &Request<'_>) -> Manifest {
         by: By { user: world.acting.user.clone(), machine, run },
         agents: Vec::new(),
         projects: Vec::new(),
+        only: Part::All,
+        downgrade: true,
         confirm_s: request.confirm_s,
         drain: Drain::Round,
         healthy: Healthy::Active,

@@ -127,7 +127,7 @@ fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest::{By, Drain, File, Healthy, Service};
+    use super::super::manifest::{By, Drain, File, Healthy, Part, Service};
     use super::*;
 
     fn manifest(change: impl FnOnce(&mut Project)) -> Manifest {
@@ -151,6 +151,8 @@ mod tests {
             confirm_s: 60,
             drain: Drain::Round,
             healthy: Healthy::Active,
+            only: Part::All,
+            downgrade: false,
         }
     }
 

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read};
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 
 use super::Ctx;
-use crate::apply::manifest::Manifest;
+use crate::apply::manifest::{By, Hold, Manifest, Rollback};
 use crate::apply::report::{Outcome, Report};
-use crate::apply::{self, World};
+use crate::apply::{self, Held, Whose, World};
 use crate::cli::printed;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
@@ -26,8 +27,20 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "ID", conflicts_with = "revert")]
     confirm: Option<String>,
     /// Put the switch with this id back
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["rollback", "lock", "unlock"])]
     revert: Option<String>,
+    /// Go back to the release before the one in use; stdin says of which projects
+    #[arg(long, conflicts_with_all = ["confirm", "lock", "unlock"])]
+    rollback: bool,
+    /// Hold this host still: no apply but its owner's comes through; stdin says who, why and how long
+    #[arg(long, conflicts_with_all = ["check", "confirm", "unlock"])]
+    lock: bool,
+    /// Give the host's lock back, one that a deploy holds only with --force; stdin says who asks
+    #[arg(long, conflicts_with_all = ["check", "confirm"])]
+    unlock: bool,
+    /// With --unlock: also a lock that a deploy holds
+    #[arg(long, requires = "unlock")]
+    force: bool,
     /// Be the process that puts the switch with this id back unless it is confirmed
     #[arg(long, value_name = "ID", hide = true)]
     guard: Option<String>,
@@ -44,11 +57,31 @@ pub fn run(ctx: &Ctx, args: ApplyArgs) -> Result<Exit, Error> {
         return Ok(Exit::Ok);
     }
     let broken = |error: apply::Error| Error::failed("the deploy state of this host").caused_by(error);
+    if args.lock {
+        let hold: Hold = document(io::stdin(), "request for a lock")?;
+        return print_held(ctx, &apply::lock(&world, &hold).map_err(broken)?);
+    }
+    if args.unlock {
+        let whose = if args.force { Whose::Anybodys } else { Whose::APersons };
+        let by: By = document(io::stdin(), "name of who asks")?;
+        return print_held(ctx, &apply::unlock(&world, &by, whose).map_err(broken)?);
+    }
     let report = match (args.confirm, args.revert) {
         (Some(id), _) => apply::confirm(&world, &id).map_err(broken)?,
         (None, Some(id)) => apply::revert_now(&world, &id).map_err(broken)?,
-        (None, None) if args.check => apply::check(&world, &manifest(io::stdin())?),
-        (None, None) => apply::apply(&world, &manifest(io::stdin())?).map_err(broken)?,
+        (None, None) if args.rollback => {
+            let wanted: Rollback = document(io::stdin(), "request for a rollback")?;
+            if args.check {
+                apply::check_rollback(&world, &wanted)
+            } else {
+                apply::rollback(&world, &wanted).map_err(broken)?
+            }
+        }
+        (None, None) if args.check => apply::check(&world, &document(io::stdin(), "manifest")?),
+        (None, None) => {
+            let manifest: Manifest = document(io::stdin(), "manifest")?;
+            apply::apply(&world, &manifest).map_err(broken)?
+        }
     };
     print(ctx, &report)
 }
@@ -75,15 +108,16 @@ pub(super) fn look_after_unconfirmed(ctx: &Ctx) {
     }
 }
 
-fn manifest(from: impl Read) -> Result<Manifest, Error> {
+fn document<T: DeserializeOwned>(from: impl Read, what: &str) -> Result<T, Error> {
     let mut text = Vec::new();
     let size = from.take(MANIFEST_MAX + 1).read_to_end(&mut text);
-    let size = size.map_err(|error| Error::failed("reading the manifest from stdin").caused_by(error))?;
+    let size =
+        size.map_err(|error| Error::failed(format!("reading the {what} from stdin")).caused_by(error))?;
     if size as u64 > MANIFEST_MAX {
-        return Err(Error::failed("the manifest on stdin is larger than 32 MiB"));
+        return Err(Error::failed(format!("the {what} on stdin is larger than 32 MiB")));
     }
     serde_json::from_slice(&text).map_err(|error| {
-        Error::new(Exit::Usage, "stdin holds no manifest")
+        Error::new(Exit::Usage, format!("stdin holds no {what}"))
             .caused_by(error)
             .hinted("a controller writes it; `agent-runner-fleet plan` shows what it would say")
     })
@@ -100,6 +134,13 @@ fn print(ctx: &Ctx, report: &Report) -> Result<Exit, Error> {
         Outcome::Refused if report.held_by.is_some() => Exit::GaveUp,
         Outcome::Refused | Outcome::Reverted | Outcome::Failed => Exit::Failed,
     })
+}
+
+fn print_held(ctx: &Ctx, held: &Held) -> Result<Exit, Error> {
+    let for_eyes = ctx.format == Format::Pretty && io::stdout().is_terminal();
+    let sentence = format!("{}\n", held.sentence());
+    printed(if for_eyes { output::print(&sentence) } else { output::print_json(held) })?;
+    Ok(if held.done { Exit::Ok } else { Exit::GaveUp })
 }
 
 fn pretty(report: &Report) -> String {

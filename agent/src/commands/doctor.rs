@@ -17,10 +17,12 @@ use crate::git::{Git, Limits};
 use crate::host::Root;
 use crate::host::cgroup::Cgroup;
 use crate::output::{self, Format};
-use crate::provider::Presets;
+use crate::provider::presets::Entry;
+use crate::provider::{Presets, unread};
 use crate::round::preflight::{self, CHECKS, Class, Failure, SearchPath};
 use crate::serve::phases::{Candidate, Choice, choose, closed_globally};
 use crate::serve::schedule::Calendar;
+use crate::store::backward;
 use crate::store::layout::Layout;
 use crate::store::round_number;
 
@@ -56,7 +58,8 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Exit, Error> {
         overlaps: overlaps(&config),
         plan,
         cgroup: memory(&config),
-        sigterm_grace: grace(ctx, &config),
+        sigterm_grace: grace(&presets(ctx, &config), &config),
+        provider: provider(&presets(ctx, &config), &config),
     };
     printed(match ctx.format {
         Format::Json => output::print_json(&findings),
@@ -73,6 +76,25 @@ struct Findings {
     plan: Vec<Planned>,
     cgroup: Memory,
     sigterm_grace: Grace,
+    provider: Reading,
+}
+
+/// How the agent's output is read.
+#[derive(Debug, Serialize)]
+struct Reading {
+    agent: String,
+    /// Whether there are rules for it.
+    read: bool,
+    proven_on: Vec<String>,
+    /// The last report that nothing was understood, if it still holds.
+    unrecognised: Option<Unrecognised>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unrecognised {
+    round_num: Option<i64>,
+    program: Option<String>,
+    raw: String,
 }
 
 /// One check of the battery; names and order are contract.
@@ -216,11 +238,29 @@ fn memory(config: &Config) -> Memory {
     }
 }
 
-fn grace(ctx: &Ctx, config: &Config) -> Grace {
+fn presets(ctx: &Ctx, config: &Config) -> Presets {
     let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
     let config_home = config_home.or_else(|| ctx.home().map(|home| home.join(".config")));
-    let folders = Presets::folders(config_home.as_deref(), Some(&config.runtime.work_dir));
-    let presets = Presets::load(&folders);
+    Presets::load(&Presets::folders(config_home.as_deref(), Some(&config.runtime.work_dir)))
+}
+
+fn provider(presets: &Presets, config: &Config) -> Reading {
+    let agent = config.agent.identity();
+    let events = backward::records(Layout::new(&config.runtime.log_dir).events_files());
+    let preset = presets.get(agent).and_then(Entry::preset);
+    Reading {
+        agent: agent.to_owned(),
+        read: presets.rules_for(agent).is_some(),
+        proven_on: preset.map(|preset| preset.proven_on.clone()).unwrap_or_default(),
+        unrecognised: unread::standing(events, agent).map(|told| Unrecognised {
+            round_num: told.int("round_num"),
+            program: told.str("program").map(str::to_owned),
+            raw: told.str("raw").unwrap_or_default().to_owned(),
+        }),
+    }
+}
+
+fn grace(presets: &Presets, config: &Config) -> Grace {
     let agent = config.agent.identity().to_owned();
     Grace {
         cooperative: presets.cooperative().contains_key(&agent),
@@ -272,5 +312,21 @@ fn pretty(findings: &Findings) -> String {
     ));
     let grace = &findings.sigterm_grace;
     text.push_str(&format!("Stop\n  {} gets {} and {} s\n", grace.agent, grace.signal, grace.resolved_s));
+    let reading = &findings.provider;
+    let proven = match (reading.read, reading.proven_on.as_slice()) {
+        (false, _) => {
+            "no rules read what it prints: no usage, no limits; refused logins by patterns".to_owned()
+        }
+        (true, []) => "read by rules that name no version".to_owned(),
+        (true, versions) => format!("read by rules proven on {}", versions.join(", ")),
+    };
+    text.push_str(&format!("Output\n  {}: {proven}\n", reading.agent));
+    if let Some(unread) = &reading.unrecognised {
+        let round = unread.round_num.map(|number| format!(" since round {number}")).unwrap_or_default();
+        text.push_str(&format!(
+            "  [WARN] no rule understands it{round}: usage, limits and refused logins are not seen\n"
+        ));
+        text.push_str("         fix: `agent-runner presets check FILE --log LOG` shows what a preset reads; see docs/presets.md\n");
+    }
     text
 }

@@ -59,6 +59,7 @@ struct Row<'a> {
     agent: Option<&'a str>,
     origin: String,
     reads: Vec<&'static str>,
+    proven_on: &'a [String],
     cooperative_signal: Option<&'static str>,
     resume_flag: Option<&'a str>,
 }
@@ -107,6 +108,7 @@ fn row(entry: &Entry) -> Row<'_> {
             Origin::File(path) => path.display().to_string(),
         },
         reads: rules.map(reads).unwrap_or_default(),
+        proven_on: entry.preset().map_or(&[], |preset| &preset.proven_on),
         cooperative_signal: rules.and_then(|rules| rules.cooperative_signal).map(|signal| signal.name()),
         resume_flag: rules.and_then(|rules| rules.resume_flag.as_deref()),
     }
@@ -127,11 +129,15 @@ fn table(rows: &[Row<'_>]) -> String {
     let wide = |text: fn(&Row<'_>) -> usize| rows.iter().map(text).max().unwrap_or(0);
     let name = wide(|row| row.name.len()).max("NAME".len());
     let title = wide(|row| row.title.unwrap_or("").len()).max("FOR".len());
-    let mut text = format!("{:name$}  {:title$}  {:44}  FROM\n", "NAME", "FOR", "READS");
+    let proven = wide(|row| row.proven_on.join(" ").len()).max("PROVEN ON".len());
+    let mut text =
+        format!("{:name$}  {:title$}  {:proven$}  {:44}  FROM\n", "NAME", "FOR", "PROVEN ON", "READS");
     for row in rows {
         let reads = if row.reads.is_empty() { "-".into() } else { row.reads.join(" ") };
         let shown = row.title.or(row.agent).unwrap_or("");
-        text.push_str(&format!("{:name$}  {shown:title$}  {reads:44}  {}\n", row.name, row.origin));
+        let on = if row.proven_on.is_empty() { "-".into() } else { row.proven_on.join(" ") };
+        let (called, origin) = (row.name, &row.origin);
+        text.push_str(&format!("{called:name$}  {shown:title$}  {on:proven$}  {reads:44}  {origin}\n"));
     }
     text
 }

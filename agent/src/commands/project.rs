@@ -1,7 +1,10 @@
 //! The project a service verb addresses, and how a service's state is printed.
 
 use std::fmt::Write;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::Ctx;
 use crate::cli::printed;
@@ -9,7 +12,7 @@ use crate::config::ConfigError;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
-use crate::service::install::{self, InstallError};
+use crate::service::install::InstallError;
 use crate::service::{Account, Project, ServiceError, Status, linger};
 
 /// Loads the project that `--config` names. Root, called through sudo, acts for the account whose project it is where a
@@ -18,13 +21,10 @@ use crate::service::{Account, Project, ServiceError, Status, linger};
 /// # Errors
 /// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
 pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
-    if let Some(account) = ctx.sudo_account() {
-        let project = load_for(ctx, account)?;
-        if install::system_unit(&project.account, &project.serve_unit()).is_some() {
-            return Ok(project);
-        }
-    }
-    load_for(ctx, ctx.account())
+    // As root through sudo, a folder of the caller's is the caller's project.
+    let owner = |config: &Path| fs::metadata(config).map(|meta| meta.uid()).ok();
+    let invoker = ctx.sudo_account().filter(|invoker| owner(&ctx.config) == Some(invoker.uid));
+    load_for(ctx, invoker.unwrap_or_else(|| ctx.account()))
 }
 
 /// Loads the project that `--config` names, run as `account`.

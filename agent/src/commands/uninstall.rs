@@ -7,7 +7,7 @@ use crate::error::{Error, Exit};
 use crate::output;
 use crate::service::install;
 
-/// Stop, disable and remove the systemd units
+/// Stop, disable and remove the systemd units; those of the system through sudo
 #[derive(Debug, Args)]
 pub struct UninstallArgs {}
 
@@ -29,6 +29,10 @@ pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
         if removed.is_empty() {
             output::note(&format!("{} has no unit of this account", project.name));
         }
+        return Ok(Exit::Ok);
+    }
+    if ctx.account().uid == 0 {
+        install::uninstall_system(&project).map_err(|error| project::not_removed(&project, error))?;
         return Ok(Exit::Ok);
     }
     output::note("the units belong to the system; run:");

@@ -31,7 +31,7 @@ pub(super) fn failed(rules: &[ErrorRule], records: &[&Value]) -> bool {
 
 /// Returns the throttle, if a rule yields one.
 pub(super) fn throttle(rules: &Rules, records: &[&Value], round: &RoundFacts, now_s: i64) -> Option<Event> {
-    rules.throttle.iter().filter(|rule| applies(rule.only, round)).find_map(|rule| {
+    rules.throttle.iter().filter(|rule| applies(rule.only, &rule.exit_codes, round)).find_map(|rule| {
         let record = last(records, &rule.when, &rule.if_any)?;
         let class = class(rule, record)?;
         let shown = match &rule.raw_when {
@@ -51,7 +51,7 @@ pub(super) fn throttle(rules: &Rules, records: &[&Value], round: &RoundFacts, no
 
 /// Returns the refused login, if a rule yields one.
 pub(super) fn auth_error(rules: &Rules, records: &[&Value], round: &RoundFacts) -> Option<Event> {
-    rules.auth_error.iter().filter(|rule| applies(rule.only, round)).find_map(|rule| {
+    rules.auth_error.iter().filter(|rule| applies(rule.only, &rule.exit_codes, round)).find_map(|rule| {
         let record = last(records, &rule.when, &rule.if_any)?;
         let found = statuses(record, &rule.status, rule.status_pattern.as_ref());
         let refused = rule.statuses.is_empty() || found.iter().any(|status| rule.statuses.contains(status));
@@ -63,11 +63,12 @@ pub(super) fn auth_error(rules: &Rules, records: &[&Value], round: &RoundFacts) 
     })
 }
 
-fn applies(only: Only, round: &RoundFacts) -> bool {
-    match only {
+fn applies(only: Only, exit_codes: &[i64], round: &RoundFacts) -> bool {
+    let now = match only {
         Only::EveryRound => true,
         Only::FailedRound => !round.ok(),
-    }
+    };
+    now && (exit_codes.is_empty() || exit_codes.contains(&round.exit_code))
 }
 
 fn class(rule: &Throttle, record: &Value) -> Option<Class> {
@@ -78,16 +79,20 @@ fn class(rule: &Throttle, record: &Value) -> Option<Class> {
 /// Returns the integers at the pointers, and the one the pattern finds. Text and bools are no status.
 fn statuses(record: &Value, pointers: &Pointers, pattern: Option<&StatusPattern>) -> Vec<i64> {
     let numbers = pointers.0.iter().filter_map(|pointer| record.pointer(pointer)?.as_i64());
-    let in_text = pattern.and_then(|pattern| {
-        let captures = pattern.regex.0.captures(text(record, &pattern.text)?.as_bytes())?;
-        std::str::from_utf8(captures.get(1)?.as_bytes()).ok()?.parse().ok()
-    });
-    numbers.chain(in_text).collect()
+    numbers.chain(pattern.and_then(|pattern| in_text(record, pattern)?.parse().ok())).collect()
+}
+
+/// Returns the pattern's first group.
+fn in_text(record: &Value, pattern: &StatusPattern) -> Option<String> {
+    let captures = pattern.regex.0.captures(text(record, &pattern.text)?.as_bytes())?;
+    Some(String::from_utf8_lossy(captures.get(1)?.as_bytes()).into_owned())
 }
 
 fn reset(rule: &Throttle, record: &Value, now_s: i64) -> Option<i64> {
-    let value = record.pointer(rule.reset.as_deref()?)?;
-    let number = || finite(value).filter(|number| *number > 0.0).map(|number| number as i64);
+    let pointed = rule.reset.as_deref().and_then(|pointer| record.pointer(pointer)).cloned();
+    let found = || in_text(record, rule.reset_pattern.as_ref()?).map(Value::String);
+    let value = pointed.or_else(found)?;
+    let number = || finite(&value).filter(|number| *number > 0.0).map(|number| number as i64);
     match rule.reset_unit {
         ResetUnit::EpochS => number(),
         ResetUnit::EpochMs => number().map(|ms| ms / 1000),

@@ -16,6 +16,7 @@ mod usage;
 
 pub mod scaffold;
 pub mod scan;
+pub mod unread;
 
 pub use presets::Presets;
 pub use rules::Rules;

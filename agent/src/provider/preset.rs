@@ -20,6 +20,9 @@ pub struct PresetFile {
 pub struct Preset {
     /// The agent's name for people.
     pub title: String,
+    /// Versions of the agent CLI whose real output these rules were proven on.
+    #[serde(default)]
+    pub proven_on: Vec<String>,
     /// What the operator has to know or to do, one line each; written as comments.
     #[serde(default)]
     pub notes: Vec<String>,

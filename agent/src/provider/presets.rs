@@ -173,6 +173,11 @@ impl Presets {
         self.stopping(agent)?.resume_flag.as_deref()
     }
 
+    /// Returns what the preset named after an agent says about renewing its login.
+    pub fn login_hint(&self, agent: &str) -> Option<&str> {
+        self.get(agent)?.preset()?.config.get("monitor")?.get("auth_fail_hint")?.as_str()
+    }
+
     /// Returns the agents with a cooperative stop, and its signal.
     pub fn cooperative(&self) -> BTreeMap<String, StopSignal> {
         let rules = self.entries.iter().filter_map(Entry::rules);

@@ -167,6 +167,9 @@ pub struct Throttle {
     /// After which rounds.
     #[serde(default)]
     pub only: Only,
+    /// Exit codes that mean it; without any, the record alone does.
+    #[serde(default)]
+    pub exit_codes: Vec<i64>,
     /// It is this, always.
     #[serde(default)]
     pub class: Option<Class>,
@@ -179,6 +182,9 @@ pub struct Throttle {
     /// Where the time is at which it ends.
     #[serde(default)]
     pub reset: Option<String>,
+    /// Finds that time in text, when no pointer leads to it.
+    #[serde(default)]
+    pub reset_pattern: Option<StatusPattern>,
     /// How that time is written.
     #[serde(default)]
     pub reset_unit: ResetUnit,
@@ -190,7 +196,7 @@ pub struct Throttle {
     pub raw_when: Option<Conditions>,
 }
 
-/// A status inside text.
+/// A number inside text.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusPattern {
@@ -213,6 +219,9 @@ pub struct AuthError {
     /// After which rounds.
     #[serde(default)]
     pub only: Only,
+    /// Exit codes that mean it; without any, the record alone does.
+    #[serde(default)]
+    pub exit_codes: Vec<i64>,
     /// Statuses that mean it; without any, the record alone does.
     #[serde(default)]
     pub statuses: Vec<i64>,
@@ -482,9 +491,10 @@ impl Rules {
         }
         let grouped = |pattern: &StatusPattern| pattern.regex.0.captures_len() > 1;
         let patterns = self.throttle.iter().filter_map(|rule| rule.status_pattern.as_ref());
+        let patterns = patterns.chain(self.throttle.iter().filter_map(|rule| rule.reset_pattern.as_ref()));
         let patterns = patterns.chain(self.auth_error.iter().filter_map(|rule| rule.status_pattern.as_ref()));
         if patterns.into_iter().any(|pattern| !grouped(pattern)) {
-            return Err("the first group of a `status_pattern` is the number, and there is none".into());
+            return Err("the first group of a `status_pattern` and of a `reset_pattern` is the number, and there is none".into());
         }
         match self.records.iter().find(|source| source.at.is_some() == source.each.is_some()) {
             Some(_) => Err("`provider.records` has exactly one of `at` and `each`".into()),

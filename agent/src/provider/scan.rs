@@ -9,9 +9,9 @@ use super::classify;
 use super::record;
 use super::rules::{Rules, Source};
 use super::tools;
+use super::unread;
 use super::usage::{self, Evidence};
 use crate::event::Event;
-use crate::masking::mask_and_cut;
 
 /// The round whose log is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,9 @@ impl RoundFacts {
 /// Reads the end of `log` and returns what it tells, in this order: throttle, refused login, usage, repetition,
 /// unrecognised output. A missing log tells nothing.
 pub fn scan(log: &Path, rules: &Rules, round: &RoundFacts, now: Timestamp) -> Vec<Event> {
+    if !log.exists() {
+        return Vec::new();
+    }
     let needs_head = rules.usage.as_ref().is_some_and(|usage| usage.elapsed.is_some());
     let head = if needs_head { record::head(log) } else { Vec::new() };
     extract(rules, &Lines { tail: &record::tail(log), head: &head }, round, now)
@@ -69,7 +72,9 @@ pub fn extract(rules: &Rules, lines: &Lines<'_>, round: &RoundFacts, now: Timest
     let evidence = Evidence { records: &records, head: lines.head, calls: calls.len(), failed };
     let usage = rules.usage.as_ref().and_then(|rule| usage::usage(rule, &evidence, round));
     let repetition = tools::repetition(&calls, round);
-    let unrecognised = unrecognised(rules, lines.tail, round);
+    let understood = failed || throttle.is_some() || auth_error.is_some();
+    let unrecognised =
+        if understood { None } else { unread::unrecognised(rules, lines.tail, &records, round) };
     [throttle, auth_error, usage, repetition, unrecognised].into_iter().flatten().collect()
 }
 
@@ -88,18 +93,4 @@ fn records<'a>(sources: &[Source], lines: &'a [Value]) -> Vec<&'a Value> {
         found
     };
     sources.iter().map(inside).find(|found| !found.is_empty()).unwrap_or_default()
-}
-
-fn unrecognised(rules: &Rules, lines: &[Value], round: &RoundFacts) -> Option<Event> {
-    let newest = lines.last()?;
-    let conditions: Vec<_> = rules.recognised_by().collect();
-    if lines.iter().any(|line| conditions.iter().any(|conditions| conditions.hold(line))) {
-        return None;
-    }
-    Some(Event::ProviderOutputUnrecognised {
-        round_num: round.round_num,
-        agent: round.agent.clone(),
-        json_lines: i64::try_from(lines.len()).unwrap_or(i64::MAX),
-        raw: mask_and_cut(&newest.to_string(), 200),
-    })
 }

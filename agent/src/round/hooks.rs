@@ -1,17 +1,20 @@
 //! Reading what the agent printed, after the round, in a process of its own: what goes wrong there costs its events.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::failpoint::Step;
 use super::finish::Finished;
+use super::program;
 use super::scene::Scene;
 use crate::config::wall::HOOKS_S;
 use crate::event::Event;
 use crate::masking::mask;
 use crate::process::isolate::{Isolated, isolate};
-use crate::provider::{self, RoundFacts, Rules};
+use crate::provider::{self, RoundFacts, Rules, unread};
+use crate::store::backward;
 
 /// Characters kept of an error's message.
 const MESSAGE_MAX: usize = 1024;
@@ -23,7 +26,8 @@ const TRACEBACK_MAX: usize = 2048;
 const CUT: &str = "\n[...]\n";
 
 /// Reads the agent's log by the rules of its preset and writes the events that come of it.
-pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>) {
+/// `path` is where commands are searched.
+pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>, path: Option<&OsStr>) {
     let monitor = &scene.config.monitor;
     let facts = RoundFacts {
         agent: scene.profile.agent.identity().to_owned(),
@@ -37,7 +41,9 @@ pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>)
     let isolated = isolate(Duration::from_secs(HOOKS_S), || {
         scene.reach(Step::InHook);
         for event in provider::scan(&finished.log.path(), rules, &facts, Timestamp::now()) {
-            scene.emit(&event);
+            if let Some(event) = news(scene, event, path) {
+                scene.emit(&event);
+            }
         }
     });
     let (error_type, message, traceback) = match isolated {
@@ -53,6 +59,20 @@ pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>)
         error_message: shortened(&mask(&message), MESSAGE_MAX),
         traceback: shortened(&mask(&traceback), TRACEBACK_MAX),
     });
+}
+
+/// Returns the event, unless it is a report of output that no rule reads and stands already for this very program.
+fn news(scene: &Scene, mut event: Event, path: Option<&OsStr>) -> Option<Event> {
+    if let Event::ProviderOutputUnrecognised { program, .. } = &mut event {
+        let agent = &scene.profile.agent;
+        *program = program::read(&scene.config, agent, path).and_then(|file| program::stamp(&file));
+        let events = backward::records(scene.layout().events_files());
+        let told = unread::standing(events, agent.identity());
+        if told.is_some_and(|told| told.str("program") == program.as_deref()) {
+            return None;
+        }
+    }
+    Some(event)
 }
 
 /// Cuts the middle out of a text that is longer than `max` characters.

@@ -35,6 +35,7 @@ mod finish;
 pub mod goal_checks;
 mod hooks;
 pub mod network;
+pub mod program;
 pub mod rearranged;
 pub mod sample;
 

@@ -92,9 +92,28 @@ impl AgentEnd {
 
     /// Returns the name of the signal that ended it: a negative code, or the shell's 128 + n.
     fn signal(&self) -> Option<&'static str> {
-        let number = if self.exit_code < 0 { -self.exit_code } else { self.exit_code - 128 };
-        signal_name(i32::try_from(number).ok().filter(|&number| number > 0)?)
+        let told = self.exit_code >= 0;
+        let number = if told { self.exit_code - 128 } else { -self.exit_code };
+        let number = i32::try_from(number).ok().filter(|&number| number > 0)?;
+        signal_name(number).filter(|_| !told || ends_a_process(number))
     }
+}
+
+/// Returns whether a process can have died of a signal. Gemini CLI exits with the HTTP status of its provider, of which
+/// a byte is left: 400 is 128 + SIGSTKFLT then, 401 SIGCHLD, 403 SIGSTOP.
+fn ends_a_process(number: i32) -> bool {
+    const NEVER: [i32; 9] = [
+        libc::SIGSTKFLT,
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGURG,
+        libc::SIGWINCH,
+    ];
+    !NEVER.contains(&number)
 }
 
 #[cfg(test)]
@@ -117,6 +136,9 @@ mod tests {
         check(143, Itself, ("signal:SIGTERM", AgentFailed));
         check(128, Itself, ("error", AgentFailed));
         check(255, Itself, ("error", AgentFailed));
+        for status in [400, 401, 403, 404, 429, 500, 503] {
+            check(status % 256, Itself, ("error", AgentFailed));
+        }
         check(-15, WallClock, ("timeout", Done));
         check(3, WallClock, ("timeout", Done));
         check(-9, Grace, ("grace_kill", Done));

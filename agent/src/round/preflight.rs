@@ -3,11 +3,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{container, prompt};
+use super::{container, program, prompt};
 use crate::config::overlap::overlaps;
 use crate::config::types::{Agent, Config, Delivery};
 use crate::error::Exit;
@@ -192,8 +190,7 @@ fn agent(
 ) {
     let argv: Vec<String> = agent.exec_prefix.iter().chain(&agent.command).cloned().collect();
     let word = argv.first().map_or("", String::as_str);
-    let path = agent.env.get("PATH").map_or(path, |path| SearchPath::Known(Some(OsStr::new(path))));
-    if !resolves(word, &config.runtime.work_dir, path) {
+    if is_missing(config, agent, path) {
         let place = if word.contains('/') { "file" } else { "on the agent's PATH" };
         let reason = format!("{word} is not an executable {place}");
         found.permanent(("agent_cli_in_path", phase), reason, "install it, or set PATH in [agent.env]");
@@ -216,42 +213,41 @@ fn agent(
     }
 }
 
-/// Returns whether a command's first word names something executable: with a slash relative to the work dir, else on
-/// the search path, whose empty and relative entries are relative to the work dir too.
-fn resolves(word: &str, work_dir: &Path, path: SearchPath<'_>) -> bool {
-    if word.contains('/') {
-        return is_executable(&work_dir.join(word));
-    }
-    let SearchPath::Known(path) = path else { return true };
-    // What execvp falls back to.
-    let path = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
-    let mut folders =
-        path.as_bytes().split(|&byte| byte == b':').map(|entry| Path::new(OsStr::from_bytes(entry)));
-    !word.is_empty() && folders.any(|folder| is_executable(&work_dir.join(folder).join(word)))
-}
-
-fn is_executable(path: &Path) -> bool {
-    let is_program =
-        fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    is_program && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+/// Returns whether an agent's program is known not to be there: what is found on an unknown search path is not known.
+fn is_missing(config: &Config, agent: &Agent, path: SearchPath<'_>) -> bool {
+    let word = agent.exec_prefix.iter().chain(&agent.command).next().map_or("", String::as_str);
+    let path = match path {
+        SearchPath::Known(path) => path,
+        SearchPath::Unknown if word.contains('/') || agent.env.contains_key("PATH") => None,
+        SearchPath::Unknown => return false,
+    };
+    program::of(config, agent, path).is_none()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_path_is_always_looked_at_and_a_bare_name_only_on_a_known_search_path() {
         let known = |path| SearchPath::Known(Some(OsStr::new(path)));
-        let check =
-            |word, path, expected| assert_eq!(resolves(word, Path::new("/"), path), expected, "{word}");
-        check("/bin/sh", SearchPath::Unknown, true);
-        check("/nonexistent/agent", SearchPath::Unknown, false);
-        check("bin/sh", SearchPath::Unknown, true);
-        check("no-such-agent", SearchPath::Unknown, true);
-        check("no-such-agent", known("/bin"), false);
-        check("sh", known("/bin"), true);
-        check("sh", known("/nonexistent"), false);
-        check("sh", SearchPath::Known(None), true);
+        let check = |word, path, expected| {
+            let text = format!(
+                "schema_version = 1\n[agent]\ncommand = [\"{word}\"]\nprompt_arg_template = [\"{{prompt}}\"]\n\
+                 [runtime]\nwork_dir = \"/\"\nlog_dir = \"/l\"\n[prompt]\nfile = \"p.md\"\n"
+            );
+            let config = Config::parse(&text, Path::new("/p/agent-runner.toml"), None).unwrap().config;
+            assert_eq!(is_missing(&config, &config.agent, path), expected, "{word}");
+        };
+        check("/bin/sh", SearchPath::Unknown, false);
+        check("/nonexistent/agent", SearchPath::Unknown, true);
+        check("bin/sh", SearchPath::Unknown, false);
+        check("no-such-agent", SearchPath::Unknown, false);
+        check("no-such-agent", known("/bin"), true);
+        check("sh", known("/bin"), false);
+        check("sh", known("/nonexistent"), true);
+        check("sh", SearchPath::Known(None), false);
     }
 }

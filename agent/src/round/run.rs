@@ -143,7 +143,7 @@ fn with_lock(
     finish::settle(&scene, &finished, signals);
     finish::conclude(&scene, &end, &mut sampler);
     if let Some(rules) = presets.rules_for(scene.profile.agent.identity()) {
-        hooks::read_output(&scene, rules, &finished);
+        hooks::read_output(&scene, rules, &finished, options.surroundings.path.as_deref());
     }
     scene.reach(Step::Hooks);
     if let Some(critic) = &critic {

@@ -219,6 +219,24 @@ pub fn guard(path: &Path, work_dir: &Path, clobber: Clobber) -> Result<(), Insta
     Err(InstallError::Taken { path: path.display().to_string(), owner })
 }
 
+/// As root: stops, disables and removes units of the system. A round in progress ends first, after this has returned.
+///
+/// # Errors
+/// When a unit cannot be disabled or removed.
+pub fn uninstall_system(project: &Project) -> Result<(), InstallError> {
+    let manager = Manager::System;
+    for unit in [project.monitor_unit(), project.serve_unit()] {
+        if let Some(path) = system_unit(&project.account, &unit) {
+            // A unit that does not run is what we want.
+            let _ = manager.queue("stop", &unit);
+            remove(&manager, &path, &unit)?;
+        }
+    }
+    // Without a bus there is nobody to tell.
+    let _ = manager.reload();
+    Ok(())
+}
+
 /// Returns the system unit of a project, when there is one.
 pub fn system_unit(account: &Account, unit: &str) -> Option<PathBuf> {
     Some(account.system_units().join(unit)).filter(|path| path.exists())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::types::{Config, Disk};
 use crate::host;
+use crate::provider::Presets;
 
 /// Rounds whose exits are looked at together.
 pub const EXITS: usize = 10;
@@ -54,7 +55,7 @@ impl Thresholds {
                 .collect(),
             disk: health.disk.clone(),
             memory: health.into(),
-            auth_fail_hint: config.monitor.auth_fail_hint.clone(),
+            auth_fail_hint: login_hint(config),
             supervisor_stale_s: config
                 .monitor
                 .supervisor_stale_threshold_s
@@ -66,6 +67,16 @@ impl Thresholds {
     pub fn budget_of(&self, phase: Option<&str>) -> u64 {
         phase.and_then(|name| self.phase_budget_s.get(name)).copied().unwrap_or(self.budget_s)
     }
+}
+
+/// Returns what the configuration says about renewing the login, or else what the agent's preset says.
+fn login_hint(config: &Config) -> String {
+    let own = &config.monitor.auth_fail_hint;
+    if !own.is_empty() {
+        return own.clone();
+    }
+    let presets = Presets::embedded();
+    presets.login_hint(config.agent.identity()).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

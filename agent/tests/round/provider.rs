@@ -30,6 +30,27 @@ fn usage_is_recorded_after_the_round_has_ended() {
 }
 
 #[test]
+fn output_that_no_rule_understands_is_told_once_for_a_version_of_the_agent() {
+    let project = claude("echo '{\"kind\":\"done\"}'");
+    let told = |project: &Project| {
+        project.kinds().iter().filter(|kind| *kind == "provider_output_unrecognised").count()
+    };
+    project.run();
+    project.run();
+    assert_eq!(told(&project), 1);
+    let program = project.root().join("claude");
+    assert!(project.event("provider_output_unrecognised").str("program").unwrap().contains("claude"));
+    put(&program, "#!/bin/sh\n# the next version\necho '{\"kind\":\"done\"}'");
+    project.run();
+    assert_eq!(told(&project), 2);
+    put(&program, &format!("#!/bin/sh\necho '{RESULT}'"));
+    project.run();
+    put(&program, "#!/bin/sh\n# the next version\necho '{\"kind\":\"done\"}'");
+    project.run();
+    assert_eq!(told(&project), 3);
+}
+
+#[test]
 fn usage_is_read_from_a_log_that_the_agent_deleted() {
     let project = claude(&format!("echo '{RESULT}'; rm \"$AGENT_RUNNER_LOG_DIR\"/rounds/*"));
     project.run();

@@ -1,4 +1,4 @@
-use super::host::{Host, PROMPT, config};
+use super::host::{Host, PROMPT, config, program};
 
 fn findings(host: &Host, args: &[&str]) -> (Option<i32>, serde_json::Value) {
     let output = host.agent(args);
@@ -17,7 +17,42 @@ fn a_project_that_is_ready_passes_every_check() {
     assert_eq!(found["plan"][0]["paused"], false);
     assert_eq!(found["sigterm_grace"]["agent"], "sh");
     let keys: Vec<_> = found.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(keys.len(), 5);
+    assert_eq!(keys.len(), 6);
+    assert_eq!(found["provider"]["read"], false);
+}
+
+#[test]
+fn output_that_no_rule_understands_is_shown_until_it_is_understood_again() {
+    let host = Host::new();
+    host.write("research/agent-runner.toml", &config("true", "").replace("/bin/sh", "claude"));
+    host.write("research/prompts/main.md", PROMPT);
+    let (_, found) = findings(&host, &["doctor"]);
+    assert_eq!(
+        (&found["provider"]["agent"], &found["provider"]["read"]),
+        (&"claude".into(), &true.into()),
+        "{found}"
+    );
+    assert!(found["provider"]["unrecognised"].is_null(), "{found}");
+    let tell = |month: &str, line: &str| {
+        host.write(&format!(".agent-runner/research/logs/events-{month}.jsonl"), &format!("{line}\n"));
+    };
+    tell(
+        "2026-01",
+        r#"{"ts": "2026-01-01T00:00:00.000Z", "event": "provider_output_unrecognised", "round_num": 7, "agent": "claude", "json_lines": 1, "raw": "{}"}"#,
+    );
+    let (_, found) = findings(&host, &["doctor"]);
+    assert_eq!(found["provider"]["unrecognised"]["round_num"], 7, "{found}");
+    let mut plain = host.command(program());
+    let page =
+        plain.arg("--config").arg(host.work_dir().join("agent-runner.toml")).arg("doctor").output().unwrap();
+    let page = String::from_utf8(page.stdout).unwrap();
+    assert!(page.contains("[WARN] no rule understands it since round 7"), "{page}");
+    tell(
+        "2026-02",
+        r#"{"ts": "2026-02-01T00:00:00.000Z", "event": "agent_usage_recorded", "round_num": 8, "agent": "claude"}"#,
+    );
+    let (_, found) = findings(&host, &["doctor"]);
+    assert!(found["provider"]["unrecognised"].is_null(), "{found}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use agent_runner::apply::manifest::{
-    AgentRelease, By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Project, Scope, Service,
+    AgentRelease, By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Part, Project, Scope, Service,
 };
 use agent_runner::apply::report::Report;
 use agent_runner::service::Status;
@@ -102,8 +102,19 @@ impl Host {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
     }
 
+    /// Runs `apply` with something else on its stdin.
+    pub(super) fn ask(&self, asked: &impl serde::Serialize, args: &[&str]) -> serde_json::Value {
+        let output = self.apply_with(asked, args, None);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    }
+
     /// Runs `apply` with a manifest, perhaps with a fault.
-    pub(super) fn apply_with(&self, manifest: &Manifest, args: &[&str], fault: Option<&str>) -> Output {
+    pub(super) fn apply_with(
+        &self,
+        manifest: &impl serde::Serialize,
+        args: &[&str],
+        fault: Option<&str>,
+    ) -> Output {
         let mut command = self.command(program());
         command.arg("apply").args(args).arg("--json").stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -161,6 +172,8 @@ impl Host {
             confirm_s: 600,
             drain: Drain::Round,
             healthy: Healthy::Active,
+            only: Part::All,
+            downgrade: false,
         };
         change(&mut manifest);
         manifest

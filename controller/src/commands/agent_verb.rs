@@ -2,16 +2,18 @@
 //! `restart` have in common.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_runner::service::Status as Service;
 use agent_runner_inventory::{HostName, Inventory, Project};
 use clap::Args;
-use serde_json::json;
 
+use super::context::printed;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
 use crate::output::print;
-use crate::output::recap::{self, HostResult, Status};
+use crate::output::recap::{self, HostResult, Recap, Status};
+use crate::output::result_line::ResultLine;
 use crate::remote;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError};
 use crate::targets::Target;
@@ -26,6 +28,13 @@ pub struct ProjectPatterns {
     project: Vec<String>,
 }
 
+impl ProjectPatterns {
+    /// The projects that were named; none is all.
+    pub(super) fn projects(&self) -> &[String] {
+        &self.project
+    }
+}
+
 /// Runs the agent's verb on every selected project and shows the service's state after it.
 ///
 /// # Errors
@@ -37,10 +46,12 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
         return ctx.list_hosts(&targets);
     }
     let name = verb.first().copied().unwrap_or_default();
-    let (words, json) = (verb.to_vec(), ctx.global.json);
+    let words = verb.to_vec();
+    let answers: Arc<Mutex<Answers>> = Arc::default();
+    let all = answers.clone();
     let recap = ctx.each_host(&inventory, name, targets, move |client, target| {
         let on = on.get(&target.name).cloned().unwrap_or_default();
-        let verb = words.clone();
+        let (verb, answers) = (words.clone(), all.clone());
         async move {
             let host = target.name.to_string();
             let session = match client.session(&target.settings).await {
@@ -51,14 +62,8 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
             for (project, work_dir) in on {
                 match ask((&session, &target), &work_dir, &verb).await {
                     Ok(Ok(service)) => {
-                        let line = if json {
-                            json!({"schema": 1, "host": host, "project": project, "service": service})
-                                .to_string()
-                        } else {
-                            format!("{host}  {project}  {}", in_words(&service))
-                        };
-                        // A closed stdout leaves nobody to show it to; the recap still counts the host.
-                        let _ = print::text(&format!("{line}\n"));
+                        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                        answers.entry(host.clone()).or_default().push((project.clone(), service));
                         said.push(project);
                     }
                     Ok(Err(output)) => return refused(&host, &project, &output),
@@ -68,7 +73,33 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
             HostResult::new(host, Status::Ok, said.join(", "))
         }
     })?;
+    let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
+    show(ctx, &recap, &answers)?;
     ctx.finish(&inventory, &recap)
+}
+
+/// What the agent of each host said of its projects.
+type Answers = HashMap<String, Vec<(String, Service)>>;
+
+/// Shows the services in the order of the inventory. As JSON that is a line a project; a host that did not do what it was
+/// asked has a line of its own.
+fn show(ctx: &Ctx, recap: &Recap, answers: &Answers) -> Result<(), Error> {
+    for result in &recap.results {
+        for (project, service) in answers.get(&result.host).into_iter().flatten() {
+            if ctx.global.json {
+                let ok = HostResult::new(result.host.clone(), Status::Ok, "");
+                let line = ResultLine::of(&ok).project(project).with("service", service);
+                printed(print::json_line(&line))?;
+            } else {
+                let words = in_words(service);
+                printed(print::text(&format!("{}  {project}  {words}\n", result.host)))?;
+            }
+        }
+        if ctx.global.json && result.status != Status::Ok {
+            printed(print::json_line(&ResultLine::of(result)))?;
+        }
+    }
+    Ok(())
 }
 
 /// The projects of each host: name and work tree.

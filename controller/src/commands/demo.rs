@@ -5,25 +5,27 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runner::apply::manifest::Part;
 use agent_runner_inventory::{Inventory, Selection};
 use clap::Args;
 
 use super::context::printed;
-use super::deploy::tasks;
 use super::monitor::{View, watched};
+use super::order::{Order, Pace, What, tasks};
 use super::{Ctx, agent_verb};
 use crate::cancel::Cancel;
 use crate::connection::{self, Connections, Given};
 use crate::demo::hosts::{DemoHosts, NAMES};
 use crate::demo::story::{Cue, Story};
 use crate::deploy::host::Depth;
-use crate::deploy::run::run as roll_out;
+use crate::deploy::run::{Conduct, run as roll_out};
 use crate::error::{Error, Exit, config};
 use crate::fanout::FanoutOptions;
 use crate::fleetview::watch::watch;
 use crate::output::fleet_lines::Detail;
 use crate::output::print;
 use crate::output::progress::{Progress, Show};
+use crate::runs::Recorder;
 use crate::ssh::{Client, ClientOptions};
 use crate::targets::{self, Projects, Target};
 
@@ -104,7 +106,15 @@ async fn deploy(
     cancel: &Cancel,
 ) -> Result<(), Error> {
     say("\nagent-runner-fleet deploy: first one host, then the others.")?;
-    let tasks = tasks(ctx, inventory, targets, projects, Depth::Apply)?;
+    let order = Order {
+        verb: "deploy",
+        projects: Vec::new(),
+        what: What::Inventory(Part::All),
+        depth: Depth::Apply,
+        pace: Pace::default(),
+        resumed: None,
+    };
+    let tasks = tasks(ctx, (inventory, targets, projects), &order, &ctx.by())?;
     let show = if ctx.show() == Show::Live { Show::Live } else { Show::Steps };
     let progress = Arc::new(Progress::new(show, "deploy", tasks.len()));
     let options = FanoutOptions {
@@ -113,7 +123,13 @@ async fn deploy(
         per_host_deadline: Some(Duration::from_secs(PATIENCE_S)),
         cancel: cancel.clone(),
     };
-    let (recap, _) = roll_out(client, tasks, &inventory.rollout, &options, &progress).await;
+    let conduct = Conduct {
+        rules: &inventory.rollout,
+        options,
+        progress: progress.clone(),
+        record: Recorder::default(),
+    };
+    let (recap, _) = roll_out(client, tasks, &conduct).await;
     progress.finish();
     say(recap.text().trim_end())?;
     if recap.results.iter().any(|result| result.status.is_bad()) {

@@ -1,6 +1,6 @@
 //! `agent-runner-fleet exec`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use agent_runner_inventory::HostName;
 use clap::{Args, ValueEnum};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::context::printed;
@@ -22,6 +21,7 @@ use crate::output::prefixed::Prefixed;
 use crate::output::print;
 use crate::output::progress::Show;
 use crate::output::recap::{self, HostResult, Status, Stopped};
+use crate::output::result_line::ResultLine;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Source, SshError};
 use crate::targets::Target;
 
@@ -79,6 +79,8 @@ struct Sinks {
     files: Option<HostFiles>,
     folded: Mutex<Folded>,
     places: HashMap<HostName, usize>,
+    /// The hosts whose line of JSON is out.
+    said: Mutex<HashSet<HostName>>,
     highest: AtomicU32,
     deadline: Duration,
 }
@@ -96,13 +98,14 @@ enum Shown {
 /// # Errors
 /// When the inventory, the selection or the script is wrong.
 pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
+    let command = command(&args)?;
     let inventory = ctx.inventory()?;
     let targets = ctx.targets(&inventory, &args.on.patterns)?;
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
     let share = (KEPT / targets.len().max(1)).clamp(SHARE.0, SHARE.1);
-    let exec = command(&args)?.deadline(None).output_limit(share);
+    let exec = command.deadline(None).output_limit(share);
     let shown = match (ctx.global.json, args.live) {
         (true, _) => Shown::Json,
         (false, true) => Shown::Live,
@@ -113,6 +116,7 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
         files: args.output_dir.as_deref().map(files).transpose()?,
         folded: Mutex::default(),
         places: targets.iter().enumerate().map(|(place, target)| (target.name.clone(), place)).collect(),
+        said: Mutex::default(),
         highest: AtomicU32::new(0),
         deadline: ctx.deadline(),
     });
@@ -124,6 +128,13 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
     let folded = std::mem::take(&mut *sinks.folded.lock().unwrap_or_else(PoisonError::into_inner));
     let others = if args.diff { Others::AsDiff } else { Others::Whole };
     printed(print::text(&folded.text(others)))?;
+    if shown == Shown::Json {
+        let said = std::mem::take(&mut *sinks.said.lock().unwrap_or_else(PoisonError::into_inner));
+        // Hosts that were never started or were cut short have nothing to say for themselves.
+        for result in recap.results.iter().filter(|result| !said.contains(result.host.as_str())) {
+            printed(print::json_line(&as_json(None, result)))?;
+        }
+    }
     let exit = ctx.finish(&inventory, &recap)?;
     match args.rc {
         Rc::Max if recap.stopped == Stopped::No => {
@@ -146,7 +157,14 @@ fn files(folder: &Path) -> Result<HostFiles, Error> {
 }
 
 fn command(args: &ExecArgs) -> Result<Exec, Error> {
-    let Some(path) = &args.script else { return Ok(Exec::command(args.command.join(" "))) };
+    let Some(path) = &args.script else {
+        let command = args.command.join(" ");
+        if command.trim().is_empty() {
+            // Every host would run nothing and be well.
+            return Err(usage("the command is empty").hinted("give one after --, as in: exec -- uname -r"));
+        }
+        return Ok(Exec::command(command));
+    };
     let read = |from: &mut dyn io::Read| {
         let mut bytes = Vec::new();
         from.take(MAX_SCRIPT + 1).read_to_end(&mut bytes).map(|_| bytes)
@@ -214,7 +232,10 @@ impl Sinks {
     fn keep(&self, host: &HostName, ran: Result<Output, SshError>, result: &HostResult) {
         match self.shown {
             // A closed stdout leaves nobody to show it to; the recap still counts the host.
-            Shown::Json => drop(print::json_line(&as_json(&ran, result))),
+            Shown::Json => {
+                self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
+                drop(print::json_line(&as_json(Some(&ran), result)));
+            }
             Shown::Live => {}
             Shown::Folded => {
                 let Ok(output) = ran else { return };
@@ -256,25 +277,22 @@ fn judge(host: &str, output: &Output) -> HostResult {
     result
 }
 
-fn as_json(ran: &Result<Output, SshError>, result: &HostResult) -> serde_json::Value {
+/// The line of a host, with what came of the command as far as it ran there.
+fn as_json(ran: Option<&Result<Output, SshError>>, result: &HostResult) -> ResultLine {
     let none = Output::default();
     let (output, ended) = match ran {
-        Ok(output) => (output, true),
-        Err(error) => (error.output().unwrap_or(&none), false),
+        Some(Ok(output)) => (output, true),
+        Some(Err(error)) => (error.output().unwrap_or(&none), false),
+        None => (&none, false),
     };
     let code = match output.status {
         ExitStatus::Code(code) if ended => Some(code),
         ExitStatus::Code(_) | ExitStatus::Signal(_) => None,
     };
-    json!({
-        "schema": 1,
-        "host": result.host,
-        "result": result.status,
-        "ok": result.status == Status::Ok,
-        "status": if ended { output.status.to_string() } else { result.message.clone() },
-        "code": code,
-        "stdout": String::from_utf8_lossy(&output.stdout),
-        "stderr": String::from_utf8_lossy(&output.stderr),
-        "truncated": output.truncated,
-    })
+    ResultLine::of(result)
+        .with("code", code)
+        .with("status", ended.then(|| output.status.to_string()))
+        .with("stdout", String::from_utf8_lossy(&output.stdout))
+        .with("stderr", String::from_utf8_lossy(&output.stderr))
+        .with("truncated", output.truncated)
 }

@@ -1,28 +1,37 @@
 //! `agent-runner-fleet hosts`.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use agent_runner_inventory::{HostName, Inventory, ResolvedHost};
+use agent_runner_inventory::{Group, HostName, Inventory, ResolvedHost, fold_names};
 use clap::Args;
 use serde_json::json;
 
 use super::context::printed;
 use super::{Ctx, Patterns};
-use crate::error::{Error, Exit};
+use crate::connection::{Explained, Fate, keyword};
+use crate::error::{Error, Exit, config};
 use crate::output::print;
 use crate::targets::Projects;
 
-/// Show what the inventory says of hosts and groups
+/// Show what is known of hosts and groups
 ///
-/// One host: each setting with its file and line. Several: a line each. Nothing is connected to.
+/// One host: each setting and who says so, the inventory with its line or OpenSSH's own configuration. Several: a line
+/// each. Nothing is connected to.
 #[derive(Debug, Args)]
 pub struct HostsArgs {
     #[command(flatten)]
     on: Patterns,
-    /// Show the groups as a tree
+    /// Show the groups as a tree, with the hosts each names itself
     #[arg(long)]
     graph: bool,
+    /// Of one host, also show settings with OpenSSH's default
+    #[arg(long)]
+    all: bool,
 }
+
+/// Settings that are shown although nobody set them: no connection is made without.
+const ALWAYS: [&str; 4] = ["HostName", "User", "Port", "IdentityFile"];
 
 /// Runs the verb.
 ///
@@ -32,18 +41,38 @@ pub fn run(ctx: &Ctx, args: HostsArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
     let names = ctx.names(&inventory, &args.on.patterns)?;
     let projects = ctx.projects(&inventory, &[])?;
+    let host = match names.as_slice() {
+        [one] if !args.graph => inventory.host(one.as_str()),
+        _ => None,
+    };
+    let settings = match &host {
+        Some(host) => {
+            let rows = ctx.connections()?.explain(&inventory, host);
+            rows.map_err(|error| config(error.to_string()))?
+        }
+        None => Vec::new(),
+    };
     if ctx.global.json {
         for name in &names {
             let Some(host) = inventory.host(name.as_str()) else { continue };
             let names: Vec<&str> = projects.on(name).iter().map(|project| project.name.as_str()).collect();
-            printed(print::json_line(&json!({"schema": 1, "host": host, "projects": names})))?;
+            let mut line = json!({"schema": 1, "host": host, "projects": names});
+            if let (Some(line), false) = (line.as_object_mut(), settings.is_empty()) {
+                line.insert("settings".to_owned(), json!(settings));
+            }
+            printed(print::json_line(&line))?;
         }
         return Ok(Exit::Ok);
     }
-    let text = match names.as_slice() {
+    let text = match &host {
         _ if args.graph => graph(&inventory, &names),
-        [one] => inventory.host(one.as_str()).map(|host| detail(&host, &projects)).unwrap_or_default(),
-        several => list(&inventory, several, &projects),
+        Some(host) => {
+            let is_shown =
+                |row: &&Explained| args.all || !row.is_default || ALWAYS.contains(&row.keyword.as_str());
+            let shown: Vec<&Explained> = settings.iter().filter(is_shown).collect();
+            detail(host, &shown, &projects)
+        }
+        None => list(&inventory, &names, &projects),
     };
     printed(print::text(&text))?;
     Ok(Exit::Ok)
@@ -61,11 +90,21 @@ fn list(inventory: &Inventory, names: &[HostName], projects: &Projects<'_>) -> S
     text
 }
 
-fn detail(host: &ResolvedHost, projects: &Projects<'_>) -> String {
+/// Shows how the host is reached under OpenSSH's keywords, then what only an inventory knows.
+fn detail(host: &ResolvedHost, settings: &[&Explained], projects: &Projects<'_>) -> String {
+    let own: Vec<_> = host.shown().into_iter().filter(|row| keyword(&row.key).is_none()).collect();
+    let widths = settings.iter().map(|row| row.keyword.len()).chain(own.iter().map(|row| row.key.len()));
+    let width = widths.max().unwrap_or_default();
     let mut text = format!("{}\n", host.name);
-    let rows = host.shown();
-    let width = rows.iter().map(|row| row.key.len()).max().unwrap_or_default();
-    for row in rows {
+    for row in settings {
+        let fate = match row.fate {
+            Fate::Honoured => String::new(),
+            Fate::AskedOfSsh | Fate::NotApplicable => format!("  {}", row.fate.as_str()),
+            Fate::NotFollowed => format!("  {}: {}", row.fate.as_str(), row.why),
+        };
+        let _ = writeln!(text, "  {:width$}  {}  ({}){fate}", row.keyword, row.value, row.source);
+    }
+    for row in own {
         let _ = writeln!(text, "  {:width$}  {}  ({})", row.key, row.value, row.source);
     }
     let groups = if host.groups.is_empty() { "none".to_owned() } else { host.groups.join(", ") };
@@ -75,24 +114,56 @@ fn detail(host: &ResolvedHost, projects: &Projects<'_>) -> String {
     text
 }
 
-/// Shows every group with the selected hosts in it, then the hosts in no group.
+/// Shows every group below the groups that contain it, with the selected hosts it names itself, then the hosts in no
+/// group. Groups without a selected host are left out.
 fn graph(inventory: &Inventory, names: &[HostName]) -> String {
-    let mut text = format!("{}\n", inventory.fleet.name);
-    let mut ungrouped: Vec<&HostName> = names.iter().collect();
+    let selected: HashSet<&HostName> = names.iter().collect();
+    let mut tree = Tree { inventory, members: HashMap::new(), text: format!("{}\n", inventory.fleet.name) };
+    let mut grouped: HashSet<HostName> = HashSet::new();
     for group in &inventory.groups {
-        let members = inventory.group_hosts(group);
-        let shown: Vec<&HostName> = members.iter().filter(|name| names.contains(name)).collect();
-        ungrouped.retain(|name| !members.contains(name));
-        if shown.is_empty() {
-            continue;
+        let members = inventory.group_hosts(group).into_iter().filter(|name| selected.contains(name));
+        let members: Vec<HostName> = members.collect();
+        grouped.extend(members.iter().cloned());
+        tree.members.insert(&group.name, members);
+    }
+    let contained: HashSet<&str> =
+        inventory.groups.iter().flat_map(|group| group.children.iter().map(String::as_str)).collect();
+    for group in inventory.groups.iter().filter(|group| !contained.contains(group.name.as_str())) {
+        tree.add(group, 1);
+    }
+    let rest: Vec<&HostName> = names.iter().filter(|name| !grouped.contains(*name)).collect();
+    tree.hosts(&rest, 1);
+    tree.text
+}
+
+/// A tree of groups while it is written.
+struct Tree<'a> {
+    inventory: &'a Inventory,
+    /// The selected hosts of each group, those of groups in it included.
+    members: HashMap<&'a str, Vec<HostName>>,
+    text: String,
+}
+
+impl<'a> Tree<'a> {
+    fn add(&mut self, group: &'a Group, depth: usize) {
+        let members = self.members.get(group.name.as_str()).cloned().unwrap_or_default();
+        if members.is_empty() {
+            return;
         }
-        let _ = writeln!(text, "  @{}", group.name);
-        for name in shown {
-            let _ = writeln!(text, "    {name}");
+        let _ = writeln!(self.text, "{:indent$}@{} ({})", "", group.name, members.len(), indent = depth * 2);
+        let mut below: HashSet<HostName> = HashSet::new();
+        for child in group.children.iter().filter_map(|name| self.inventory.group(name)) {
+            self.add(child, depth + 1);
+            below.extend(self.members.get(child.name.as_str()).into_iter().flatten().cloned());
+        }
+        let own: Vec<&HostName> = members.iter().filter(|name| !below.contains(*name)).collect();
+        self.hosts(&own, depth + 1);
+    }
+
+    fn hosts(&mut self, names: &[&HostName], depth: usize) {
+        if !names.is_empty() {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let _ = writeln!(self.text, "{:indent$}{}", "", fold_names(&names), indent = depth * 2);
         }
     }
-    for name in ungrouped {
-        let _ = writeln!(text, "  {name}");
-    }
-    text
 }

@@ -108,6 +108,7 @@ pub fn run(ctx: &Ctx, args: LogsArgs) -> Result<Exit, Error> {
     for line in merge(lines) {
         printed(show_line(&line, ctx.global.json))?;
     }
+    ctx.print_results(&recap)?;
     ctx.finish(&inventory, &recap)
 }
 

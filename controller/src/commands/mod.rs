@@ -16,10 +16,20 @@ pub mod ping;
 pub mod ssh_check;
 pub mod trust;
 
+mod order;
+
+pub mod audit;
 pub mod deploy;
+pub mod doctor;
 pub mod exec;
+pub mod install;
+pub mod lock;
 pub mod logs;
 pub mod plan;
+pub mod push;
+pub mod rollback;
+pub mod uninstall;
+pub mod unlock;
 
 pub mod agent_verb;
 pub mod cancel;
@@ -54,9 +64,17 @@ pub(crate) enum Command {
     Trust(trust::TrustArgs),
     SshCheck(ssh_check::SshCheckArgs),
     Ping(ping::PingArgs),
+    Doctor(doctor::DoctorArgs),
     Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
     Deploy(deploy::DeployArgs),
+    Rollback(rollback::RollbackArgs),
+    Push(push::PushArgs),
+    Install(install::InstallArgs),
+    Uninstall(uninstall::UninstallArgs),
+    Lock(lock::LockArgs),
+    Unlock(unlock::UnlockArgs),
+    Audit(audit::AuditArgs),
     Status(status::StatusArgs),
     Start(start::StartArgs),
     Stop(stop::StopArgs),
@@ -81,9 +99,17 @@ pub(crate) fn run(ctx: &Ctx, command: Command) -> Result<Exit, Error> {
         Command::Trust(args) => trust::run(ctx, args),
         Command::SshCheck(args) => ssh_check::run(ctx, args),
         Command::Ping(args) => ping::run(ctx, args),
+        Command::Doctor(args) => doctor::run(ctx, args),
         Command::Exec(args) => exec::run(ctx, args),
         Command::Plan(args) => plan::run(ctx, args),
         Command::Deploy(args) => deploy::run(ctx, args),
+        Command::Rollback(args) => rollback::run(ctx, args),
+        Command::Push(args) => push::run(ctx, args),
+        Command::Install(args) => install::run(ctx, args),
+        Command::Uninstall(args) => uninstall::run(ctx, args),
+        Command::Lock(args) => lock::run(ctx, args),
+        Command::Unlock(args) => unlock::run(ctx, args),
+        Command::Audit(args) => audit::run(ctx, args),
         Command::Status(args) => status::run(ctx, args),
         Command::Start(args) => start::run(ctx, args),
         Command::Stop(args) => stop::run(ctx, args),

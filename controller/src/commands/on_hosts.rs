@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner_inventory::{HostName, Inventory, Selection};
-use serde_json::json;
 
 use super::Ctx;
 use super::context::printed;
@@ -20,6 +19,7 @@ use crate::open_files;
 use crate::output::print;
 use crate::output::progress::{Progress, Show};
 use crate::output::recap::{self, HostResult, Recap, Status, Stopped};
+use crate::output::result_line::ResultLine;
 use crate::ssh::{Client, ClientOptions};
 use crate::targets::{self, Projects, Target};
 
@@ -288,7 +288,7 @@ impl Ctx {
     pub fn print_results(&self, recap: &Recap) -> Result<(), Error> {
         if self.global.json {
             for result in &recap.results {
-                printed(print::json_line(&json!({"schema": 1, "result": result})))?;
+                printed(print::json_line(&ResultLine::of(result)))?;
             }
         }
         Ok(())

@@ -1,23 +1,25 @@
 //! `agent-runner-fleet plan`.
 
+use agent_runner::apply::manifest::Part;
 use clap::Args;
 
 use super::Ctx;
-use super::deploy::{self, DeployArgs};
+use super::order::{self, Order, Pace, What};
 use crate::deploy::host::Depth;
 use crate::error::{Error, Exit};
 
 /// Show what a deploy would change
 ///
-/// Writes nothing, here or there.
+/// Writes nothing, here or there. Hosts with the same changes are shown once, with unified diffs; secrets are shown as the
+/// beginning of their hash.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// Only these projects
     #[arg(value_name = "PROJECT")]
-    pub(super) projects: Vec<String>,
+    projects: Vec<String>,
     /// End with 32 when a host differs
     #[arg(long)]
-    pub(super) exit_code: bool,
+    exit_code: bool,
 }
 
 /// Runs the verb.
@@ -25,5 +27,13 @@ pub struct PlanArgs {
 /// # Errors
 /// As `deploy`.
 pub fn run(ctx: &Ctx, args: PlanArgs) -> Result<Exit, Error> {
-    deploy::run_to(ctx, &DeployArgs::of_plan(args), Depth::Check)
+    let order = Order {
+        verb: "plan",
+        projects: args.projects,
+        what: What::Inventory(Part::All),
+        depth: Depth::Check,
+        pace: Pace::default(),
+        resumed: None,
+    };
+    order::look(ctx, &order, args.exit_code)
 }

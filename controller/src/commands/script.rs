@@ -16,6 +16,9 @@ pub(super) enum ScriptError {
     /// The first line is no text.
     #[error("its first line is no text")]
     Binary,
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
 }
 
 /// Returns the command that runs a script with these arguments; what a shell script runs reads nothing.
@@ -23,6 +26,9 @@ pub(super) enum ScriptError {
 /// # Errors
 /// When nothing is known that would run it.
 pub(super) fn exec(script: &[u8], arguments: &[String]) -> Result<Exec, ScriptError> {
+    if script.trim_ascii().is_empty() {
+        return Err(ScriptError::Empty);
+    }
     let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let first = std::str::from_utf8(first).map_err(|_| ScriptError::Binary)?;
     let interpreter = first.strip_prefix("#!").map_or_else(|| vec!["/bin/sh"], words);

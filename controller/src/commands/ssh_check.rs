@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agent_runner_inventory::HostName;
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
 use super::context::printed;
 use super::{Ctx, Patterns};
@@ -15,6 +14,7 @@ use crate::connection::Explained;
 use crate::error::{Error, Exit, config};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
+use crate::output::result_line::ResultLine;
 use crate::ssh::{Client, Exec, Login, Negotiated, Settings, SshError, Unreachable};
 use crate::targets::Target;
 
@@ -92,10 +92,7 @@ pub fn run(ctx: &Ctx, args: SshCheckArgs) -> Result<Exit, Error> {
     for ((name, rows), result) in explained.iter().zip(&recap.results) {
         let found = seen.get(name);
         if ctx.global.json {
-            let line = json!({
-                "schema": 1, "host": name.as_str(), "settings": rows, "connection": found,
-                "result": result.status, "message": result.message, "hint": result.hint,
-            });
+            let line = ResultLine::of(result).with("settings", rows).with("connection", found);
             printed(print::json_line(&line))?;
         } else {
             let shown: Vec<&Explained> = rows.iter().filter(|row| args.all || !row.is_default).collect();

@@ -1,15 +1,18 @@
 //! `agent-runner-fleet trust`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use agent_runner_inventory::Inventory;
 use clap::Args;
+use serde::Serialize;
 
 use super::context::printed;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::print;
-use crate::output::recap::{self, HostResult, Status};
+use crate::output::recap::{self, HostResult, Recap, Status};
+use crate::output::result_line::ResultLine;
 use crate::ssh::{OfferedKey, Verdict};
 
 /// Show the host keys of new hosts and record them
@@ -24,8 +27,8 @@ pub struct TrustArgs {
     randomart: bool,
 }
 
-/// The keys that are not recorded yet, by host.
-type New = BTreeMap<String, Vec<OfferedKey>>;
+/// Keys by host.
+type Keys = BTreeMap<String, Vec<OfferedKey>>;
 
 /// Runs the verb.
 ///
@@ -37,38 +40,44 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let new = Arc::new(Mutex::new(New::new()));
-    let all = new.clone();
-    let seen = ctx.each_host(&inventory, "scan", targets.clone(), move |client, target| {
-        let new = all.clone();
+    let seen_keys: Arc<Mutex<Keys>> = Arc::default();
+    let all = seen_keys.clone();
+    let mut recap = ctx.each_host(&inventory, "scan", targets.clone(), move |client, target| {
+        let seen = all.clone();
         async move {
             let host = target.name.to_string();
             match client.scan(&target.settings).await {
                 Ok(keys) => {
-                    let (result, unknown) = judge(&host, keys);
-                    if !unknown.is_empty() {
-                        new.lock().unwrap_or_else(PoisonError::into_inner).insert(host, unknown);
-                    }
+                    let result = judge(&host, &keys);
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).insert(host, keys);
                     result
                 }
                 Err(error) => recap::of_ssh_error(&host, &error),
             }
         }
     })?;
-    let new = std::mem::take(&mut *new.lock().unwrap_or_else(PoisonError::into_inner));
+    let seen = std::mem::take(&mut *seen_keys.lock().unwrap_or_else(PoisonError::into_inner));
+    let new = new_keys(&recap, &seen);
     if new.is_empty() {
-        return ctx.finish(&inventory, &seen);
+        return shown(ctx, &inventory, (&recap, &seen));
     }
-    for (host, keys) in &new {
-        for key in keys {
-            let picture =
-                if args.randomart { format!("{}\n", key.randomart.trim_end()) } else { String::new() };
-            printed(print::text(&format!("{host}  {}  {}\n{picture}", key.algorithm, key.fingerprint)))?;
+    if !ctx.global.json {
+        for (host, keys) in &new {
+            for key in keys {
+                printed(print::text(&in_words(host, key, args.randomart)))?;
+            }
         }
     }
-    if !ctx.confirm(&format!("Record the keys of these {} hosts?", new.len()))? {
-        print::note("nothing recorded");
-        return ctx.finish(&inventory, &seen);
+    match ctx.confirm(&format!("Record the keys of these {} hosts?", new.len())) {
+        Ok(true) => {}
+        Ok(false) => {
+            print::note("nothing recorded");
+            return shown(ctx, &inventory, (&recap, &seen));
+        }
+        Err(error) => {
+            print_keys(ctx, (&recap, &seen))?;
+            return Err(error);
+        }
     }
     let chosen = targets.into_iter().filter(|target| new.contains_key(target.name.as_str())).collect();
     let new = Arc::new(new);
@@ -86,11 +95,77 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
             }
         }
     })?;
-    ctx.finish(&inventory, &recorded)
+    // Hosts that could not be scanned, or had nothing new, keep the result of the scan.
+    recap.stopped = recorded.stopped;
+    let mut recorded: HashMap<String, HostResult> =
+        recorded.results.into_iter().map(|result| (result.host.clone(), result)).collect();
+    for result in &mut recap.results {
+        if let Some(later) = recorded.remove(&result.host) {
+            *result = later;
+        }
+    }
+    shown(ctx, &inventory, (&recap, &seen))
 }
 
-/// Returns a host's result, and of its keys those that are not recorded.
-fn judge(host: &str, keys: Vec<OfferedKey>) -> (HostResult, Vec<OfferedKey>) {
+/// Returns the keys that may be recorded, by host: nothing of a host that shows a wrong one.
+fn new_keys(recap: &Recap, seen: &Keys) -> Keys {
+    let well = recap.results.iter().filter(|result| result.status == Status::Ok);
+    let unknown = |host: &String| -> Vec<OfferedKey> {
+        let keys = seen.get(host).into_iter().flatten();
+        keys.filter(|key| key.verdict == Verdict::Unknown).cloned().collect()
+    };
+    let new = well.map(|result| (result.host.clone(), unknown(&result.host)));
+    new.filter(|(_, keys)| !keys.is_empty()).collect()
+}
+
+fn shown(ctx: &Ctx, inventory: &Inventory, (recap, seen): (&Recap, &Keys)) -> Result<Exit, Error> {
+    print_keys(ctx, (recap, seen))?;
+    ctx.finish(inventory, recap)
+}
+
+/// With `--json`, a line a host: its keys as they were found, and whether those that were new are recorded now.
+fn print_keys(ctx: &Ctx, (recap, seen): (&Recap, &Keys)) -> Result<(), Error> {
+    if !ctx.global.json {
+        return Ok(());
+    }
+    for result in &recap.results {
+        let recorded = result.status == Status::Changed;
+        let keys = seen.get(&result.host).into_iter().flatten();
+        let keys: Vec<KeyLine<'_>> = keys.map(|key| KeyLine::of(key, recorded)).collect();
+        printed(print::json_line(&ResultLine::of(result).with("keys", keys)))?;
+    }
+    Ok(())
+}
+
+/// One key of a host, as programs see it.
+#[derive(Debug, Serialize)]
+struct KeyLine<'a> {
+    algorithm: &'a str,
+    fingerprint: &'a str,
+    /// `known`, `new`, `recorded`, `mismatch` or `revoked`.
+    state: &'static str,
+}
+
+impl KeyLine<'_> {
+    fn of(key: &OfferedKey, recorded: bool) -> KeyLine<'_> {
+        let state = match key.verdict {
+            Verdict::Known => "known",
+            Verdict::Unknown if recorded => "recorded",
+            Verdict::Unknown => "new",
+            Verdict::Mismatch { .. } => "mismatch",
+            Verdict::Revoked { .. } => "revoked",
+        };
+        KeyLine { algorithm: &key.algorithm, fingerprint: &key.fingerprint, state }
+    }
+}
+
+fn in_words(host: &str, key: &OfferedKey, randomart: bool) -> String {
+    let picture = if randomart { format!("{}\n", key.randomart.trim_end()) } else { String::new() };
+    format!("{host}  {}  {}\n{picture}", key.algorithm, key.fingerprint)
+}
+
+/// Returns what a host's keys say of it.
+fn judge(host: &str, keys: &[OfferedKey]) -> HostResult {
     let contradicts = |key: &&OfferedKey| match key.verdict {
         Verdict::Known | Verdict::Unknown => false,
         Verdict::Mismatch { .. } | Verdict::Revoked { .. } => true,
@@ -98,10 +173,8 @@ fn judge(host: &str, keys: Vec<OfferedKey>) -> (HostResult, Vec<OfferedKey>) {
     if let Some(key) = keys.iter().find(contradicts) {
         let message = format!("{} {} is not the recorded key, or is revoked", key.algorithm, key.fingerprint);
         let hint = "find out why first; if the host was reinstalled, remove its old key: ssh-keygen -R HOST";
-        return (HostResult::new(host, Status::Failed, message).hinted(hint), Vec::new());
+        return HostResult::new(host, Status::Failed, message).hinted(hint);
     }
-    let (unknown, known): (Vec<_>, Vec<_>) =
-        keys.into_iter().partition(|key| key.verdict == Verdict::Unknown);
-    let message = format!("{} known, {} new", known.len(), unknown.len());
-    (HostResult::new(host, Status::Ok, message), unknown)
+    let new = keys.iter().filter(|key| key.verdict == Verdict::Unknown).count();
+    HostResult::new(host, Status::Ok, format!("{} known, {new} new", keys.len() - new))
 }

@@ -3,7 +3,7 @@
 mod explain;
 mod ssh_g;
 
-pub use explain::{Explained, Fate};
+pub use explain::{Explained, Fate, keyword};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use agent_runner_inventory::{Hop, Inventory, LocalPath, NoHome, ProxyJump, Resol
 
 use self::ssh_g::SshG;
 use crate::ssh::{
-    AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Settings, Strictness,
+    AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Method, NameForm, Settings,
+    Strictness,
 };
 
 /// The longest chain of jump hosts, their own jump hosts included.
@@ -283,7 +284,28 @@ fn base(name: &str, found: &ssh_config::Settings) -> Settings {
         ssh_config::AddressFamily::Inet => AddressFamily::V4,
         ssh_config::AddressFamily::Inet6 => AddressFamily::V6,
     };
+    settings.bind_address = found.bind_address.as_ref().map(|set| set.value.clone());
+    settings.connection_attempts = found.connection_attempts.value;
+    settings.methods = methods(found);
+    settings.asks_nobody = found.batch_mode.value;
+    if found.hash_known_hosts.value {
+        settings.record_names = NameForm::Hashed;
+    }
     settings
+}
+
+/// Returns the ways to log in: those that are preferred, in that order, without those that are switched off.
+fn methods(found: &ssh_config::Settings) -> Vec<Method> {
+    let preferred = match &found.preferred_authentications {
+        Some(set) => set.value.iter().filter_map(|name| Method::of_name(name)).collect(),
+        None => Method::ALL.to_vec(),
+    };
+    let is_on = |method: &Method| match method {
+        Method::PublicKey => found.pubkey_authentication.value,
+        Method::KeyboardInteractive => found.kbd_interactive_authentication.value,
+        Method::Password => found.password_authentication.value,
+    };
+    preferred.into_iter().filter(is_on).collect()
 }
 
 fn identity(set: &Setting<PathBuf>) -> IdentityFile {

@@ -3,17 +3,23 @@
 //! The host itself plans, stages, switches and, unless it hears a confirmation, puts the old release back; see the
 //! agent's `apply`. Here is only the conversation.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use agent_runner::apply::manifest::{Drain, Healthy, Manifest, Scope};
-use agent_runner::apply::report::{Change, Outcome, Problem, Report, What};
+use agent_runner::apply::manifest::Scope;
+use agent_runner::apply::newer;
+use agent_runner::apply::report::{Change, Outcome, Report};
 use agent_runner::version::{PROTOCOL, Version};
 use tokio::time::{Instant, sleep};
 
-use super::probe::{self, Facts, Places};
+use super::failpoint::{self, Step};
+use super::halt::{Halt, read_report, refusal, reverted, with_output};
+use super::probe::{self, Facts, Known, Places, Probed};
+use super::summary::summary;
+use super::wish::Wish;
 use crate::bundle::{self, Agent};
 use crate::output::recap::{HostResult, Status};
-use crate::ssh::{Client, Exec, ExitStatus, Output, Payload, Session, Settings, SshError, Sudo, Upload};
+use crate::ssh::{Client, Exec, Output, Payload, Session, Settings, Sudo, Upload};
 
 /// How long an `apply` may take: it validates, clones and restarts.
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
@@ -25,6 +31,8 @@ const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 const LOGIN_DEADLINE: Duration = Duration::from_secs(30);
 /// What a host needs beside the binary itself, in KiB.
 const ROOM_KIB: u64 = 1024;
+/// The largest report, in bytes: it holds a diff of every file.
+const REPORT_MAX: usize = 16 << 20;
 
 /// What is done to one host, and how it is reached.
 #[derive(Debug, Clone)]
@@ -33,8 +41,8 @@ pub struct HostDeploy {
     pub host: String,
     /// How to reach it.
     pub settings: Settings,
-    /// What it shall have.
-    pub manifest: Manifest,
+    /// What it is asked for.
+    pub wish: Wish,
     /// Where its projects run; all of them in one.
     pub scope: Scope,
     /// How to become root, when the inventory says so.
@@ -59,47 +67,35 @@ pub struct Deployed {
     pub result: HostResult,
     /// In order; empty when nothing differs or nothing is known.
     pub changes: Vec<Change>,
+    /// What a person should know without it being wrong.
+    pub notes: Vec<String>,
+    /// Whether somebody else's lock kept us out.
+    pub is_held: bool,
+}
+
+impl Deployed {
+    /// Returns a host of which nothing more is known than its result.
+    pub fn only(result: HostResult) -> Deployed {
+        Deployed { result, changes: Vec::new(), notes: Vec::new(), is_held: false }
+    }
 }
 
 /// Deploys to one host; `step` is told what happens.
 pub async fn deploy(client: &Client, task: &HostDeploy, step: impl Fn(&str)) -> Deployed {
-    let run = Run { client, task, step };
+    let run = Run { client, task, step, applies: AtomicBool::new(false) };
     match run.run().await {
         Ok(deployed) => deployed,
-        Err(stopped) => Deployed { result: stopped.into_result(&task.host), changes: Vec::new() },
-    }
-}
-
-/// Why a host's deploy ended before its end.
-enum Halt {
-    /// The connection, or what ran over it.
-    Ssh(SshError),
-    /// The host, with its remedy and the last words.
-    Host { status: Status, message: String, remedy: String, tail: String },
-}
-
-impl From<SshError> for Halt {
-    fn from(error: SshError) -> Halt {
-        Halt::Ssh(error)
-    }
-}
-
-impl Halt {
-    fn failed(message: impl Into<String>) -> Halt {
-        Halt::Host {
-            status: Status::Failed,
-            message: message.into(),
-            remedy: String::new(),
-            tail: String::new(),
-        }
-    }
-
-    fn into_result(self, host: &str) -> HostResult {
-        match self {
-            Halt::Ssh(error) => crate::output::recap::of_ssh_error(host, &error),
-            Halt::Host { status, message, remedy, tail } => {
-                HostResult::new(host, status, message).hinted(remedy).with_tail(&tail)
+        Err(halt) => {
+            let is_held = halt.is_held();
+            let mut result = halt.into_result(&task.host);
+            if result.hint.is_empty() && run.applies.load(Ordering::Relaxed) {
+                result.hint = format!(
+                    "what was not confirmed the host puts back within {} s; then: agent-runner-fleet deploy --limit {}",
+                    task.wish.confirm_s(),
+                    task.host
+                );
             }
+            Deployed { is_held, ..Deployed::only(result) }
         }
     }
 }
@@ -108,62 +104,148 @@ struct Run<'a, S> {
     client: &'a Client,
     task: &'a HostDeploy,
     step: S,
+    /// Whether a manifest was sent: from then on something may have been switched.
+    applies: AtomicBool,
 }
 
 impl<S: Fn(&str)> Run<'_, S> {
     async fn run(&self) -> Result<Deployed, Halt> {
         (self.step)("probing");
+        Step::Probe.reach(&self.task.host).await;
         let session = self.client.session(&self.task.settings).await?;
         let places = Places::of(self.task.scope);
-        let script = probe::script(places);
-        let output = self.exec(&session, script, self.manifest()?, Duration::from_secs(60)).await?;
-        let probed = probe::read(&String::from_utf8_lossy(&output.stdout))
+        let script = probe::script(places, self.task.wish.verb());
+        let output = self.exec(&session, script, self.text()?, Duration::from_secs(60)).await?;
+        let mut probed = probe::read(&String::from_utf8_lossy(&output.stdout))
             .map_err(|error| with_output(error.to_string(), &output))?;
-        let agent = self.agent(&probed.facts)?;
-        if let Some(report) =
-            probed.report.filter(|_| probed.facts.installed == Some(agent.release().folder()))
-        {
-            if report.outcome == Outcome::Unchanged {
-                return Ok(Deployed { result: self.result(Status::Ok, ""), changes: Vec::new() });
-            }
-            if report.outcome == Outcome::Refused {
-                return Err(refusal(&report, &output));
-            }
-            if self.task.depth == Depth::Check {
-                return Ok(self.drift(report.changes));
-            }
-        } else if self.task.depth == Depth::Check {
-            let what = format!("agent {} is not installed", agent.version);
-            return Ok(Deployed { result: self.result(Status::Changed, what), changes: Vec::new() });
-        } else {
-            self.upload(&session, places, &agent).await?;
+        Step::Plan.reach(&self.task.host).await;
+        if self.task.depth == Depth::Apply {
+            self.enable_linger(&session, &mut probed.facts).await?;
         }
-        self.switch(&session, places, &agent).await
+        let Some(agent) = self.agent(&probed.facts)? else {
+            return self.with_what_is_there(&session, places, (probed, &output)).await;
+        };
+        let folder = agent.release().folder();
+        let stays = probed.facts.installed.as_deref().filter(|installed| self.outranks(installed, &agent));
+        let speaks = stays.or(Some(folder.as_str()));
+        match probed.report {
+            Some(report) if probed.facts.installed.as_deref() == speaks || self.only_looks() => {
+                if let Some(deployed) = self.settled(report, &output)? {
+                    return Ok(deployed);
+                }
+            }
+            Some(_) | None if self.only_looks() => {
+                let changes = self.task.wish.from_nothing(&folder);
+                let result = self.result(Status::Changed, summary(&changes));
+                let notes =
+                    vec!["no agent answers there yet: what differs is not known in detail".to_owned()];
+                return Ok(Deployed { changes, notes, ..Deployed::only(result) });
+            }
+            Some(Report { held_by: Some(owner), .. }) => return Err(Halt::Held { owner: Box::new(owner) }),
+            Some(_) | None => {}
+        }
+        let folder = match stays {
+            Some(installed) => installed.to_owned(),
+            None => {
+                if probed.facts.installed.as_deref() != Some(folder.as_str()) {
+                    self.upload(&session, places, &agent).await?;
+                }
+                folder
+            }
+        };
+        let what = format!("agent {}", agent.version);
+        self.switch(&session, &program(places, &folder), &what).await
     }
 
-    /// Chooses the agent for the host, or says what stands in the way.
-    fn agent(&self, facts: &Facts) -> Result<Agent, Halt> {
+    /// Does what needs no other agent than the one that is there.
+    async fn with_what_is_there(
+        &self,
+        session: &Session,
+        places: Places,
+        (probed, output): (Probed, &Output),
+    ) -> Result<Deployed, Halt> {
+        let (Some(folder), Some(report)) = (probed.facts.installed, probed.report) else {
+            let remedy = format!("agent-runner-fleet deploy --limit {}", self.task.host);
+            return Err(Halt::with_remedy("no agent that understands this is installed there", remedy));
+        };
+        match self.settled(report, output)? {
+            Some(deployed) => Ok(deployed),
+            None => self.switch(session, &program(places, &folder), "").await,
+        }
+    }
+
+    /// Returns how the host ends when the report says all there is to say; `None` when something is left to be done.
+    fn settled(&self, report: Report, output: &Output) -> Result<Option<Deployed>, Halt> {
+        match report.outcome {
+            Outcome::Unchanged => {
+                Ok(Some(Deployed { notes: report.notes, ..Deployed::only(self.result(Status::Ok, "")) }))
+            }
+            Outcome::Refused => Err(refusal(&report, output)),
+            Outcome::Drift | Outcome::Switched | Outcome::Waiting | Outcome::Confirmed => {
+                match (self.task.depth, report.held_by) {
+                    (Depth::Apply, Some(owner)) => Err(Halt::Held { owner: Box::new(owner) }),
+                    (Depth::Apply, None) => Ok(None),
+                    (Depth::Check, held) => {
+                        let mut notes = report.notes;
+                        notes.extend(held.map(|owner| format!("locked: {}", owner.to_string())));
+                        let result = self.result(Status::Changed, summary(&report.changes));
+                        Ok(Some(Deployed { changes: report.changes, notes, ..Deployed::only(result) }))
+                    }
+                }
+            }
+            Outcome::Reverted | Outcome::Failed => Err(refusal(&report, output)),
+        }
+    }
+
+    fn only_looks(&self) -> bool {
+        self.task.depth == Depth::Check
+    }
+
+    /// Returns whether the agent in a version folder is newer than ours, and stays.
+    fn outranks(&self, installed: &str, ours: &Agent) -> bool {
+        let newer =
+            newer::version(installed).is_some_and(|version| newer::compare(version, ours.version).is_gt());
+        newer && !self.task.wish.downgrades()
+    }
+
+    /// Lets services outlive the login where they would not and sudo allows it. What it cannot do the report says.
+    async fn enable_linger(&self, session: &Session, facts: &mut Facts) -> Result<(), Halt> {
+        if self.task.scope != Scope::User || facts.systemd == Known::No || facts.linger == Known::Yes {
+            return Ok(());
+        }
+        (self.step)("enabling lingering");
+        let exec = Exec::command(probe::ENABLE_LINGER).deadline(Some(Duration::from_secs(30)));
+        let output = session.exec(exec).await?;
+        if output.success() {
+            facts.linger = Known::Yes;
+            facts.user_bus = Known::Yes;
+        }
+        Ok(())
+    }
+
+    /// Chooses the agent for the host, or says what stands in the way; `None` when none is brought along.
+    fn agent(&self, facts: &Facts) -> Result<Option<Agent>, Halt> {
+        if !self.task.wish.brings_agent() {
+            return Ok(None);
+        }
         let agent = bundle::agent_for(&facts.machine).ok_or_else(|| {
             let carried: Vec<&str> = bundle::agents().iter().map(|agent| agent.machine).collect();
-            Halt::Host {
-                status: Status::Failed,
-                message: format!("this controller carries no agent for {}", facts.machine),
-                remedy: format!("use a release that does; this one carries {}", carried.join(", ")),
-                tail: String::new(),
-            }
+            let message = format!("this controller carries no agent for {}", facts.machine);
+            let remedy = format!("use a release that does; this one carries {}", carried.join(", "));
+            Halt::with_remedy(message, remedy)
         })?;
-        let needed = agent.size / 1024 * 2 + ROOM_KIB;
+        let is_there = facts.installed.as_deref() == Some(agent.release().folder().as_str());
+        let needed = if is_there { 0 } else { agent.size / 1024 * 2 + ROOM_KIB };
         match probe::obstacle(facts, needed, self.task.scope) {
-            None => Ok(agent),
-            Some((message, remedy)) => {
-                Err(Halt::Host { status: Status::Failed, message, remedy, tail: String::new() })
-            }
+            None => Ok(Some(agent)),
+            Some((message, remedy)) => Err(Halt::with_remedy(message, remedy)),
         }
     }
 
     /// Puts the binary into its version folder and sees that it runs there.
     async fn upload(&self, session: &Session, places: Places, agent: &Agent) -> Result<(), Halt> {
         (self.step)("uploading the agent");
+        Step::Upload.reach(&self.task.host).await;
         let folder = agent.release().folder();
         // Uploads name a path below the home; a system-wide place is filled from there as root.
         let relative = format!(".local/share/agent-runner/versions/{folder}/agent-runner");
@@ -194,26 +276,34 @@ impl<S: Fn(&str)> Run<'_, S> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Applies the manifest with the new binary, then confirms over a new connection.
-    async fn switch(&self, session: &Session, places: Places, agent: &Agent) -> Result<Deployed, Halt> {
+    /// Applies with the agent that shall run there, then confirms over a new connection.
+    async fn switch(&self, session: &Session, binary: &str, what: &str) -> Result<Deployed, Halt> {
         (self.step)("applying");
-        let binary = format!("\"{}/versions/{}/agent-runner\"", places.share, agent.release().folder());
-        let script = format!("exec {binary} --json apply");
-        let output = self.exec(session, script, self.manifest()?, APPLY_DEADLINE).await?;
+        Step::Stage.reach(&self.task.host).await;
+        self.applies.store(true, Ordering::Relaxed);
+        let script = format!("{}exec {binary} --json {}", failpoint::prefix(), self.task.wish.verb());
+        let output = self.exec(session, script, self.text()?, APPLY_DEADLINE).await?;
         let report = read_report(&output)?;
         match report.outcome {
-            Outcome::Unchanged => Ok(Deployed { result: self.result(Status::Ok, ""), changes: Vec::new() }),
-            Outcome::Refused | Outcome::Failed => Err(refusal(&report, &output)),
-            Outcome::Reverted => Err(reverted(&report)),
-            Outcome::Confirmed => Ok(self.changed(report.changes, agent)),
+            Outcome::Unchanged => {
+                let result = self.result(Status::Ok, "");
+                return Ok(Deployed { notes: report.notes, ..Deployed::only(result) });
+            }
+            Outcome::Refused | Outcome::Failed => return Err(refusal(&report, &output)),
+            Outcome::Reverted => return Err(reverted(&report)),
+            Outcome::Confirmed => {}
             Outcome::Switched | Outcome::Waiting | Outcome::Drift => {
                 let release = report.pending.clone().ok_or_else(|| {
                     with_output("the agent switched without naming the release to confirm".into(), &output)
                 })?;
-                self.confirm(&binary, &release).await?;
-                Ok(self.changed(report.changes, agent))
+                self.confirm(binary, &release).await?;
             }
         }
+        Step::Record.reach(&self.task.host).await;
+        let said = summary(&report.changes);
+        let message = if said.is_empty() { what.to_owned() } else { said };
+        let result = self.result(Status::Changed, message);
+        Ok(Deployed { changes: report.changes, notes: report.notes, ..Deployed::only(result) })
     }
 
     /// Asks over a new connection until the host is well: an old connection proves nothing about the login.
@@ -225,7 +315,8 @@ impl<S: Fn(&str)> Run<'_, S> {
             Ok(Err(error)) => return Err(self.unconfirmed(&error.to_string())),
             Err(_) => return Err(self.unconfirmed("no new connection came about")),
         };
-        let deadline = Instant::now() + self.patience();
+        Step::Confirm.reach(&self.task.host).await;
+        let deadline = Instant::now() + Duration::from_secs(self.task.wish.patience_s());
         let script = format!("exec {binary} --json apply --confirm {}", crate::ssh::quote(release));
         loop {
             let output = self.exec(&session, script.clone(), Vec::new(), Duration::from_secs(60)).await?;
@@ -247,33 +338,19 @@ impl<S: Fn(&str)> Run<'_, S> {
                 Outcome::Waiting => {
                     (self.step)(if note.is_empty() { "confirming" } else { &note });
                     let drains = report.services.iter().any(|service| service.round_num.is_some());
+                    if drains {
+                        Step::Drain.reach(&self.task.host).await;
+                    }
                     sleep(if drains { self.drain_pause() } else { CONFIRM_PAUSE }).await;
                 }
             }
         }
     }
 
-    /// How long a release may take to become well: the host's own deadline, the longest round where rounds drain, and
-    /// once more where a round of the new release has to end well.
-    fn patience(&self) -> Duration {
-        let manifest = &self.task.manifest;
-        let round_s = longest_round_s(manifest);
-        let drain_s = match manifest.drain {
-            Drain::Now => 0,
-            Drain::Seconds(seconds) => seconds,
-            Drain::Round => round_s,
-        };
-        let healthy_s = match manifest.healthy {
-            Healthy::Active => 0,
-            Healthy::Round => round_s,
-        };
-        Duration::from_secs(manifest.confirm_s + drain_s + healthy_s)
-    }
-
     /// How long to wait before asking again while a round drains: each question keeps the host from reverting for
     /// another `confirm_s`, so several have to fit into that.
     fn drain_pause(&self) -> Duration {
-        let confirm = Duration::from_secs(self.task.manifest.confirm_s);
+        let confirm = Duration::from_secs(self.task.wish.confirm_s());
         (confirm / 4).clamp(CONFIRM_PAUSE, DRAIN_PAUSE)
     }
 
@@ -283,15 +360,14 @@ impl<S: Fn(&str)> Run<'_, S> {
             message: format!("not confirmed: {why}"),
             remedy: format!(
                 "the host puts its previous release back within {} s",
-                self.task.manifest.confirm_s
+                self.task.wish.confirm_s()
             ),
             tail: String::new(),
         }
     }
 
-    fn manifest(&self) -> Result<Vec<u8>, Halt> {
-        serde_json::to_vec(&self.task.manifest)
-            .map_err(|error| Halt::failed(format!("the manifest: {error}")))
+    fn text(&self) -> Result<Vec<u8>, Halt> {
+        self.task.wish.text().map_err(|error| Halt::failed(format!("the manifest: {error}")))
     }
 
     async fn exec(
@@ -301,7 +377,8 @@ impl<S: Fn(&str)> Run<'_, S> {
         stdin: Vec<u8>,
         deadline: Duration,
     ) -> Result<Output, Halt> {
-        let exec = Exec::command(script).stdin(stdin).deadline(Some(deadline));
+        let mut exec = Exec::command(script).stdin(stdin).deadline(Some(deadline));
+        exec.output_limit = REPORT_MAX;
         let exec = match &self.task.sudo {
             Some(sudo) => sudo.wrap(exec),
             None => exec,
@@ -312,117 +389,9 @@ impl<S: Fn(&str)> Run<'_, S> {
     fn result(&self, status: Status, message: impl Into<String>) -> HostResult {
         HostResult::new(self.task.host.clone(), status, message)
     }
-
-    fn drift(&self, changes: Vec<Change>) -> Deployed {
-        Deployed { result: self.result(Status::Changed, summary(&changes)), changes }
-    }
-
-    fn changed(&self, changes: Vec<Change>, agent: &Agent) -> Deployed {
-        let mut what = summary(&changes);
-        if what.is_empty() {
-            what = format!("agent {}", agent.version);
-        }
-        Deployed { result: self.result(Status::Changed, what), changes }
-    }
 }
 
-/// The most file names that a line names.
-const NAMED: usize = 3;
-
-/// Says in one line what changed: the agent, the files by their short names, the services.
-fn summary(changes: &[Change]) -> String {
-    let mut said: Vec<String> = Vec::new();
-    let mut files: Vec<&str> = Vec::new();
-    // What keeps our files out of git's sight is no news to a person.
-    for change in changes.iter().filter(|change| !change.name.ends_with(".git/info/exclude")) {
-        let short = change.name.rsplit('/').next().unwrap_or(&change.name);
-        match change.what {
-            What::Binary => said.push(format!("agent {}", env!("CARGO_PKG_VERSION"))),
-            What::File => files.push(short),
-            What::Env => said.push("environment".to_owned()),
-            What::Repo => said.push(format!("clone of {short}")),
-            What::Unit => said.push(short.to_owned()),
-            What::Service => said.push(format!("{} {short}", change.action.as_str())),
-        }
-    }
-    files.dedup();
-    let more = files.len().saturating_sub(NAMED);
-    files.truncate(NAMED);
-    if more > 0 {
-        said.insert(0, format!("{} and {more} more files", files.join(", ")));
-    } else if !files.is_empty() {
-        said.insert(0, files.join(", "));
-    }
-    said.join(", ")
-}
-
-fn longest_round_s(manifest: &Manifest) -> u64 {
-    let configs = manifest.projects.iter().flat_map(|project| {
-        project.files.iter().filter(|file| file.path == "agent-runner.toml").map(|file| &file.content)
-    });
-    let stop_times = configs.filter_map(|text| {
-        let path = std::path::Path::new("/agent-runner.toml");
-        let loaded =
-            agent_runner::config::types::Config::parse(text, path, Some(std::path::Path::new("/"))).ok()?;
-        Some(loaded.config.stop_timeout_s())
-    });
-    stop_times.max().unwrap_or_default()
-}
-
-fn read_report(output: &Output) -> Result<Report, Halt> {
-    serde_json::from_slice(&output.stdout).map_err(|_| with_output("the agent gave no report".into(), output))
-}
-
-fn with_output(message: String, output: &Output) -> Halt {
-    let ended = match &output.status {
-        ExitStatus::Code(code) => format!("exit {code}"),
-        ExitStatus::Signal(signal) => format!("signal {signal}"),
-    };
-    let mut tail = String::from_utf8_lossy(&output.stderr).into_owned();
-    if tail.trim().is_empty() {
-        tail = String::from_utf8_lossy(&output.stdout).into_owned();
-    }
-    Halt::Host {
-        status: Status::Failed,
-        message: format!("{message} ({ended})"),
-        remedy: String::new(),
-        tail,
-    }
-}
-
-fn refusal(report: &Report, output: &Output) -> Halt {
-    match report.problems.first() {
-        Some(_) => problems(Status::Failed, &report.problems),
-        None => with_output("the agent refused without a reason".into(), output),
-    }
-}
-
-fn reverted(report: &Report) -> Halt {
-    if report.problems.is_empty() {
-        return Halt::Host {
-            status: Status::Reverted,
-            message: "the previous release is back".into(),
-            remedy: String::new(),
-            tail: String::new(),
-        };
-    }
-    problems(Status::Reverted, &report.problems)
-}
-
-fn problems(status: Status, problems: &[Problem]) -> Halt {
-    let messages: Vec<String> = problems
-        .iter()
-        .map(|problem| match &problem.project {
-            Some(project) => format!("{project}: {}", problem.message),
-            None => problem.message.clone(),
-        })
-        .collect();
-    let remedy = problems.iter().map(|problem| problem.remedy.clone()).find(|remedy| !remedy.is_empty());
-    let mut lines = messages.into_iter();
-    Halt::Host {
-        status,
-        message: lines.next().unwrap_or_default(),
-        remedy: remedy.unwrap_or_default(),
-        tail: lines.collect::<Vec<_>>().join("\n"),
-    }
+/// Returns the agent of a version folder as shell text.
+fn program(places: Places, folder: &str) -> String {
+    format!("\"{}/versions/{folder}/agent-runner\"", places.share)
 }

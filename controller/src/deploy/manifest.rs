@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use agent_runner::apply::manifest::{
-    By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Project, Repo, Scope, Service,
+    By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Part, Project, Repo, Scope, Service,
 };
 use agent_runner::config::types::Config;
 use agent_runner_inventory as inventory;
@@ -123,15 +123,10 @@ impl Maker<'_> {
             agents: crate::bundle::agents().iter().map(crate::bundle::Agent::release).collect(),
             projects: projects.iter().map(|project| self.project(host, project)).collect::<Result<_, _>>()?,
             confirm_s: rollout.confirm_s,
-            drain: match rollout.drain {
-                inventory::Drain::Round => Drain::Round,
-                inventory::Drain::Now => Drain::Now,
-                inventory::Drain::Seconds(seconds) => Drain::Seconds(seconds),
-            },
-            healthy: match rollout.healthy {
-                inventory::Healthy::Active => Healthy::Active,
-                inventory::Healthy::Round => Healthy::Round,
-            },
+            drain: drain(rollout.drain),
+            healthy: healthy(rollout.healthy),
+            only: Part::All,
+            downgrade: false,
         })
     }
 
@@ -140,7 +135,7 @@ impl Maker<'_> {
             let work_dir = project.work_dir.clone();
             return Err(ManifestError::WorkDir { project: project.name.clone(), work_dir });
         }
-        let variables = Variables::of(self.inventory, host, project);
+        let variables = Variables::of(self.inventory, host, project).open();
         let mut files = vec![self.config(host, project, &variables)?];
         if let Some(folder) = &project.prompts {
             files.extend(self.prompts(project, folder, &variables)?);
@@ -164,30 +159,32 @@ impl Maker<'_> {
         &self,
         host: &ResolvedHost,
         project: &inventory::Project,
-        variables: &Variables,
+        variables: &Templates,
     ) -> Result<File, ManifestError> {
         let path = self.local(project, &project.config)?;
-        let mut content = render(&read(project, &path)?, &path, variables)?;
+        let (mut content, mut secret) = variables.render(&read(project, &path)?, &path)?;
         for overlay in &project.overlays {
             let path = self.local(project, overlay)?;
-            let text = render(&read(project, &path)?, &path, variables)?;
+            let (text, is_secret) = variables.render(&read(project, &path)?, &path)?;
+            secret |= is_secret;
             content = overlay::merge(&content, &text)
+                .map_err(|detail| variables.without_secrets(&detail))
                 .map_err(|detail| ManifestError::Overlay { path: path.clone(), detail })?;
         }
         let remote_home = Path::new("/home/user");
         Config::parse(&content, &path, Some(remote_home)).map_err(|error| ManifestError::Config {
             project: project.name.clone(),
             host: host.name.to_string(),
-            detail: error.to_string(),
+            detail: variables.without_secrets(&error.to_string()),
         })?;
-        Ok(File { path: CONFIG.to_owned(), content, secret: false })
+        Ok(File { path: CONFIG.to_owned(), content, secret })
     }
 
     fn prompts(
         &self,
         project: &inventory::Project,
         folder: &LocalPath,
-        variables: &Variables,
+        variables: &Templates,
     ) -> Result<Vec<File>, ManifestError> {
         let root = self.local(project, folder)?;
         let unreadable =
@@ -198,8 +195,8 @@ impl Maker<'_> {
         let mut files = Vec::with_capacity(paths.len());
         for path in paths {
             let relative = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().into_owned();
-            let content = render(&read(project, &path)?, &path, variables)?;
-            files.push(File { path: format!("prompts/{relative}"), content, secret: false });
+            let (content, secret) = variables.render(&read(project, &path)?, &path)?;
+            files.push(File { path: format!("prompts/{relative}"), content, secret });
         }
         Ok(files)
     }
@@ -230,20 +227,37 @@ pub fn scope(scope: inventory::Scope) -> Scope {
     }
 }
 
+/// Returns the manifest's word for what happens to rounds.
+pub fn drain(drain: inventory::Drain) -> Drain {
+    match drain {
+        inventory::Drain::Round => Drain::Round,
+        inventory::Drain::Now => Drain::Now,
+        inventory::Drain::Seconds(seconds) => Drain::Seconds(seconds),
+    }
+}
+
+/// Returns the manifest's word for when a release is well.
+pub fn healthy(healthy: inventory::Healthy) -> Healthy {
+    match healthy {
+        inventory::Healthy::Active => Healthy::Active,
+        inventory::Healthy::Round => Healthy::Round,
+    }
+}
+
 /// What `{{ }}` can name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct Variables {
     fleet: Named,
     project: Named,
     host: HostVariables,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct Named {
     name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct HostVariables {
     name: String,
     vars: BTreeMap<String, toml::Value>,
@@ -260,6 +274,50 @@ impl Variables {
             project: Named { name: project.name.clone() },
             host: HostVariables { name: host.name.to_string(), vars },
         }
+    }
+
+    /// Returns the variables with their secrets opened, the same with other secrets, and the secrets.
+    fn open(self) -> Templates {
+        let mut shown = self.clone();
+        let mut hidden = self;
+        let mut secrets = Vec::new();
+        let pairs = shown.host.vars.iter_mut().zip(hidden.host.vars.iter_mut());
+        for ((_, value), (_, other)) in pairs {
+            if let Some(secret) = inventory::secret(value).cloned() {
+                secrets.push(secret.as_str().map_or_else(|| secret.to_string(), str::to_owned));
+                *other = toml::Value::String("another secret".to_owned());
+                *value = secret;
+            }
+        }
+        secrets.retain(|secret| !secret.is_empty());
+        let hidden = (shown != hidden).then_some((hidden, secrets));
+        Templates { shown, hidden }
+    }
+}
+
+/// Fills variables in, and knows which texts must not be shown afterwards.
+#[derive(Debug)]
+struct Templates {
+    shown: Variables,
+    /// The same with other values for the secrets; `None` when there are none.
+    hidden: Option<(Variables, Vec<String>)>,
+}
+
+impl Templates {
+    /// Returns the text with its variables filled in, and whether a secret is among them.
+    fn render(&self, text: &str, path: &Path) -> Result<(String, bool), ManifestError> {
+        let content = render(text, path, &self.shown)?;
+        let is_secret = match &self.hidden {
+            None => false,
+            // A text that comes out otherwise with other secrets tells them; one that fails with them, too.
+            Some((hidden, _)) => render(text, path, hidden).map_or(true, |other| other != content),
+        };
+        Ok((content, is_secret))
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let secrets = self.hidden.iter().flat_map(|(_, secrets)| secrets);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "(secret)"))
     }
 }
 
@@ -349,6 +407,49 @@ fn parse_env(text: &str) -> Result<BTreeMap<String, String>, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    fn write(path: &Path, text: &str) {
+        use std::io::Write as _;
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_a_secret_variable_is_filled_into_is_secret_and_no_error_tells_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let fleet = "[fleet]\nname = \"attic\"\n[hosts.pi]\nvars = { token = { value = \"hunter2\", secret = true } }\n\
+                     [projects.demo]\non = \"all\"\nwork_dir = \"~/demo\"\nconfig = \"c.toml\"\nprompts = \"p\"\n";
+        let path = dir.path().join("fleet.toml");
+        write(&path, fleet);
+        let config = |more: &str| {
+            format!(
+                "schema_version = 1\n[agent]\ncommand = [\"claude\"]\nprompt_arg_template = []\n\
+                 prompt_delivery = \"stdin\"\n[runtime]\nwork_dir = \".\"\nlog_dir = \"~/logs\"\n{more}\n\
+                 [prompt]\nfile = \"prompts/a.md\"\n"
+            )
+        };
+        write(&dir.path().join("c.toml"), &config(""));
+        write(&dir.path().join("p/a.md"), "plain {{ host.name }}\n");
+        write(&dir.path().join("p/b.md"), "token {{ host.vars.token }}\n");
+        let inventory = Inventory::load(&path).unwrap();
+        let by = By { user: String::new(), machine: String::new(), run: String::new() };
+        let maker = Maker { inventory: &inventory, home: None, by };
+        let host = inventory.host("pi").unwrap();
+        let projects: Vec<&inventory::Project> = inventory.projects.iter().collect();
+        let manifest = maker.manifest(&host, &projects).unwrap();
+        let files: Vec<(&str, bool)> =
+            manifest.projects[0].files.iter().map(|file| (file.path.as_str(), file.secret)).collect();
+        assert_eq!(files, [("agent-runner.toml", false), ("prompts/a.md", false), ("prompts/b.md", true)]);
+        assert_eq!(manifest.projects[0].files[2].content, "token hunter2\n");
+
+        fs::remove_file(dir.path().join("c.toml")).unwrap();
+        write(&dir.path().join("c.toml"), &config("round_budget_s = \"{{ host.vars.token }}\""));
+        let error = maker.manifest(&host, &projects).unwrap_err().to_string();
+        assert!(!error.contains("hunter2") && error.contains("round_budget_s"), "{error}");
+    }
 
     #[test]
     fn environment_files_are_read_and_a_wrong_line_is_named_but_not_shown() {

@@ -32,8 +32,17 @@ impl Places {
     }
 }
 
-/// Returns the probe's script; its stdin is the manifest.
-pub fn script(places: Places) -> String {
+/// Lets the services of the login outlive it, and waits for their bus: logind may allow it by itself, sudo where it
+/// asks for no password.
+pub const ENABLE_LINGER: &str = r#"me=$(id -un)
+loginctl --no-ask-password enable-linger "$me" 2>/dev/null || sudo -n loginctl enable-linger "$me" || exit 1
+bus="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/bus"
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -S "$bus" ] && exit 0; sleep 1; done
+exit 1
+"#;
+
+/// Returns the probe's script for a verb of the agent's; its stdin is what that verb reads.
+pub fn script(places: Places, verb: &str) -> String {
     let Places { share, program } = places;
     format!(
         r#"set -u
@@ -53,7 +62,7 @@ fact gzip "$(has gzip)"
 fact clock "$(date +%s)"
 fact installed "$(basename "$(readlink "{share}/current" 2>/dev/null)" 2>/dev/null)"
 printf '%s\n' '{REPORT}'
-if [ -x "{program}" ]; then exec "{program}" --json apply --check; fi
+if [ -x "{program}" ]; then exec "{program}" --json {verb} --check; fi
 cat >/dev/null
 "#
     )
@@ -66,8 +75,10 @@ pub struct Facts {
     pub kernel: String,
     /// `uname -m`, by its one name.
     pub machine: String,
-    /// The login's user.
+    /// The user that answered: the login's, or whom sudo made of it.
     pub user: String,
+    /// Its user id, when it told.
+    pub uid: Option<u32>,
     /// Its home folder.
     pub home: String,
     /// Free KiB where its home is, when `df` told.
@@ -127,6 +138,7 @@ pub fn read(output: &str) -> Result<Probed, ProbeError> {
         kernel: need("kernel")?.to_owned(),
         machine: crate::bundle::canonical(need("machine")?).to_owned(),
         user: need("user")?.to_owned(),
+        uid: said.get("uid").and_then(|text| text.parse().ok()),
         home: need("home")?.to_owned(),
         free_kib: said.get("free_kib").and_then(|text| text.parse().ok()),
         systemd: yes("systemd"),
@@ -143,6 +155,10 @@ pub fn read(output: &str) -> Result<Probed, ProbeError> {
 pub fn obstacle(facts: &Facts, needed_kib: u64, scope: Scope) -> Option<(String, String)> {
     if facts.kernel != "Linux" {
         return Some((format!("the host runs {}", facts.kernel), "the agent runs on Linux only".into()));
+    }
+    if scope == Scope::System && facts.uid.is_some_and(|uid| uid != 0) {
+        let message = format!("units of the system need root, and {} is not", facts.user);
+        return Some((message, "become root: --become, or become = true in the inventory".into()));
     }
     if facts.git == Known::No {
         return Some(("git is not installed".into(), "install it there: apt-get install git".into()));
@@ -177,7 +193,7 @@ mod tests {
 
     fn run_here(places: Places) -> String {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", &script(places)])
+            .args(["-c", &script(places, "apply")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -214,6 +230,10 @@ mod tests {
         assert!(obstacle(&facts, 4096, Scope::User).unwrap().1.contains("detached"));
         facts.systemd = Known::Yes;
         assert!(obstacle(&facts, 4096, Scope::User).unwrap().1.contains("enable-linger pi"));
+        facts.user_bus = Known::Yes;
+        facts.uid = Some(1000);
+        assert!(obstacle(&facts, 4096, Scope::System).unwrap().1.contains("--become"));
+        assert_eq!(obstacle(&facts, 4096, Scope::User), None);
         facts.git = Known::No;
         assert!(obstacle(&facts, 4096, Scope::Detached).unwrap().1.contains("install git"));
     }

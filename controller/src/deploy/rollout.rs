@@ -37,6 +37,11 @@ impl Rollout {
         Rollout { batches: split, outstanding: 0, failed: 0, allowed: max_fail.floor_of(hosts) }
     }
 
+    /// Returns the sizes of the batches that have not been started.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.batches.iter().map(Vec::len).collect()
+    }
+
     /// Returns the hosts to start now: the next batch, when the one before has ended and the threshold holds.
     pub fn start(&mut self) -> Vec<usize> {
         if self.outstanding > 0 || self.is_stopped() {

@@ -11,17 +11,26 @@ use super::rollout::{Ended, Rollout};
 use crate::fanout::{self, FanoutOptions, Outcome};
 use crate::output::progress::Progress;
 use crate::output::recap::{self, HostResult, Recap, Status, Stopped};
+use crate::runs::Recorder;
 use crate::ssh::Client;
+
+/// How a rollout is done, and who is told of it.
+#[derive(Debug)]
+pub struct Conduct<'a> {
+    /// Batches and limits.
+    pub rules: &'a inventory::Rollout,
+    /// How many hosts at once, and how Ctrl-C reaches us.
+    pub options: FanoutOptions,
+    /// Who shows it.
+    pub progress: Arc<Progress>,
+    /// Who remembers it.
+    pub record: Recorder,
+}
 
 /// Deploys every task and returns how each host ended, in the order of the tasks. After the threshold, or once the
 /// run is called off, no further host is started.
-pub async fn run(
-    client: &Client,
-    tasks: Vec<HostDeploy>,
-    rules: &inventory::Rollout,
-    options: &FanoutOptions,
-    progress: &Arc<Progress>,
-) -> (Recap, Vec<Deployed>) {
+pub async fn run(client: &Client, tasks: Vec<HostDeploy>, conduct: &Conduct<'_>) -> (Recap, Vec<Deployed>) {
+    let Conduct { rules, options, progress, record } = conduct;
     let mut rollout = Rollout::new(tasks.len(), &rules.batch, rules.max_fail);
     let mut ended: BTreeMap<usize, Deployed> = BTreeMap::new();
     while !options.cancel.is_stopping() {
@@ -45,6 +54,7 @@ pub async fn run(
         while let Some(((number, task), outcome)) = outcomes.recv().await {
             let deployed = judged(&task.host, outcome);
             progress.ended(&deployed.result);
+            record.host(&deployed.result);
             rollout.ended(if deployed.result.status.is_bad() { Ended::Badly } else { Ended::Well });
             ended.insert(number, deployed);
         }
@@ -64,10 +74,10 @@ pub async fn run(
 }
 
 fn judged(host: &str, outcome: Outcome<Deployed>) -> Deployed {
-    let mut changes = Vec::new();
-    let result = recap::of_outcome(host, outcome, |deployed| {
-        changes = deployed.changes;
-        deployed.result
-    });
-    Deployed { result, changes }
+    match outcome {
+        Outcome::Done(deployed) => deployed,
+        Outcome::TimedOut(_) | Outcome::Panicked(_) | Outcome::Aborted | Outcome::Skipped => {
+            Deployed::only(recap::of_outcome(host, outcome, |deployed| deployed.result))
+        }
+    }
 }

@@ -4,6 +4,7 @@ pub mod print;
 
 pub mod progress;
 pub mod recap;
+pub mod result_line;
 
 pub mod by_time;
 pub mod folded;

@@ -1,7 +1,5 @@
 //! The only place that prints. A closed stdout is quiet success.
 
-use std::error::Error as _;
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use agent_runner::error::Error;
@@ -34,16 +32,8 @@ pub fn note(line: &str) {
 }
 
 /// Prints an error with its causes and its hint to stderr.
-pub fn error<E: fmt::Debug>(error: &Error<E>) {
-    note(&format!("error: {error}"));
-    let mut source = error.source();
-    while let Some(cause) = source {
-        note(&format!("caused by: {cause}"));
-        source = cause.source();
-    }
-    if let Some(hint) = error.hint() {
-        note(&format!("hint: {hint}"));
-    }
+pub fn error<E>(error: &Error<E>) {
+    error.lines("error").iter().for_each(|line| note(line));
 }
 
 /// Returns whether progress can be drawn: stderr is a terminal that moves its cursor, and nobody asked for plain lines.

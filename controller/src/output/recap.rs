@@ -56,7 +56,7 @@ impl Status {
 }
 
 /// One host's result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostResult {
     /// The host.
     pub host: String,

@@ -15,7 +15,7 @@ use super::error::Unreachable;
 use super::handshake::{Connected, Handler, lock};
 use super::jump::timed_out;
 use super::offer::{Login, Offer, OfferKind, OfferResult};
-use super::settings::{IdentityAgent, Settings};
+use super::settings::{IdentityAgent, Method, Settings};
 use super::signing::{SignError, SignedBy, Signing};
 
 /// Offers after which we stop by ourselves; sshd's limit is six.
@@ -81,6 +81,17 @@ enum Answer {
     Closed,
 }
 
+impl Answer {
+    /// Whether that was the end of it.
+    fn end(self) -> Option<Outcome> {
+        match self {
+            Answer::In => Some(Outcome::In),
+            Answer::Closed => Some(Outcome::Closed),
+            Answer::Refused | Answer::Partial => None,
+        }
+    }
+}
+
 struct Attempt<'a> {
     shared: &'a Shared,
     settings: &'a Settings,
@@ -93,65 +104,83 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self, connected: &mut Connected) -> Result<Outcome, Unreachable> {
-        let mut agent = self.open_agent(&connected.handle).await;
-        let held = agent.as_mut().map(|agent| std::mem::take(&mut agent.identities)).unwrap_or_default();
-        let found = candidates::find(self.shared, self.settings, held, &mut self.offers).await;
-        let candidates = candidates::in_order(&found, self.settings);
-        if candidates.is_empty() {
-            // Nothing to sign with: ask what else would do.
-            let timeout_for = self.settings.connect_timeout;
-            let asked = timeout(timeout_for, connected.handle.authenticate_none(&self.settings.user)).await;
-            match self.note(asked.map_err(|_| timed_out(self.settings, "authentication"))?) {
-                Answer::In => return Ok(Outcome::In),
-                Answer::Closed => return Ok(Outcome::Closed),
-                Answer::Refused | Answer::Partial => {}
-            }
+        let methods = self.settings.methods.clone();
+        let (mut agent, mut candidates) = (None, Vec::new());
+        if methods.contains(&Method::PublicKey) {
+            agent = self.open_agent(&connected.handle).await;
+            candidates = self.candidates(agent.as_mut()).await;
         }
-        for candidate in candidates {
-            if !self.permits(MethodKind::PublicKey) {
-                break;
-            }
-            if self.tried >= MAX_OFFERS {
-                return Ok(Outcome::Bound);
-            }
-            match self.offer(connected, agent.as_mut(), candidate).await? {
-                Answer::In => return Ok(Outcome::In),
-                Answer::Closed => return Ok(Outcome::Closed),
-                Answer::Refused | Answer::Partial => {}
-            }
-        }
-        self.by_words(connected).await
-    }
-
-    /// Keyboard-interactive, then password: only where somebody can be asked.
-    async fn by_words(&mut self, connected: &mut Connected) -> Result<Outcome, Unreachable> {
-        if !self.shared.may_ask_passwords() {
-            return Ok(Outcome::Exhausted);
-        }
-        if self.permits(MethodKind::KeyboardInteractive) {
-            let answer = self.keyboard_interactive(connected).await?;
-            match answer {
-                Answer::In => return Ok(Outcome::In),
-                Answer::Closed => return Ok(Outcome::Closed),
-                Answer::Refused | Answer::Partial => {}
-            }
-        }
-        if self.permits(MethodKind::Password)
-            && let Some(password) = self.shared.password(self.settings).await
+        // Without a key to begin with, the host has to say what would do.
+        if (candidates.is_empty() || methods.first() != Some(&Method::PublicKey))
+            && let Some(end) = self.nothing(connected).await?.end()
         {
-            self.tried += 1;
-            let user = self.settings.user.clone();
-            let asked = connected.handle.authenticate_password(user, password.expose_secret().to_owned());
-            let asked = timeout(self.settings.connect_timeout, asked).await;
-            let answer = self.note(asked.map_err(|_| timed_out(self.settings, "authentication"))?);
-            self.account(OfferKind::Password, "password", &answer);
-            match answer {
-                Answer::In => return Ok(Outcome::In),
-                Answer::Closed => return Ok(Outcome::Closed),
-                Answer::Refused | Answer::Partial => {}
+            return Ok(end);
+        }
+        for method in methods {
+            if let Some(end) = self.by(method, connected, (&mut agent, &mut candidates)).await? {
+                return Ok(end);
             }
         }
         Ok(Outcome::Exhausted)
+    }
+
+    /// Returns the keys and certificates to offer.
+    async fn candidates(&mut self, agent: Option<&mut Agent>) -> Vec<Candidate> {
+        let held = agent.map(|agent| std::mem::take(&mut agent.identities)).unwrap_or_default();
+        let found = candidates::find(self.shared, self.settings, held, &mut self.offers).await;
+        candidates::in_order(&found, self.settings)
+    }
+
+    /// Asks what would do, by offering nothing.
+    async fn nothing(&mut self, connected: &mut Connected) -> Result<Answer, Unreachable> {
+        let asked = connected.handle.authenticate_none(&self.settings.user);
+        let asked = timeout(self.settings.connect_timeout, asked).await;
+        Ok(self.note(asked.map_err(|_| timed_out(self.settings, "authentication"))?))
+    }
+
+    /// Tries one way; `None` means that the next one may be tried.
+    async fn by(
+        &mut self,
+        method: Method,
+        connected: &mut Connected,
+        (agent, candidates): (&mut Option<Agent>, &mut Vec<Candidate>),
+    ) -> Result<Option<Outcome>, Unreachable> {
+        // Only where somebody can be asked.
+        let may_ask = self.shared.may_ask_passwords() && !self.settings.asks_nobody;
+        match method {
+            Method::PublicKey => {
+                for candidate in std::mem::take(candidates) {
+                    if !self.permits(MethodKind::PublicKey) {
+                        break;
+                    }
+                    if self.tried >= MAX_OFFERS {
+                        return Ok(Some(Outcome::Bound));
+                    }
+                    if let Some(end) = self.offer(connected, agent.as_mut(), candidate).await?.end() {
+                        return Ok(Some(end));
+                    }
+                }
+                Ok(None)
+            }
+            Method::KeyboardInteractive if may_ask && self.permits(MethodKind::KeyboardInteractive) => {
+                Ok(self.keyboard_interactive(connected).await?.end())
+            }
+            Method::Password if may_ask && self.permits(MethodKind::Password) => {
+                Ok(self.password(connected).await?.end())
+            }
+            Method::KeyboardInteractive | Method::Password => Ok(None),
+        }
+    }
+
+    async fn password(&mut self, connected: &mut Connected) -> Result<Answer, Unreachable> {
+        let Some(password) = self.shared.password(self.settings).await else { return Ok(Answer::Refused) };
+        self.tried += 1;
+        let user = self.settings.user.clone();
+        let asked = connected.handle.authenticate_password(user, password.expose_secret().to_owned());
+        let asked = timeout(self.settings.connect_timeout, asked).await;
+        let answer = self.note(asked.map_err(|_| timed_out(self.settings, "authentication"))?);
+        self.account(OfferKind::Password, "password", &answer);
+        Ok(answer)
     }
 
     async fn keyboard_interactive(&mut self, connected: &mut Connected) -> Result<Answer, Unreachable> {
@@ -234,7 +263,8 @@ impl Attempt<'_> {
             SignedBy::Locked(_) | SignedBy::Agent => PERSON_TIMEOUT.max(self.settings.connect_timeout),
         };
         self.tried += 1;
-        let mut signing = Signing { shared: self.shared, agent, by: candidate.signer };
+        let may_ask = !self.settings.asks_nobody;
+        let mut signing = Signing { shared: self.shared, agent, by: candidate.signer, may_ask };
         let (user, handle) = (self.settings.user.clone(), &mut connected.handle);
         let asking = async {
             match candidate.proof {

@@ -73,6 +73,11 @@ pub(super) async fn find(
             Identity::Open(key) => (Some(key.public_key().clone()), Some(SignedBy::Key(key))),
             Identity::Locked(Some(public)) => (Some(*public), Some(SignedBy::Locked(path.clone()))),
             // The format hides the public half: only the passphrase tells what to offer.
+            Identity::Locked(None) if settings.asks_nobody => {
+                let reason = "encrypted, and BatchMode asks nobody".to_owned();
+                unusable(OfferKind::KeyFile, &path, (reason, None));
+                continue;
+            }
             Identity::Locked(None) => match shared.unlock(&path).await {
                 Ok(key) => (Some(key.public_key().clone()), Some(SignedBy::Key(key))),
                 Err(reason) => {

@@ -332,8 +332,10 @@ impl Unreachable {
                 "the host may limit new connections (MaxStartups, PerSourcePenalties): try fewer at a time"
                     .to_owned(),
             ),
-            Self::Resolve { .. }
-            | Self::NoAddress { .. }
+            Self::Resolve { .. } => Some(format!(
+                "if the name is not its address, say where it is: [hosts.{host:?}] address = ..."
+            )),
+            Self::NoAddress { .. }
             | Self::Refused { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }

@@ -17,7 +17,7 @@ use super::host_keys::{self, HostName, Verdict};
 use super::jump::timed_out;
 use super::known_hosts::KnownHosts;
 use super::revoked;
-use super::settings::{Settings, Strictness};
+use super::settings::{NameForm, Settings, Strictness};
 use super::wire::{Line, Phase, Wire};
 use crate::slot;
 
@@ -67,6 +67,7 @@ struct Trust {
     files: Vec<std::path::PathBuf>,
     revoked: Option<std::path::PathBuf>,
     strictness: Strictness,
+    names: NameForm,
 }
 
 /// Exchanges keys over `wire`, each silence bounded by the host's connect timeout; waiting for our own turn is not counted.
@@ -151,6 +152,7 @@ impl Trust {
             files,
             revoked: settings.revoked_host_keys.clone(),
             strictness: settings.strictness,
+            names: settings.record_names,
         })
     }
 
@@ -178,8 +180,8 @@ impl Trust {
         let mut verdict = host_keys::verdict(&self.known, &self.host, key);
         if verdict == Verdict::Unknown && self.strictness == Strictness::AcceptNew {
             let (store, files) = (Arc::clone(&self.store), self.files.clone());
-            let (host, key) = (self.host.clone(), key.clone());
-            let verdicts = blocking(move || store.record(&files, &host, &[key])).await?;
+            let (host, key, names) = (self.host.clone(), key.clone(), self.names);
+            let verdicts = blocking(move || store.record(&files, &host, &[key], names)).await?;
             verdict = verdicts.into_iter().next().unwrap_or(Verdict::Unknown);
         }
         self.refusal(verdict, key)

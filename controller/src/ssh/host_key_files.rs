@@ -11,10 +11,14 @@ use russh::keys::PublicKey;
 
 use super::error::Unreachable;
 use super::host_keys::{HostName, Verdict, verdict};
-use super::known_hosts::KnownHosts;
+use super::known_hosts::{KnownHosts, hashed_name};
+use super::settings::NameForm;
 
 /// Files larger than this are refused: ten times what a hundred thousand hosts need.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// Bytes of salt before a hashed name, as OpenSSH has it.
+const SALT: usize = 20;
 
 type Cache = HashMap<Vec<PathBuf>, Arc<KnownHosts>>;
 
@@ -58,6 +62,7 @@ impl HostKeyFiles {
         files: &[PathBuf],
         host: &HostName,
         keys: &[PublicKey],
+        names: NameForm,
     ) -> Result<Vec<Verdict>, Unreachable> {
         let Some(first) = files.first() else {
             let source = io::Error::other("no file is configured");
@@ -78,7 +83,7 @@ impl HostKeyFiles {
         for key in keys {
             let mut now = verdict(&before, host, key);
             if now == Verdict::Unknown {
-                append(&mut file, host, key).map_err(failed)?;
+                append(&mut file, &written(host, names).map_err(failed)?, key).map_err(failed)?;
                 now = Verdict::Known;
             }
             verdicts.push(now);
@@ -119,8 +124,8 @@ fn open_for_append(path: &Path) -> io::Result<File> {
 }
 
 /// One write, after a line end if the last line lacks one.
-fn append(file: &mut File, host: &HostName, key: &PublicKey) -> io::Result<()> {
-    let mut line = format!("{} {}\n", host.recorded, openssh_text(key)?);
+fn append(file: &mut File, name: &str, key: &PublicKey) -> io::Result<()> {
+    let mut line = format!("{name} {}\n", openssh_text(key)?);
     if file.seek(SeekFrom::End(0))? > 0 {
         let mut last = [0];
         file.seek(SeekFrom::End(-1))?;
@@ -131,6 +136,18 @@ fn append(file: &mut File, host: &HostName, key: &PublicKey) -> io::Result<()> {
     }
     file.write_all(line.as_bytes())?;
     file.sync_data()
+}
+
+/// The name of a host as it stands in the file.
+fn written(host: &HostName, names: NameForm) -> io::Result<String> {
+    match names {
+        NameForm::Plain => Ok(host.recorded.clone()),
+        NameForm::Hashed => {
+            let mut salt = [0; SALT];
+            File::open("/dev/urandom")?.read_exact(&mut salt)?;
+            Ok(hashed_name(&host.recorded, &salt))
+        }
+    }
 }
 
 fn openssh_text(key: &PublicKey) -> io::Result<String> {
@@ -163,14 +180,33 @@ mod tests {
         let store = HostKeyFiles::default();
         let (a, b) = (key(), key());
         assert_eq!(verdict(&store.load(&files).unwrap(), &host("pi"), &a), Verdict::Unknown);
-        assert_eq!(store.record(&files, &host("pi"), std::slice::from_ref(&a)).unwrap(), [Verdict::Known]);
+        assert_eq!(
+            store.record(&files, &host("pi"), std::slice::from_ref(&a), NameForm::Plain).unwrap(),
+            [Verdict::Known]
+        );
         assert_eq!(verdict(&store.load(&files).unwrap(), &host("pi"), &a), Verdict::Known);
         assert!(matches!(
-            store.record(&files, &host("pi"), std::slice::from_ref(&b)).unwrap()[..],
+            store.record(&files, &host("pi"), std::slice::from_ref(&b), NameForm::Plain).unwrap()[..],
             [Verdict::Mismatch { .. }]
         ));
         let mode = std::fs::metadata(&files[0]).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_name_is_recorded_as_a_hash_where_that_is_wanted_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [dir.path().join("known_hosts")];
+        let store = HostKeyFiles::default();
+        let a = key();
+        store.record(&files, &host("pi.lan"), std::slice::from_ref(&a), NameForm::Hashed).unwrap();
+        let text = std::fs::read_to_string(&files[0]).unwrap();
+        assert!(text.starts_with("|1|") && !text.contains("pi.lan"), "{text}");
+        assert_eq!(verdict(&store.load(&files).unwrap(), &host("pi.lan"), &a), Verdict::Known);
+        let found =
+            std::process::Command::new("ssh-keygen").args(["-F", "pi.lan", "-f"]).arg(&files[0]).output();
+        // Where OpenSSH is installed, it finds it too.
+        assert!(found.is_err() || found.unwrap().status.success());
     }
 
     #[test]
@@ -180,7 +216,7 @@ mod tests {
         File::create(&file).unwrap().write_all(b"# no line end").unwrap();
         let files = [file];
         let store = HostKeyFiles::default();
-        store.record(&files, &host("pi"), &[key()]).unwrap();
+        store.record(&files, &host("pi"), &[key()], NameForm::Plain).unwrap();
         let text = std::fs::read_to_string(&files[0]).unwrap();
         assert!(text.starts_with("# no line end\npi ssh-ed25519 "), "{text}");
         assert_eq!(text.lines().count(), 2);
@@ -197,7 +233,9 @@ mod tests {
                     // A store of its own, as another process has.
                     let store = HostKeyFiles::default();
                     for index in 0..25 {
-                        store.record(files, &host(&format!("h{thread}-{index}")), &[key()]).unwrap();
+                        store
+                            .record(files, &host(&format!("h{thread}-{index}")), &[key()], NameForm::Plain)
+                            .unwrap();
                     }
                 });
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::{PublicKey, parse_public_key_base64};
@@ -54,6 +55,8 @@ pub struct KnownHosts {
     others: Vec<usize>,
     /// Lines that hold no key we can read: file and line.
     unreadable: Vec<(PathBuf, usize)>,
+    /// The entries of names that were asked for, where finding them is costly.
+    asked: Arc<Mutex<HashMap<String, Vec<usize>>>>,
 }
 
 impl KnownHosts {
@@ -80,11 +83,22 @@ impl KnownHosts {
     /// Returns the entries that speak of `name`, which is what OpenSSH would write into the file:
     /// `host`, or `[host]:port` where the port is not 22.
     pub fn matching<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
-        let plain = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default().iter();
-        plain
-            .chain(self.others.iter())
-            .filter_map(|&index| self.entries.get(index))
-            .filter(move |entry| entry.names.matches(name))
+        self.places(name).into_iter().filter_map(|index| self.entries.get(index))
+    }
+
+    /// Returns which entries speak of `name`. A hashed name costs a hash for each such line, so that is done once a name.
+    fn places(&self, name: &str) -> Vec<usize> {
+        let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = asked().get(name) {
+            return places.clone();
+        }
+        let plain = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+        let speaks = |index: &usize| self.entries.get(*index).is_some_and(|entry| entry.names.matches(name));
+        let places: Vec<usize> = plain.iter().chain(&self.others).copied().filter(speaks).collect();
+        if !self.others.is_empty() {
+            asked().insert(name.to_owned(), places.clone());
+        }
+        places
     }
 
     /// Returns file and line of each line that holds no key we can read.
@@ -99,6 +113,7 @@ impl KnownHosts {
 
     fn push(&mut self, entry: Entry) {
         let index = self.entries.len();
+        self.asked = Arc::default();
         match entry.names.plain_names() {
             Some(names) => {
                 for name in names {
@@ -183,6 +198,14 @@ fn parse_names(field: &str) -> Option<Names> {
     Some(Names::Patterns(patterns))
 }
 
+/// Returns a name as OpenSSH hashes it: `|1|salt|hmac-sha1(salt, name)`, both in base64.
+pub(super) fn hashed_name(name: &str, salt: &[u8]) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(salt).expect("HMAC takes keys of any length");
+    mac.update(name.as_bytes());
+    let encode = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+    format!("|1|{}|{}", encode(salt), encode(&mac.finalize().into_bytes()))
+}
+
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     data_encoding::BASE64.decode(text.as_bytes()).ok()
 }
@@ -257,14 +280,7 @@ mod tests {
     #[test]
     fn hashed_names_are_found() {
         // ssh-keygen -H over "pi.lan" with a fixed salt: |1|base64(salt)|base64(hmac-sha1(salt, name)).
-        let salt = b"01234567890123456789";
-        let mut mac = Hmac::<Sha1>::new_from_slice(salt).unwrap();
-        mac.update(b"[pi.lan]:2222");
-        let line = format!(
-            "|1|{}|{} {ED}",
-            data_encoding::BASE64.encode(salt),
-            data_encoding::BASE64.encode(&mac.finalize().into_bytes())
-        );
+        let line = format!("{} {ED}", hashed_name("[pi.lan]:2222", b"01234567890123456789"));
         assert_eq!(lines_matching(&line, "[pi.lan]:2222"), [1]);
         assert!(lines_matching(&line, "pi.lan").is_empty());
     }

@@ -53,7 +53,8 @@ pub use self::quote::{login_shell_line, quote, quote_all};
 pub use self::scan::OfferedKey;
 pub use self::session::Session;
 pub use self::settings::{
-    AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Settings, Strictness,
+    AddressFamily, AlgorithmFilters, IdentityAgent, IdentityFile, IdentityOrigin, Method, NameForm, Settings,
+    Strictness,
 };
 pub use self::stream::{Line, Source, Stream};
 pub use self::sudo::Sudo;

@@ -74,8 +74,9 @@ impl Client {
     pub async fn trust(&self, settings: &Settings, offered: &[OfferedKey]) -> Result<Vec<Verdict>, SshError> {
         let host = HostName::new(&settings.address, settings.port, settings.host_key_alias.as_deref());
         let (store, files) = (Arc::clone(self.host_key_files()), settings.known_hosts_files());
+        let names = settings.record_names;
         let keys: Vec<PublicKey> = offered.iter().map(|offered| offered.key.clone()).collect();
-        let recorded = super::handshake::blocking(move || store.record(&files, &host, &keys)).await;
+        let recorded = super::handshake::blocking(move || store.record(&files, &host, &keys, names)).await;
         recorded.map_err(|cause| SshError::no_connection(&settings.name, cause))
     }
 }

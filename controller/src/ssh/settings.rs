@@ -48,6 +48,16 @@ pub struct Settings {
     pub algorithms: AlgorithmFilters,
     /// Which kinds of address may be used.
     pub address_family: AddressFamily,
+    /// The address or name on this machine that connections start from.
+    pub bind_address: Option<String>,
+    /// How often a TCP connection is tried, a second apart; at least once.
+    pub connection_attempts: u32,
+    /// Ways to log in, in the order they are tried. Questions and passwords also need somebody to ask.
+    pub methods: Vec<Method>,
+    /// Ask nobody for this host, not even for a passphrase (`BatchMode`).
+    pub asks_nobody: bool,
+    /// How the host's name is written when its key is recorded.
+    pub record_names: NameForm,
 }
 
 impl Settings {
@@ -78,6 +88,11 @@ impl Settings {
             keepalive_count: 3,
             algorithms: AlgorithmFilters::default(),
             address_family: AddressFamily::Any,
+            bind_address: None,
+            connection_attempts: 1,
+            methods: Method::ALL.to_vec(),
+            asks_nobody: false,
+            record_names: NameForm::Plain,
         }
     }
 
@@ -146,6 +161,41 @@ pub enum Strictness {
     Strict,
     /// Record it and go on.
     AcceptNew,
+}
+
+/// A way to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// By a key or a certificate.
+    PublicKey,
+    /// By answers to the host's questions.
+    KeyboardInteractive,
+    /// By password.
+    Password,
+}
+
+impl Method {
+    /// Every way, in the order in which they are tried where nobody says otherwise.
+    pub const ALL: [Method; 3] = [Method::PublicKey, Method::KeyboardInteractive, Method::Password];
+
+    /// Returns the way of this name in `PreferredAuthentications`; `None` for those that are not offered.
+    pub fn of_name(name: &str) -> Option<Method> {
+        match name {
+            "publickey" => Some(Method::PublicKey),
+            "keyboard-interactive" => Some(Method::KeyboardInteractive),
+            "password" => Some(Method::Password),
+            _ => None,
+        }
+    }
+}
+
+/// How a host's name is written into known_hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NameForm {
+    /// As it is.
+    Plain,
+    /// As a salted hash, which does not give away which hosts there are.
+    Hashed,
 }
 
 /// Restrictions on algorithms, in the syntax of OpenSSH: a list replaces ours, `+list` appends,

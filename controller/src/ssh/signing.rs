@@ -26,6 +26,8 @@ pub(super) struct Signing<'a> {
     pub(super) shared: &'a Shared,
     pub(super) agent: Option<&'a mut Agent>,
     pub(super) by: SignedBy,
+    /// Whether a person may be asked for a passphrase.
+    pub(super) may_ask: bool,
 }
 
 /// Why there is no signature.
@@ -53,6 +55,9 @@ impl Signer for Signing<'_> {
     ) -> Result<Vec<u8>, SignError> {
         let key = match &self.by {
             SignedBy::Key(key) => Arc::clone(key),
+            SignedBy::Locked(_) if !self.may_ask => {
+                return Err(SignError::Cannot("encrypted, and BatchMode asks nobody".to_owned()));
+            }
             SignedBy::Locked(path) => self.shared.unlock(path).await.map_err(SignError::Cannot)?,
             SignedBy::Agent => {
                 let Some(agent) = self.agent.as_deref_mut() else {

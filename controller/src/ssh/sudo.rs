@@ -115,4 +115,15 @@ mod tests {
         let exec = Sudo::to_root().user(Some("pi".into())).wrap(Exec::argv(&["id", "-u"]));
         assert_eq!(exec.script, "exec sudo -n -u pi -- /bin/sh -c 'exec id -u'");
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_user_of_whatever_letters_is_one_word_for_sudo(name in "[^\\x00]{1,20}") {
+            let exec = Sudo::to_root().user(Some(name.clone())).wrap(Exec::command("true"));
+            let says = "#!/bin/sh\nprintf '%s' \"$3\"\n";
+            proptest::prop_assert_eq!(run(says, &exec), name);
+        }
+    }
 }

@@ -268,3 +268,35 @@ impl Progress {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_file_of_whatever_name_lands_below_that_name_and_nothing_else_does(
+            name in r"(\$\(id\)|`id`|'|\x22|\\|\n|;|&|\||\*|\?|~|#|!|-|=| |\t|é|語|[a-z]){1,16}"
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let name = format!("x{name}");
+            let sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+            let upload = Upload::new(Payload::Bytes(b"hello".to_vec().into()), format!("a b/{name}"), sha256);
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", &upload.script()]).current_dir(folder.path());
+            let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            shell.stdin.take().unwrap().write_all(b"hello").unwrap();
+            prop_assert!(shell.wait().unwrap().success());
+            let found: Vec<_> = std::fs::read_dir(folder.path().join("a b")).unwrap().collect();
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!(std::fs::read(folder.path().join("a b").join(&name)).unwrap(), b"hello");
+        }
+    }
+}

@@ -3,7 +3,7 @@ use std::time::Duration;
 use agent_runner_fleet::ssh::{Exec, ExitStatus, Output, Source};
 use tokio::time::timeout;
 
-use super::support::{Options, PATIENCE, connect, sshd, wait_until};
+use super::support::{Options, PATIENCE, connect, sessions, sshd, wait_until};
 
 #[tokio::test]
 async fn output_and_exit_code_come_back() {
@@ -70,6 +70,11 @@ async fn a_command_that_hangs_ends_at_its_deadline_and_the_session_goes_on() {
     assert!(!error.unreachable());
     assert!(error.to_string().contains("no result within 2s"), "{error}");
     assert!(session.exec(Exec::argv(&["true"])).await.unwrap().success());
+    // SSH cannot end it; the end of the test's server does.
+    let folder = server.dir.path().to_owned();
+    assert!(!sessions(&folder).is_empty());
+    drop((session, server));
+    wait_until("the end of what it left", || sessions(&folder).is_empty()).await;
 }
 
 #[tokio::test]

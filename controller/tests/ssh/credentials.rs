@@ -72,6 +72,35 @@ async fn the_configured_key_comes_before_the_others_of_the_agent() {
 }
 
 #[tokio::test]
+async fn the_agent_that_is_named_signs_for_the_public_halves_that_are_named_and_for_no_other_key() {
+    let Some(server) = sshd(&Options { config: "MaxAuthTries 3", ..Options::default() }) else { return };
+    let keys: Vec<_> = (0..6).map(|i| server.path(&format!("k{i}"))).collect();
+    for key in &keys {
+        keygen(key, "ed25519", "");
+    }
+    let paths: Vec<_> = keys.iter().map(|key| key.as_path()).collect();
+    let (named, usual) = (Agent::start(&paths), Agent::start(&[]));
+    allow(&server, "k4");
+    for key in &keys {
+        fs::remove_file(key).unwrap();
+    }
+    let mut settings = server.settings();
+    settings.identities = [&keys[3], &keys[4]].map(IdentityFile::configured).to_vec();
+    settings.identities_only = true;
+    let options = ClientOptions { agent_socket: Some(usual.socket.clone()), ..ClientOptions::default() };
+    let client = Client::new(options);
+    settings.identity_agent = IdentityAgent::Default;
+    let error = refusal(&client, &settings).await.to_string();
+    assert!(error.contains("k3: no such file") && error.contains("k4: no such file"), "{error}");
+    settings.identity_agent = IdentityAgent::Socket(named.socket.clone());
+    let session = client.connect(&settings).await.unwrap();
+    let login = session.login().to_string();
+    assert!(login.starts_with("agent key ") && login.contains("/k4; before it: "), "{login}");
+    assert_eq!(login.matches("refused").count(), 1, "the others of the agent stay unmentioned: {login}");
+    assert!(login.contains("/k3 refused"), "{login}");
+}
+
+#[tokio::test]
 async fn an_encrypted_key_asks_once_per_run_and_only_if_it_helps() {
     let Some(server) = sshd(&Options::default()) else { return };
     let mut settings = server.settings();

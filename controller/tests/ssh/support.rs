@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agent_runner_fleet::ssh::{Client, ClientOptions, IdentityAgent, IdentityFile, Session, Settings};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// Generous: the machine may be busy.
@@ -61,6 +62,8 @@ pub(crate) fn sshd(options: &Options<'_>) -> Option<Sshd> {
     if !options.config.contains("PasswordAuthentication") {
         config.push_str("PasswordAuthentication no\nKbdInteractiveAuthentication no\n");
     }
+    // Marks what sessions start, so that none of it outlives the server.
+    writeln!(config, "SetEnv {SESSION_MARK}={}", mark(dir.path())).unwrap();
     // sshd takes the first value of a keyword.
     let config = format!("{}\n{config}", options.config);
     // Another process may take a port between our choice and sshd's: then choose again.
@@ -138,7 +141,30 @@ impl Drop for Sshd {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in sessions(self.dir.path()) {
+            // It may have ended by itself meanwhile.
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
     }
+}
+
+/// The variable that every process of a server's sessions carries.
+const SESSION_MARK: &str = "AGENT_RUNNER_TEST_SESSION";
+
+fn mark(dir: &Path) -> String {
+    dir.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// The processes that sessions of the server in `dir` have started and that still run.
+pub(crate) fn sessions(dir: &Path) -> Vec<Pid> {
+    let entry = format!("{SESSION_MARK}={}", mark(dir));
+    let holds = |pid: &i32| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(holds).map(Pid::from_raw).collect()
 }
 
 /// An ssh-agent of one test, killed when dropped.

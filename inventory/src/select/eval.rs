@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use globset::{GlobBuilder, GlobSetBuilder};
 use regex::RegexBuilder;
 
 use super::error::{FileLine, SelectError, SelectErrorKind};
@@ -15,6 +14,7 @@ use crate::inventory::Inventory;
 use crate::name::HostName;
 use crate::nearest::did_you_mean;
 use crate::ranges::Pattern;
+use crate::ssh_config::pattern as wildcard;
 
 /// Most wildcard patterns that ranges in one pattern may make.
 const MAX_GLOBS: usize = 1000;
@@ -31,7 +31,7 @@ impl Inventory {
             chosen = HostSet::all(size);
         }
         for limit in &selection.limit {
-            chosen.add(&scope.expression(limit)?);
+            scope.expression_into(limit, &mut chosen)?;
         }
         for exclude in &selection.exclude {
             chosen.remove(&scope.expression(exclude)?);
@@ -48,7 +48,7 @@ impl Inventory {
         if chosen.is_empty() {
             return Err(SelectError::new(SelectErrorKind::Empty, expression, 0..expression.len()));
         }
-        Ok(chosen.members())
+        Ok(chosen)
     }
 }
 
@@ -79,6 +79,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The term as written.
+    fn text(&self) -> &str {
+        self.expression.get(self.at.clone()).unwrap_or_default()
+    }
+
     fn syntax(&self, message: impl Into<String>) -> SelectError {
         SelectError::syntax(message, self.expression, self.at.clone())
     }
@@ -93,9 +98,25 @@ impl Place<'_> {
 }
 
 impl Scope<'_> {
-    fn expression(&self, expression: &str) -> Result<HostSet, SelectError> {
+    /// The hosts of an expression, in ascending order.
+    fn expression(&self, expression: &str) -> Result<Vec<u32>, SelectError> {
+        let mut chosen = HostSet::none(self.inventory.hosts.len());
+        self.expression_into(expression, &mut chosen)?;
+        Ok(chosen.members())
+    }
+
+    /// Adds the hosts of an expression to others.
+    fn expression_into(&self, expression: &str, others: &mut HostSet) -> Result<(), SelectError> {
         let steps = grammar::parse(expression)?;
         let size = self.inventory.hosts.len();
+        if steps.iter().all(|step| step.op == Op::Union) {
+            // Names and groups alone, as in long lists: no set of its own.
+            for step in steps {
+                let place = Place { expression, at: step.at };
+                others.add(&self.term(&step.term, &place)?);
+            }
+            return Ok(());
+        }
         let mut chosen = match steps.first() {
             Some(step) if step.op == Op::Difference => HostSet::all(size),
             Some(_) | None => HostSet::none(size),
@@ -109,12 +130,14 @@ impl Scope<'_> {
                 Op::Difference => chosen.remove(&hosts),
             }
         }
-        Ok(chosen)
+        others.add(&chosen.members());
+        Ok(())
     }
 
-    fn term(&self, term: &Term, place: &Place<'_>) -> Result<HostSet, SelectError> {
+    /// The hosts of a term, in no order; one that several of its ranges name may stand there twice.
+    fn term(&self, term: &Term, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
         match term {
-            Term::All => Ok(HostSet::all(self.inventory.hosts.len())),
+            Term::All => Ok((0u32..).take(self.inventory.hosts.len()).collect()),
             Term::Name(pattern) => self.pattern(pattern, place),
             Term::Group(name) => self.groups(name, place),
             Term::Regex(expression) => self.regex(expression, place),
@@ -124,7 +147,7 @@ impl Scope<'_> {
         }
     }
 
-    fn pattern(&self, text: &str, place: &Place<'_>) -> Result<HostSet, SelectError> {
+    fn pattern(&self, text: &str, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
         let parsed = Pattern::parse(text).map_err(|error| {
             let start = place.at.start;
             let at = start + error.at.start..start + error.at.end;
@@ -133,10 +156,10 @@ impl Scope<'_> {
         if text.contains(['*', '?']) {
             return self.globs(&parsed, place);
         }
-        let mut hosts = HostSet::none(self.inventory.hosts.len());
+        let mut hosts: Vec<u32> = Vec::new();
         for name in parsed.expand() {
             match self.inventory.hosts.id(&name) {
-                Some(id) => hosts.insert(id),
+                Some(id) => hosts.push(id),
                 // Without ranges a bare name may be a group's, as in `on = "pis & !pi03.lan"`.
                 None => match self.inventory.group(&name) {
                     Some(group) => hosts.extend(group.members.iter().copied()),
@@ -147,20 +170,16 @@ impl Scope<'_> {
         Ok(hosts)
     }
 
-    fn globs(&self, pattern: &Pattern, place: &Place<'_>) -> Result<HostSet, SelectError> {
+    fn globs(&self, pattern: &Pattern, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
         if pattern.count() > MAX_GLOBS {
             let message = format!("the ranges make more than {MAX_GLOBS} wildcard patterns");
             return Err(place.syntax(message));
         }
-        let mut set = GlobSetBuilder::new();
-        for glob in pattern.expand() {
-            set.add(glob_matcher(&glob).map_err(|error| place.syntax(error))?);
-        }
-        let set = set.build().map_err(|error| place.syntax(error.to_string()))?;
-        self.matching(|name| set.is_match(name), place)
+        let globs = pattern.expand();
+        self.matching(|name| globs.iter().any(|glob| wildcard::matches(name, glob)), place)
     }
 
-    fn regex(&self, expression: &str, place: &Place<'_>) -> Result<HostSet, SelectError> {
+    fn regex(&self, expression: &str, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
         let regex = RegexBuilder::new(expression).size_limit(REGEX_BYTES).build().map_err(|error| {
             let said = error.to_string();
             let last = said.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
@@ -169,11 +188,11 @@ impl Scope<'_> {
         self.matching(|name| regex.is_match(name), place)
     }
 
-    fn matching(&self, matches: impl Fn(&str) -> bool, place: &Place<'_>) -> Result<HostSet, SelectError> {
-        let mut hosts = HostSet::none(self.inventory.hosts.len());
+    fn matching(&self, matches: impl Fn(&str) -> bool, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
+        let mut hosts: Vec<u32> = Vec::new();
         for (id, name) in (0u32..).zip(self.inventory.hosts()) {
             if matches(name) {
-                hosts.insert(id);
+                hosts.push(id);
             }
         }
         if hosts.is_empty() {
@@ -182,12 +201,11 @@ impl Scope<'_> {
         Ok(hosts)
     }
 
-    fn groups(&self, text: &str, place: &Place<'_>) -> Result<HostSet, SelectError> {
-        let mut hosts = HostSet::none(self.inventory.hosts.len());
+    fn groups(&self, text: &str, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
+        let mut hosts: Vec<u32> = Vec::new();
         if text.contains(['*', '?']) {
-            let glob = glob_matcher(text).map_err(|error| place.syntax(error))?.compile_matcher();
-            let mut found =
-                self.inventory.groups.iter().filter(|group| glob.is_match(&group.name)).peekable();
+            let groups = self.inventory.groups.iter();
+            let mut found = groups.filter(|group| wildcard::matches(&group.name, text)).peekable();
             if found.peek().is_none() {
                 return Err(place.no_match("no group matches this"));
             }
@@ -215,6 +233,13 @@ impl Scope<'_> {
     }
 
     fn unknown(&self, name: &str, place: &Place<'_>) -> SelectError {
+        if let Some((at, letter)) = strange(name).filter(|_| place.text() == name) {
+            let start = place.at.start + at;
+            let message = format!("{letter:?} is in no host's name and means nothing here");
+            let hint = "a regular expression begins with ~".to_owned();
+            return SelectError::syntax(message, place.expression, start..start + letter.len_utf8())
+                .with_hint(Some(hint).filter(|_| "^$()|+\\{}".contains(letter)));
+        }
         let hosts = self.inventory.hosts().iter().map(HostName::as_str);
         let groups = self.inventory.groups.iter().map(|group| group.name.as_str());
         place
@@ -227,7 +252,7 @@ impl Scope<'_> {
         word: &str,
         place: &Place<'_>,
         pick: impl Fn(&Remembered) -> Option<&Vec<String>>,
-    ) -> Result<HostSet, SelectError> {
+    ) -> Result<Vec<u32>, SelectError> {
         let Some(selection) = self.run else {
             let message = format!("`@{word}` is known to a command line, not to the inventory");
             return Err(place.syntax(message));
@@ -236,7 +261,7 @@ impl Scope<'_> {
             let message = format!("there is no earlier run to take `@{word}` from");
             return Err(place.error(SelectErrorKind::NotRemembered(message)));
         };
-        let mut hosts = HostSet::none(self.inventory.hosts.len());
+        let mut hosts: Vec<u32> = Vec::new();
         hosts.extend(names.iter().filter_map(|name| self.inventory.hosts.id(name)));
         if hosts.is_empty() {
             let message = match names.is_empty() {
@@ -252,14 +277,14 @@ impl Scope<'_> {
     }
 
     /// Reads a file with one selection a line; `#` begins a comment.
-    fn file(&self, path: &str, place: &Place<'_>) -> Result<HostSet, SelectError> {
+    fn file(&self, path: &str, place: &Place<'_>) -> Result<Vec<u32>, SelectError> {
         let Some(selection) = self.run else {
             return Err(place.syntax("`@file:` is for command lines, not for the inventory"));
         };
         let file = |message: String| place.error(SelectErrorKind::File(message));
         let text = (selection.files)(Path::new(path))
             .map_err(|error| file(format!("cannot read {path:?}: {error}")))?;
-        let mut hosts = HostSet::none(self.inventory.hosts.len());
+        let mut hosts: Vec<u32> = Vec::new();
         // Most lines are plain names: looked up at once, they cost no set each.
         let mut plain: HashMap<&str, u32> = HashMap::new();
         for (line, content) in (1usize..).zip(text.lines()) {
@@ -279,7 +304,7 @@ impl Scope<'_> {
                 )),
                 false => self.expression(content),
             };
-            hosts.add(&chosen.map_err(|error| SelectError {
+            hosts.extend(chosen.map_err(|error| SelectError {
                 file: Some(Box::new(FileLine { file: path.into(), line })),
                 ..error
             })?);
@@ -292,14 +317,7 @@ impl Scope<'_> {
     }
 }
 
-/// Builds a matcher in which only `*` and `?` are special, and both stand for any letters, dots included.
-fn glob_matcher(text: &str) -> Result<globset::Glob, String> {
-    let mut quoted = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if "[]{}\\".contains(letter) {
-            quoted.push('\\');
-        }
-        quoted.push(letter);
-    }
-    GlobBuilder::new(&quoted).backslash_escape(true).build().map_err(|error| error.kind().to_string())
+/// The first letter that no name of a host or a group can have, and where it stands.
+fn strange(name: &str) -> Option<(usize, char)> {
+    name.char_indices().find(|(_, letter)| !letter.is_ascii_alphanumeric() && !"._-:".contains(*letter))
 }

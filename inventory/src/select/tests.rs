@@ -94,6 +94,11 @@ fn a_mistake_is_shown_with_a_caret_and_the_nearest_name() {
     );
     check_error("zebra*", "no host matches this\n  zebra*\n  ^^^^^^");
     check_error("@z*", "no group matches this\n  @z*\n  ^^^");
+    check_error(
+        "pis, pi0$(id)",
+        "'$' is in no host's name and means nothing here\n  pis, pi0$(id)\n          ^ a regular expression begins with ~",
+    );
+    check_error("gäte", "'ä' is in no host's name and means nothing here\n  gäte\n   ^");
     check_error("gate,", "expected a host, a group or a pattern after this\n  gate,\n      ^");
     check_error("gate & ", "expected a host, a group or a pattern after this\n  gate &\n       ^");
     check_error(",gate", "expected a host, a group or a pattern before `,`\n  ,gate\n  ^");

@@ -12,7 +12,7 @@ mod file;
 mod include;
 mod keywords;
 mod line;
-mod pattern;
+pub(crate) mod pattern;
 mod resolve;
 mod settings;
 mod shown;

@@ -4,7 +4,7 @@
 const MAX_PATTERN: usize = 1023;
 
 /// Whether `text` matches `pattern`, in which `*` and `?` are special.
-pub(super) fn matches(text: &str, pattern: &str) -> bool {
+pub(crate) fn matches(text: &str, pattern: &str) -> bool {
     let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut at, mut next) = (0, 0);
     // Where to go back to: behind the last `*`, with one more byte given to it.

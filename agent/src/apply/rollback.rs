@@ -1,0 +1,84 @@
+//! Back to the release before the one in use. The host kept it: nothing of it has to be sent again.
+
+use super::facts::{World, file_sha256};
+use super::manifest::{AgentRelease, MANIFEST_VERSION, Manifest, Part, Rollback, Scope};
+use super::places::Places;
+use super::report::{Problem, Report};
+use super::run::{self, Error};
+use super::{newer, release};
+
+/// Tells what a rollback would change. Writes nothing.
+#[must_use]
+pub fn check(world: &World, wanted: &Rollback) -> Report {
+    match manifest(world, wanted) {
+        Ok(manifest) => run::check(world, &manifest),
+        Err(problems) => run::refused(problems),
+    }
+}
+
+/// Goes back; it has to be confirmed like any other switch.
+///
+/// # Errors
+/// When our own state cannot be read or locked.
+pub fn rollback(world: &World, wanted: &Rollback) -> Result<Report, Error> {
+    match manifest(world, wanted) {
+        Ok(manifest) => run::apply(world, &manifest),
+        Err(problems) => Ok(run::refused(problems)),
+    }
+}
+
+/// Puts the previous releases of the projects together. Each names the agent it ran with; the newest of them is wanted,
+/// if it is still here.
+fn manifest(world: &World, wanted: &Rollback) -> Result<Manifest, Vec<Problem>> {
+    // What was released is kept in one place, whatever the scope.
+    let released = world.places(Scope::User);
+    let mut problems = Vec::new();
+    let mut manifest = Manifest {
+        manifest: wanted.rollback,
+        fleet: wanted.fleet.clone(),
+        host: wanted.host.clone(),
+        by: wanted.by.clone(),
+        agents: Vec::new(),
+        projects: Vec::new(),
+        confirm_s: wanted.confirm_s,
+        drain: wanted.drain,
+        healthy: wanted.healthy,
+        only: Part::All,
+        downgrade: true,
+    };
+    if wanted.rollback != MANIFEST_VERSION {
+        let message =
+            format!("the request has version {}, this agent knows {MANIFEST_VERSION}", wanted.rollback);
+        problems.push(Problem { project: None, message, remedy: String::new() });
+    }
+    let mut agents: Vec<AgentRelease> = Vec::new();
+    for name in &wanted.projects {
+        match release::previous(&released, name) {
+            None => problems.push(Problem {
+                project: Some(name.clone()),
+                message: "there is no release before the one in use".to_owned(),
+                remedy: "name only projects that were deployed at least twice".to_owned(),
+            }),
+            Some(previous) => {
+                agents.extend(previous.agents);
+                manifest.projects.extend(previous.projects);
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let scope = manifest.projects.first().map_or(Scope::User, |project| project.service.scope);
+    let places = world.places(scope);
+    manifest.agents = agents
+        .into_iter()
+        .filter(|agent| agent.machine == std::env::consts::ARCH && is_here(&places, agent))
+        .max_by(|one, other| newer::compare(&one.version, &other.version))
+        .into_iter()
+        .collect();
+    Ok(manifest)
+}
+
+fn is_here(places: &Places, agent: &AgentRelease) -> bool {
+    file_sha256(&places.binary(&agent.folder())).is_ok_and(|sha256| sha256 == agent.sha256)
+}

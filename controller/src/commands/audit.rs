@@ -1,0 +1,217 @@
+//! `agent-runner-fleet audit`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agent_runner::store::time;
+use agent_runner_inventory::{Inventory, fold_names};
+use clap::Args;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::context::printed;
+use super::{Ctx, Patterns};
+use crate::error::{Error, Exit};
+use crate::output::print;
+use crate::output::recap::{self, HostResult, Status};
+use crate::runs::{self, Run};
+use crate::span;
+use crate::ssh::Exec;
+
+/// What a host remembers, the newest lines; the agent keeps two files of 4 MiB.
+const SCRIPT: &str = r#"d="$HOME/.local/state/agent-runner"
+cat "$d/audit.jsonl.1" "$d/audit.jsonl" 2>/dev/null | tail -n 20000
+"#;
+/// The most that is read of one host, in bytes.
+const OUTPUT_MAX: usize = 16 << 20;
+
+/// Show who changed what on the hosts, by time
+///
+/// Merges what the hosts remember (each switch, confirmation, revert and lock, whichever controller it came from) with the
+/// runs of this machine. With --local no host is asked.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    on: Patterns,
+    /// Only what is newer: 2h, 3d, or a time as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
+    /// Only the runs of this machine
+    #[arg(long)]
+    local: bool,
+}
+
+/// A moment, or an age.
+#[derive(Debug, Clone, Copy)]
+enum Since {
+    Ago(u64),
+    At(Timestamp),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    match text.parse::<Timestamp>() {
+        Ok(at) => Ok(Since::At(at)),
+        Err(_) => {
+            span::parse(text).map(Since::Ago).map_err(|error| format!("{error}, or 2026-01-31T12:00:00Z"))
+        }
+    }
+}
+
+impl Since {
+    fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Since::At(at) => at,
+            Since::Ago(seconds) => {
+                let ago = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+                now.checked_sub(ago).unwrap_or(Timestamp::MIN)
+            }
+        }
+    }
+}
+
+/// One line of a host's audit; what a newer agent adds is ignored.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+struct Entry {
+    ts: String,
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    machine: String,
+    #[serde(default)]
+    run: String,
+    #[serde(default)]
+    projects: Vec<String>,
+    result: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// Something that happened.
+struct Happened {
+    at: Timestamp,
+    text: String,
+    json: serde_json::Value,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Error> {
+    let inventory = ctx.inventory()?;
+    let since = args.since.map(|since| since.moment(Timestamp::now()));
+    let mut happened = local(&inventory);
+    let exit = if args.local {
+        Exit::Ok
+    } else {
+        let (exit, of_hosts) = of_hosts(ctx, &inventory, &args.on)?;
+        happened.extend(of_hosts);
+        exit
+    };
+    happened.retain(|one| since.is_none_or(|since| one.at >= since));
+    happened.sort_by_key(|one| one.at);
+    for one in happened {
+        printed(if ctx.global.json { print::json_line(&one.json) } else { print::text(&one.text) })?;
+    }
+    Ok(exit)
+}
+
+/// The runs of this machine.
+fn local(inventory: &Inventory) -> Vec<Happened> {
+    let Some(state) = dirs::state_dir() else { return Vec::new() };
+    let runs = runs::all(&runs::folder(&state, &inventory.fleet.name));
+    runs.iter().filter_map(of_run).collect()
+}
+
+fn of_run(run: &Run) -> Option<Happened> {
+    let begin = &run.begin;
+    let ended = match run.exit {
+        Some(0) => "ended well".to_owned(),
+        Some(code) => format!("ended with {code}"),
+        None => "has no end".to_owned(),
+    };
+    let on = match begin.hosts.len() {
+        0 => String::new(),
+        _ => format!(" on {}", fold_names(&begin.hosts)),
+    };
+    let left = match run.unfinished().as_slice() {
+        [] => String::new(),
+        left => format!("; left: {}", fold_names(left)),
+    };
+    let text = format!(
+        "{}  run {}  {}@{}  {}{on} {ended}{left}\n",
+        begin.ts, begin.run, begin.user, begin.machine, begin.verb
+    );
+    let json = json!({"schema": 1, "kind": "run", "run": run});
+    Some(Happened { at: time::parse(&begin.ts)?, text, json })
+}
+
+fn of_hosts(ctx: &Ctx, inventory: &Inventory, on: &Patterns) -> Result<(Exit, Vec<Happened>), Error> {
+    let targets = ctx.targets(inventory, &on.patterns)?;
+    if ctx.global.list_hosts {
+        return Ok((ctx.list_hosts(&targets)?, Vec::new()));
+    }
+    let happened: Arc<Mutex<Vec<Happened>>> = Arc::default();
+    let all = happened.clone();
+    let recap = ctx.each_host(inventory, "audit", targets, move |client, target| {
+        let all = all.clone();
+        async move {
+            let host = target.name.to_string();
+            let mut exec = Exec::command(SCRIPT);
+            exec.output_limit = OUTPUT_MAX;
+            let answered = async { client.session(&target.settings).await?.exec(target.exec(exec)).await };
+            match answered.await {
+                Ok(output) => {
+                    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                    let found: Vec<Happened> = text.lines().filter_map(|line| of_line(&host, line)).collect();
+                    let count = found.len();
+                    all.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+                    HostResult::new(host, Status::Ok, format!("{count} entries"))
+                }
+                Err(error) => recap::of_ssh_error(&host, &error),
+            }
+        }
+    })?;
+    let exit = ctx.finish(inventory, &recap)?;
+    let found = std::mem::take(&mut *happened.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((exit, found))
+}
+
+fn of_line(host: &str, line: &str) -> Option<Happened> {
+    let entry: Entry = serde_json::from_str(line).ok()?;
+    let of =
+        if entry.projects.is_empty() { String::new() } else { format!(" {}", entry.projects.join(", ")) };
+    let detail = if entry.detail.is_empty() { String::new() } else { format!(": {}", entry.detail) };
+    let text = format!(
+        "{}  {host}  {}@{}  {}{of}{detail}  (run {})\n",
+        entry.ts, entry.user, entry.machine, entry.result, entry.run
+    );
+    let json = json!({"schema": 1, "kind": "host", "host": host, "entry": entry});
+    Some(Happened { at: time::parse(&entry.ts)?, text, json })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_who_did_what_and_why() {
+        let line = r#"{"ts":"2026-01-31T12:00:00.000Z","fleet":"attic","host":"pi1","user":"me","machine":"desk",
+            "run":"1-2","id":"x","projects":["research"],"result":"reverted","detail":"nobody confirmed it in time"}"#
+            .replace('\n', " ");
+        let happened = of_line("pi1", &line).unwrap();
+        assert_eq!(
+            happened.text,
+            "2026-01-31T12:00:00.000Z  pi1  me@desk  reverted research: nobody confirmed it in time  (run 1-2)\n"
+        );
+        assert!(of_line("pi1", "{\"ts\":").is_none());
+    }
+
+    #[test]
+    fn since_is_an_age_or_a_moment() {
+        let now = "2026-01-31T12:00:00Z".parse::<Timestamp>().unwrap();
+        assert_eq!(since("2h").unwrap().moment(now).to_string(), "2026-01-31T10:00:00Z");
+        assert_eq!(since("2026-01-30T00:00:00Z").unwrap().moment(now).to_string(), "2026-01-30T00:00:00Z");
+        assert!(since("yesterday").unwrap_err().contains("90s, 30m"));
+    }
+}

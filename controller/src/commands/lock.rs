@@ -1,0 +1,118 @@
+//! `agent-runner-fleet lock`, and what `unlock` shares with it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agent_runner::apply::Held;
+use agent_runner::apply::manifest::{Hold, MANIFEST_VERSION};
+use clap::Args;
+
+use super::{Ctx, Patterns};
+use crate::error::{Error, Exit, config};
+use crate::output::recap::{self, HostResult, Status};
+use crate::remote;
+use crate::runs::Begin;
+use crate::span;
+use crate::ssh::{Exec, ExitStatus, Output};
+
+/// Hold hosts still: no deploy, push or rollback comes through until unlock
+///
+/// The lock lies on the hosts, so every controller meets it: it says who holds the host, since when, from where and why,
+/// and ends with 75. It ends by itself. What runs there goes on. Hosts without an agent cannot be locked.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    #[command(flatten)]
+    on: Patterns,
+    /// Why, for whoever meets the lock
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// How long at most: 90s, 30m, 8h, 2d
+    #[arg(long, value_name = "TIME", default_value = "8h", value_parser = span::parse)]
+    ttl: u64,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: LockArgs) -> Result<Exit, Error> {
+    let by = ctx.by();
+    let hold = Hold { hold: MANIFEST_VERSION, by, ttl_s: args.ttl, reason: args.reason };
+    let stdin = serde_json::to_vec(&hold).map_err(|error| config("the request").caused_by(error))?;
+    let ask = Ask { verb: "lock", words: &["apply", "--lock"], done: Status::Changed, stdin };
+    each(ctx, &args.on, ask)
+}
+
+/// What the hosts' lock is asked for.
+pub(super) struct Ask<'a> {
+    pub(super) verb: &'a str,
+    pub(super) words: &'a [&'a str],
+    /// How a host ends that did it.
+    pub(super) done: Status,
+    pub(super) stdin: Vec<u8>,
+}
+
+/// Asks every selected host's lock.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub(super) fn each(ctx: &Ctx, on: &Patterns, ask: Ask<'_>) -> Result<Exit, Error> {
+    let inventory = ctx.inventory()?;
+    let targets = ctx.targets(&inventory, &on.patterns)?;
+    if ctx.global.list_hosts {
+        return ctx.list_hosts(&targets);
+    }
+    let hosts: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
+    let count = hosts.len();
+    let begin = Begin { hosts, ..Begin::now(&ctx.by(), ask.verb, &inventory.fleet.name) };
+    let record = ctx.record(&begin);
+    let refused = Arc::new(AtomicUsize::new(0));
+    let told = refused.clone();
+    let (script, done, stdin) = (remote::on_host(ask.words), ask.done, ask.stdin);
+    let recap = ctx.each_host(&inventory, ask.verb, targets, move |client, target| {
+        let exec = target.exec(Exec::command(script.clone()).stdin(stdin.clone()));
+        let refused = told.clone();
+        async move {
+            let host = target.name.to_string();
+            let answered = async { client.session(&target.settings).await?.exec(exec).await };
+            match answered.await {
+                Ok(output) => {
+                    let (result, is_held) = answer(&host, &output, done);
+                    refused.fetch_add(usize::from(is_held), Ordering::Relaxed);
+                    result
+                }
+                Err(error) => recap::of_ssh_error(&host, &error),
+            }
+        }
+    })?;
+    recap.results.iter().for_each(|result| record.host(result));
+    ctx.print_results(&recap)?;
+    let exit = ctx.finish(&inventory, &recap)?;
+    let exit = if refused.load(Ordering::Relaxed) == count { Exit::Locked } else { exit };
+    record.end(exit.code());
+    Ok(exit)
+}
+
+/// Returns how a host ended, and whether somebody else's lock is why.
+fn answer(host: &str, output: &Output, done: Status) -> (HostResult, bool) {
+    if output.status == ExitStatus::Code(remote::NOT_INSTALLED) {
+        let result = HostResult::new(host, Status::Failed, "agent-runner is not installed there");
+        return (result.hinted(format!("agent-runner-fleet deploy --limit {host}")), false);
+    }
+    match serde_json::from_slice::<Held>(&output.stdout) {
+        Ok(Held { done: true, owner, .. }) => {
+            let status = if owner.is_some() { done } else { Status::Ok };
+            let said = owner.map_or_else(|| "nobody held it".to_owned(), |owner| owner.to_string());
+            (HostResult::new(host, status, said), false)
+        }
+        Ok(Held { owner, .. }) => {
+            let (said, hint) = owner.map(|owner| (owner.to_string(), owner.remedy(host))).unwrap_or_default();
+            (HostResult::new(host, Status::Failed, said).hinted(hint), true)
+        }
+        Err(_) => {
+            let message = format!("the agent there knows no lock ({})", output.status);
+            let result = HostResult::new(host, Status::Failed, message);
+            (result.with_tail(&String::from_utf8_lossy(&output.stderr)), false)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `agent-runner-fleet uninstall`.
+
+use clap::Args;
+
+use super::Ctx;
+use super::agent_verb::{self, ProjectPatterns};
+use crate::error::{Error, Exit};
+use crate::output::recap::{self, HostResult, Status};
+use crate::remote;
+use crate::ssh::Exec;
+
+/// Stop, disable and remove the units of the projects
+///
+/// The round in progress ends first. Agent, configuration and work tree stay; install or deploy bring the units back.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    #[command(flatten)]
+    on: ProjectPatterns,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
+    let inventory = ctx.inventory()?;
+    let (targets, on) = agent_verb::targets(ctx, &inventory, &args.on)?;
+    if ctx.global.list_hosts {
+        return ctx.list_hosts(&targets);
+    }
+    let deadline = ctx.deadline();
+    let recap = ctx.each_host(&inventory, "uninstall", targets, move |client, target| {
+        let on = on.get(&target.name).cloned().unwrap_or_default();
+        async move {
+            let host = target.name.to_string();
+            let session = match client.session(&target.settings).await {
+                Ok(session) => session,
+                Err(error) => return recap::of_ssh_error(&host, &error),
+            };
+            let mut done = Vec::new();
+            for (project, work_dir) in on {
+                let exec = Exec::command(remote::agent(&work_dir, &["uninstall"])).deadline(Some(deadline));
+                match session.exec(target.exec(exec)).await {
+                    Ok(output) if output.success() && output.stderr.is_empty() => done.push(project),
+                    Ok(output) if output.success() => {
+                        let message = format!("{project}: the units are the system's");
+                        return HostResult::new(host, Status::Failed, message)
+                            .hinted("become root: --become")
+                            .with_tail(&String::from_utf8_lossy(&output.stderr));
+                    }
+                    Ok(output) => return agent_verb::refused(&host, &project, &output),
+                    Err(error) => return recap::of_ssh_error(&host, &error),
+                }
+            }
+            HostResult::new(host, Status::Changed, done.join(", "))
+        }
+    })?;
+    ctx.print_results(&recap)?;
+    ctx.finish(&inventory, &recap)
+}

@@ -1,0 +1,31 @@
+//! `agent-runner-fleet unlock`.
+
+use clap::Args;
+
+use super::lock::{self, Ask};
+use super::{Ctx, Patterns};
+use crate::error::{Error, Exit, config};
+use crate::output::recap::Status;
+
+/// Give the lock of hosts back
+///
+/// Also somebody else's: it says whose it was. One that a deploy took, which may still be at work there, only with
+/// --force.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    #[command(flatten)]
+    on: Patterns,
+    /// Also the lock of a deploy
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn run(ctx: &Ctx, args: UnlockArgs) -> Result<Exit, Error> {
+    let stdin = serde_json::to_vec(&ctx.by()).map_err(|error| config("the request").caused_by(error))?;
+    let words: &[&str] = if args.force { &["apply", "--unlock", "--force"] } else { &["apply", "--unlock"] };
+    lock::each(ctx, &args.on, Ask { verb: "unlock", words, done: Status::Changed, stdin })
+}

@@ -1,0 +1,108 @@
+//! Projects of the system, of a login and without systemd; with sudo and without.
+
+use agent_runner_tests::fleet::{Controller, PROMPT, lab_fleet};
+use agent_runner_tests::lab::{Host, HostOptions, Lab, Sudo};
+use agent_runner_tests::skip::or_skip;
+use agent_runner_tests::wait;
+
+use super::deployed::{ROUNDS, deploy_changes, next_good_round, statuses};
+
+fn fleet_with(sudo: Sudo) -> Option<(Lab, Controller)> {
+    let lab = or_skip(Lab::up_with(&[HostOptions { sudo, ..HostOptions::default() }]))?;
+    let controller = lab_fleet(env!("CARGO_BIN_EXE_agent-runner-fleet-under-test"), &lab).unwrap();
+    Some((lab, controller))
+}
+
+fn scope(controller: &Controller, scope: &str) {
+    controller.replace("fleet.toml", "scope = \"user\"", &format!("scope = {scope:?}")).unwrap();
+}
+
+fn root_says(host: &Host, command: &str) -> String {
+    host.root(command).unwrap().checked().unwrap()
+}
+
+fn changes_nothing(controller: &Controller) {
+    let again = controller.run(&["deploy", "--json"]).unwrap();
+    assert_eq!((again.code(), statuses(&again)), (0, vec!["ok".to_owned()]), "{}", again.stdout);
+}
+
+#[test]
+fn a_project_of_the_system_runs_as_the_login_goes_back_and_is_uninstalled() {
+    let Some((lab, controller)) = fleet_with(Sudo::Passwordless) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    scope(&controller, "system");
+    let refused = controller.run(&["deploy"]).unwrap();
+    assert_eq!(refused.code(), 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--become"), "{}", refused.stderr);
+    controller.replace("fleet.toml", "[groups.lab]\n", "[groups.lab]\nbecome = true\n").unwrap();
+    deploy_changes(&controller, 1);
+    let unit = "agent-runner@demo.service";
+    assert_eq!(root_says(host, &format!("systemctl is-active {unit}")), "active");
+    assert_eq!(root_says(host, &format!("systemctl show --property User --value {unit}")), "ops");
+    assert_eq!(host.says("stat -c %U demo/agent-runner.toml demo/prompts/main.md").unwrap(), "ops\nops");
+    assert!(
+        root_says(host, "readlink -f /usr/local/bin/agent-runner")
+            .starts_with("/usr/local/lib/agent-runner/")
+    );
+    next_good_round(host);
+    changes_nothing(&controller);
+
+    controller.write("prompts/main.md", &format!("{PROMPT}Release two.\n")).unwrap();
+    deploy_changes(&controller, 1);
+    let back = controller.run(&["rollback", "--json"]).unwrap();
+    assert_eq!(back.code(), 0, "{}\n{}", back.stdout, back.stderr);
+    assert_ne!(host.says("tail -1 demo/prompts/main.md").unwrap(), "Release two.");
+    let locked = controller.run(&["lock", "--reason", "quiet"]).unwrap();
+    assert_eq!(locked.code(), 0, "{}", locked.stderr);
+    assert_eq!(controller.run(&["deploy"]).unwrap().code(), 75);
+    assert_eq!(controller.run(&["unlock"]).unwrap().code(), 0);
+
+    let status = controller.run(&["status", "--json"]).unwrap();
+    assert_eq!(status.json_lines().unwrap()[0]["service"]["active"], true, "{}", status.stdout);
+    let gone = controller.run(&["uninstall"]).unwrap();
+    assert_eq!(gone.code(), 0, "{}", gone.stderr);
+    let stopped = || host.root(&format!("systemctl is-active {unit}")).is_ok_and(|said| !said.success());
+    assert!(wait::until(ROUNDS, stopped), "{}", host.newest(5));
+    assert_eq!(root_says(host, "ls /etc/systemd/system | grep -c agent-runner || true"), "0");
+}
+
+#[test]
+fn lingering_is_switched_on_where_sudo_allows_it_and_else_its_command_is_named() {
+    for (sudo, lingers) in [(Sudo::Passwordless, "yes"), (Sudo::Refused, "no")] {
+        let Some((lab, controller)) = fleet_with(sudo) else { return };
+        let [host] = lab.hosts() else { panic!("one host") };
+        root_says(host, "loginctl disable-linger ops");
+        let output = controller.run(&["deploy"]).unwrap();
+        assert_eq!(output.code(), 0, "{}", output.stderr);
+        let linger = "test -e /var/lib/systemd/linger/ops && echo yes || echo no";
+        assert_eq!(root_says(host, linger), lingers, "{}", output.stderr);
+        let command = "sudo loginctl enable-linger ops";
+        assert_eq!(output.stderr.contains(command), lingers == "no", "{}", output.stderr);
+    }
+}
+
+#[test]
+fn without_systemd_or_sudo_a_project_runs_detached() {
+    let Some((lab, controller)) = fleet_with(Sudo::Refused) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    scope(&controller, "detached");
+    deploy_changes(&controller, 1);
+    next_good_round(host);
+    assert_eq!(host.says("ls .config/systemd/user 2>/dev/null | wc -l").unwrap(), "0");
+    changes_nothing(&controller);
+    let stop = controller.run(&["kill"]).unwrap();
+    assert_eq!(stop.code(), 0, "{}", stop.stderr);
+}
+
+#[test]
+fn projects_of_the_system_and_of_the_login_are_not_mixed_on_one_host() {
+    let Some((_lab, controller)) = fleet_with(Sudo::Refused) else { return };
+    let fleet = std::fs::read_to_string(controller.home().join("fleet.toml")).unwrap();
+    let more = "\n[projects.other]\non = \"lab\"\nwork_dir = \"~/other\"\nconfig = \"agent-runner.toml\"\n\
+                service = { scope = \"system\" }\n";
+    controller.write("fleet.toml", &format!("{fleet}{more}")).unwrap();
+    let mixed = controller.run(&["plan"]).unwrap();
+    assert_eq!(mixed.code(), 5, "{}", mixed.stderr);
+    assert!(mixed.stderr.contains("other run under the system, demo under the login"), "{}", mixed.stderr);
+    assert_eq!(controller.run(&["plan", "demo"]).unwrap().code(), 0);
+}

@@ -1,0 +1,70 @@
+//! What a CLI goes through: a behavior of the provider, and what the operator does meanwhile.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::mock_provider::Behavior;
+
+/// One run of one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Case {
+    /// The round is left alone.
+    Provider(Behavior),
+    /// The round is stopped in the middle of a turn, after an edit; the CLI's session is continued afterwards.
+    Stopped,
+}
+
+impl Case {
+    /// All of them, in the order of documents.
+    pub fn all() -> impl Iterator<Item = Case> {
+        Behavior::all().map(Case::Provider).chain([Case::Stopped])
+    }
+
+    /// Those that a gate plays: one of every kind of end.
+    pub fn quick() -> impl Iterator<Item = Case> {
+        use Behavior::{AccountLimit, Dirty, Forbidden, HangLater, Helper, Refused, RefusedLater, Work};
+        let plain = [Work, Dirty, Helper, Refused, RefusedLater, Forbidden, AccountLimit, HangLater];
+        plain.map(Case::Provider).into_iter().chain([Case::Stopped])
+    }
+
+    /// How the provider behaves.
+    #[must_use]
+    pub fn behavior(self) -> Behavior {
+        match self {
+            Case::Provider(behavior) => behavior,
+            Case::Stopped => Behavior::HangLater,
+        }
+    }
+
+    /// Its name in files and on command lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Case::Provider(behavior) => behavior.name(),
+            Case::Stopped => "stopped",
+        }
+    }
+
+    /// What happens, for people.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            Case::Provider(behavior) => behavior.told(),
+            Case::Stopped => "stopped in the middle of a turn",
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Case {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Case> {
+        if name == Case::Stopped.name() { Ok(Case::Stopped) } else { name.parse().map(Case::Provider) }
+    }
+}

@@ -1,0 +1,100 @@
+//! Installs the CLIs through their package managers, each version once, into a cache outside the checkout.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::cli::{Cli, Registry};
+use crate::packages;
+use crate::run::{find_program, run};
+use crate::skip::Unavailable;
+
+/// Names the cache; `/var/cache/agent-runner-clis`, or one below the home folder, without it.
+pub const CACHE: &str = "AGENT_RUNNER_CLI_CACHE";
+
+const INSTALL_DEADLINE: Duration = Duration::from_secs(300);
+/// What one CLI may take, in bytes.
+const SIZE_MAX: u64 = 1 << 30;
+
+/// Where the CLIs are.
+#[must_use]
+pub fn cache() -> PathBuf {
+    if let Some(named) = std::env::var_os(CACHE).filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    match std::env::var_os("HOME").filter(|_| !nix::unistd::geteuid().is_root()) {
+        Some(home) => PathBuf::from(home).join(".cache/agent-runner-clis"),
+        None => "/var/cache/agent-runner-clis".into(),
+    }
+}
+
+/// Makes sure that a CLI is there; returns the folder of its program.
+///
+/// # Errors
+/// [`Unavailable::Missing`] where the package manager or the package cannot be had.
+pub fn install(cli: &Cli) -> Result<PathBuf, Unavailable> {
+    let cache = cache();
+    fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let _lock = packages::lock(&cache.join("lock"), INSTALL_DEADLINE * 2)?;
+    let folder = cache.join(cli.folder());
+    let programs = folder.join(cli.programs());
+    let program = programs.join(cli.name);
+    if program.exists() {
+        return Ok(programs);
+    }
+    // What an interrupted installation left is no base for the next one.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let installed = fetch(cli, &folder, &cache);
+    if let Err(error) = installed {
+        let _ = fs::remove_dir_all(&folder);
+        return Err(Unavailable::missing(format!(
+            "cannot install {}@{}: {error:#}",
+            cli.package, cli.version
+        )));
+    }
+    let size = size(&folder);
+    if size > SIZE_MAX {
+        let _ = fs::remove_dir_all(&folder);
+        return Err(anyhow::anyhow!("{} takes {size} bytes, more than {SIZE_MAX}", cli.package).into());
+    }
+    if !program.exists() {
+        return Err(anyhow::anyhow!("{} has no program {}", cli.package, program.display()).into());
+    }
+    Ok(programs)
+}
+
+fn fetch(cli: &Cli, folder: &Path, cache: &Path) -> anyhow::Result<()> {
+    let mut command = match cli.registry {
+        Registry::Npm => {
+            anyhow::ensure!(find_program("npm").is_some(), "npm is not installed");
+            let mut npm = Command::new("npm");
+            npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder);
+            npm.arg("--cache").arg(cache.join("npm"));
+            npm.arg(format!("{}@{}", cli.package, cli.version));
+            npm
+        }
+        Registry::PyPi => {
+            let venv = folder.join("venv");
+            run(Command::new("python3").args(["-m", "venv"]).arg(&venv), INSTALL_DEADLINE)?.checked()?;
+            let mut pip = Command::new(venv.join("bin/pip"));
+            pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+            pip.arg(format!("{}=={}", cli.package, cli.version));
+            pip
+        }
+    };
+    run(&mut command, INSTALL_DEADLINE)?.checked().map(|_| ())
+}
+
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => size(&entry.path()),
+        Ok(_) => entry.metadata().map_or(0, |data| data.len()),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
