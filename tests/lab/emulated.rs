@@ -30,6 +30,7 @@ const UNAME: &str = "#!/bin/sh\nif [ \"$*\" = -m ]; then echo aarch64; else exec
 #[derive(Debug)]
 pub struct Emulator {
     rule: Option<PathBuf>,
+    is_mounted_here: bool,
     _lock: Flock<File>,
 }
 
@@ -45,18 +46,19 @@ impl Emulator {
         packages::ensure(&NEEDED)?;
         let lock = lock(Path::new("/run/lock/agent-runner-lab-emulator"), LOCK_DEADLINE)?;
         let folder = Path::new(FOLDER);
-        if !folder.join("register").exists() {
+        let is_mounted_here = !folder.join("register").exists();
+        if is_mounted_here {
             let mounted =
                 checked("mount", &["-t", "binfmt_misc", "binfmt_misc", FOLDER], Duration::from_secs(30));
             mounted.map_err(|error| Unavailable::missing(format!("no binfmt_misc: {error:#}")))?;
         }
         // A rule of the machine's own is as good, if it keeps the emulator open for hosts that do not have its file.
         if is_kept_open(&fs::read_to_string(folder.join("qemu-aarch64")).unwrap_or_default()) {
-            return Ok(Self { rule: None, _lock: lock });
+            return Ok(Self { rule: None, is_mounted_here, _lock: lock });
         }
         let rule = folder.join(NAME);
         // Whoever left it was killed: the lock is ours.
-        let emulator = Self { rule: Some(rule.clone()), _lock: lock };
+        let emulator = Self { rule: Some(rule.clone()), is_mounted_here, _lock: lock };
         if !rule.exists() {
             let text = fs::read_to_string(RULE).context(RULE)?;
             let line = own_rule(&text).with_context(|| format!("{RULE} holds no rule for aarch64"))?;
@@ -70,10 +72,14 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        let Some(rule) = &self.rule else { return };
-        let removed = File::options().write(true).open(rule).and_then(|mut file| file.write_all(b"-1"));
-        if let Err(error) = removed {
-            let _ = writeln!(std::io::stderr(), "cannot unregister {}: {error}", rule.display());
+        let removed = self.rule.as_ref().map_or(Ok(()), |rule| {
+            let file = File::options().write(true).open(rule);
+            file.and_then(|mut file| file.write_all(b"-1")).with_context(|| rule.display().to_string())
+        });
+        let unmount = || checked("umount", &[FOLDER], Duration::from_secs(30)).map(drop);
+        let left = removed.and_then(|()| if self.is_mounted_here { unmount() } else { Ok(()) });
+        if let Err(error) = left {
+            let _ = writeln!(std::io::stderr(), "an emulator stays registered: {error:#}");
         }
     }
 }
