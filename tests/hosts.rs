@@ -10,6 +10,9 @@
 #[path = "hosts/lab.rs"]
 mod lab;
 
+/// A host of the other machine.
+#[path = "hosts/aarch64.rs"]
+mod aarch64;
 /// A login expires.
 #[path = "hosts/auto_stop.rs"]
 mod auto_stop;

@@ -4,6 +4,7 @@
 
 mod boot;
 mod debian;
+mod emulated;
 mod fault;
 mod host;
 mod layout;
@@ -15,6 +16,7 @@ mod overlay;
 mod teardown;
 mod up;
 
+pub use emulated::Emulator;
 pub use host::Host;
 pub use options::{HostOptions, Sudo};
 pub use teardown::{Run, runs};

@@ -18,6 +18,7 @@ use super::places::Places;
 use super::report::What;
 use super::verdict::round_num;
 use crate::process::identity::Identity;
+use crate::process::program;
 use crate::service::linger::{self, Linger};
 use crate::service::systemctl::Manager;
 use crate::service::{self, Account, Mode, detached};
@@ -190,7 +191,7 @@ pub(crate) fn file_sha256(path: &Path) -> io::Result<String> {
 
 /// Returns the SHA-256 of what a process executes.
 pub(super) fn running_sha256(serve: Identity) -> Option<String> {
-    file_sha256(Path::new(&format!("/proc/{}/exe", serve.pid))).ok().filter(|_| serve.is_alive())
+    file_sha256(&program::file(serve.pid)).ok().filter(|_| serve.is_alive())
 }
 
 pub(super) fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {

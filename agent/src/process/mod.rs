@@ -1,6 +1,7 @@
 //! Processes, groups and signals: the only module that starts, watches and ends them. Knows nothing of rounds.
 
 pub mod identity;
+pub mod program;
 pub mod stat;
 pub mod tree;
 

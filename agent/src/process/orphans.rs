@@ -30,12 +30,17 @@ pub struct Leftovers {
     pub all_gone: bool,
 }
 
-/// Makes this process the parent of every orphan below it, instead of init.
+/// Makes this process the parent of every orphan below it, instead of init, and returns whether that is known here at
+/// all: an emulator of another machine may not, and then what leaves its session ends with the unit's cgroup only.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn set_subreaper() -> std::io::Result<()> {
-    Ok(prctl::set_child_subreaper(true)?)
+pub fn set_subreaper() -> std::io::Result<bool> {
+    match prctl::set_child_subreaper(true) {
+        Ok(()) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Reaps children that have ended, without waiting; returns whether any child is left.

@@ -12,6 +12,7 @@ use super::scene::Scene;
 use crate::output;
 use crate::process::identity::Identity;
 use crate::process::orphans::{end_strays, own_lineage};
+use crate::process::program;
 use crate::process::stat;
 use crate::process::tree::{self, Descendant};
 use crate::store::holder::Holder;
@@ -82,8 +83,7 @@ impl Spared {
     /// Returns whether a process may not be ended: we, those above us, and other supervisors, which do not hold the lock
     /// and so are no part of the dead round.
     fn covers(&self, pid: i32) -> bool {
-        let is_own_program =
-            || self.program.is_some() && std::fs::read_link(format!("/proc/{pid}/exe")).ok() == self.program;
+        let is_own_program = || self.program.is_some() && program::name(pid) == self.program;
         self.lineage.contains(&pid) || is_own_program()
     }
 }

@@ -107,7 +107,12 @@ pub fn run(options: Options) -> Result<Exit, Error> {
         Error::failed(format!("{} cannot be made", layout.root().display())).caused_by(error)
     })?;
     let (lock, handover) = lock(&options.inherited, &layout, &config.runtime.work_dir)?;
-    orphans::set_subreaper().map_err(|error| Error::failed("orphans cannot be adopted").caused_by(error))?;
+    let adopts = orphans::set_subreaper();
+    if !adopts.map_err(|error| Error::failed("orphans cannot be adopted").caused_by(error))? {
+        output::note(
+            "warning: there are no subreapers here: what leaves the session of a round ends with the service only",
+        );
+    }
     let events = EventLog::new(layout.clone());
     if let Err(reason) = prepare(&options, &config, &events, handover.as_ref()) {
         events.append(&Event::ConfigBroken { reason: reason.clone() });

@@ -1,0 +1,107 @@
+//! A host of the other machine: the controller takes the agent for it, which works there under the host's systemd.
+
+use std::env;
+use std::path::PathBuf;
+
+use agent_runner_tests::fake_agent::Mode;
+use agent_runner_tests::fleet::{Controller, lab_fleet};
+use agent_runner_tests::lab::{Emulator, Host, Lab};
+use agent_runner_tests::skip::{Unavailable, or_skip};
+use agent_runner_tests::wait;
+use serde_json::Value;
+
+use super::deployed::{ROUNDS, deploy_changes, is, next_good_round, result_of, statuses, text};
+
+/// Names the controller to test with, such as that of a release: the one that tests are built with carries the agent of
+/// this machine only, unless AGENT_RUNNER_BUNDLE gave it more.
+const CONTROLLER: &str = "AGENT_RUNNER_TESTS_CONTROLLER";
+const SHARE: &str = ".local/share/agent-runner";
+
+/// An aarch64 host with nothing on it. `None` where it cannot be had.
+fn fleet() -> Option<(Emulator, Lab, Controller, Value)> {
+    let program = env::var_os(CONTROLLER).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_agent-runner-fleet-under-test").into());
+    let agent = or_skip(carried(&program))?;
+    let emulator = or_skip(Emulator::aarch64())?;
+    let lab = or_skip(Lab::up(1))?;
+    lab.hosts()[0].answer_as_aarch64().unwrap();
+    let controller = lab_fleet(program, &lab).unwrap();
+    Some((emulator, lab, controller, agent))
+}
+
+/// What a controller says of the aarch64 agent that it carries.
+fn carried(program: &std::path::Path) -> Result<Value, Unavailable> {
+    let output = Controller::new(program)?.run(&["--version", "--json"])?;
+    let said: Value = serde_json::from_str(&output.checked()?).map_err(anyhow::Error::from)?;
+    let agents = said["agents"].as_array().cloned().unwrap_or_default();
+    agents.into_iter().find(|agent| agent["machine"] == "aarch64").ok_or_else(|| {
+        Unavailable::missing(format!(
+            "{} carries no agent for aarch64 (make one with .ci/release and name it in {CONTROLLER})",
+            program.display()
+        ))
+    })
+}
+
+/// The machine of the program file that the host's link leads to, as its header says.
+fn machine(host: &Host) -> String {
+    host.says(&format!("od -A n -t x1 -j 18 -N 2 {SHARE}/current/agent-runner")).unwrap().trim().to_owned()
+}
+
+/// Makes the host run another release of the agent, under a lower version.
+fn another_release_runs(host: &Host) {
+    let older = "versions/0.0.1-aaaaaaaaaaaa";
+    host.says(&format!(
+        "cd {SHARE} && cp -a $(readlink current) {older} && echo >>{older}/agent-runner && \
+         rm -r $(readlink current) && ln -sfn {older} current && \
+         systemctl --user restart agent-runner@demo.service"
+    ))
+    .unwrap();
+    next_good_round(host);
+}
+
+#[test]
+fn the_other_machine_gets_its_own_agent_which_is_supervised_upgraded_and_put_back_there() {
+    let Some((_emulator, lab, controller, agent)) = fleet() else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    let folder = format!("versions/{}-{}", text(&agent["version"]), &text(&agent["sha256"])[..12]);
+    deploy_changes(&controller, 1);
+    assert_eq!(host.says(&format!("readlink {SHARE}/current")).unwrap(), folder);
+    assert_eq!(machine(host), "b7 00", "the number of aarch64");
+    let sum = host.says(&format!("sha256sum {SHARE}/current/agent-runner")).unwrap();
+    assert_eq!(sum.split(' ').next(), agent["sha256"].as_str());
+    let said = host.says(".local/bin/agent-runner --version --json").unwrap();
+    assert!(said.contains("aarch64-unknown-linux-musl"), "{said}");
+    next_good_round(host);
+    let again = controller.run(&["deploy", "--json"]).unwrap();
+    assert_eq!((again.code(), statuses(&again)), (0, vec!["ok".to_owned()]), "{}", again.stdout);
+
+    // The Loop dies in a round whose agent ignores what it is told.
+    host.set_mode(&[Mode::IgnoreTerm, Mode::Sleep(1)]).unwrap();
+    let hangs = || host.says("pgrep --full '[s]leep 86400'").is_ok();
+    assert!(wait::until(ROUNDS, hangs), "{}", host.newest(20));
+    let killed = host.main_pid().unwrap();
+    host.says(&format!("kill -9 {killed}")).unwrap();
+    let other = || host.main_pid().is_ok_and(|pid| pid != killed && pid != "0");
+    assert!(wait::until(ROUNDS, other), "the unit is restarted");
+    next_good_round(host);
+    assert!(!hangs(), "the agent of the killed Loop is gone");
+
+    another_release_runs(host);
+    let upgrade = controller.run(&["deploy", "--json"]).unwrap();
+    assert_eq!((upgrade.code(), statuses(&upgrade)), (0, vec!["changed".to_owned()]), "{}", upgrade.stdout);
+    assert_eq!(host.says(&format!("readlink {SHARE}/current")).unwrap(), folder);
+    next_good_round(host);
+
+    // A release whose first round fails is put back by the host.
+    let config = host.says("cat demo/agent-runner.toml").unwrap();
+    controller.replace("fleet.toml", "confirm_s = 20", "confirm_s = 20\nhealthy = \"round\"").unwrap();
+    controller.replace("agent-runner.toml", "/home/ops/.local/bin/claude", "/bin/false").unwrap();
+    let bad = controller.run(&["deploy", "--json"]).unwrap();
+    assert_eq!((bad.code(), statuses(&bad)), (2 | 16, vec!["reverted".to_owned()]), "{}", bad.stdout);
+    assert!(text(&result_of(&bad, host)["message"]).contains("round"), "{}", bad.stdout);
+    assert_eq!(host.says("cat demo/agent-runner.toml").unwrap(), config);
+    next_good_round(host);
+    assert_eq!(host.unit_state().unwrap(), "active");
+    let ended = host.events().unwrap().into_iter().filter(|event| is(event, "agent_exit")).count();
+    assert!(ended >= 4, "{ended} rounds");
+}
