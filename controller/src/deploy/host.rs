@@ -187,7 +187,7 @@ impl<S: Fn(&str)> Run<'_, S> {
                     (Depth::Apply, None) => Ok(None),
                     (Depth::Check, held) => {
                         let mut notes = report.notes;
-                        notes.extend(held.map(|owner| format!("locked: {}", owner.to_string())));
+                        notes.extend(held.map(|owner| format!("locked: {owner}")));
                         let result = self.result(Status::Changed, summary(&report.changes));
                         Ok(Some(Deployed { changes: report.changes, notes, ..Deployed::only(result) }))
                     }
