@@ -14,7 +14,7 @@ use crate::fleetview::told::StoppedBy;
 use crate::output::alert_lines::{mark, span};
 use crate::tui::rows::{Row, is_loud};
 use crate::tui::status::since;
-use crate::tui::text::plain;
+use crate::tui::text::{fit, plain};
 
 /// From this width on there are two columns.
 const TWO: u16 = 120;
@@ -57,9 +57,11 @@ fn about(page: &mut Page<'_>, stream: &StreamId, (scene, listed): (&Scene<'_>, u
         for alert in alerts.iter().take(if listed == 0 { 2 } else { 6 }) {
             let style = if is_loud(alert) { scene.look.severity(alert.severity) } else { scene.look.faint() };
             let quiet = if is_loud(alert) { String::new() } else { format!("({}) ", alert.status()) };
+            let words = format!("{}: {}", alert.key.detector, alert.message);
+            let room = page.columns().saturating_sub(mark(alert.severity).len());
             page.line(vec![
                 Span::styled(mark(alert.severity), style),
-                Span::raw(plain(&format!(" {quiet}{}: {}", alert.key.detector, alert.message))),
+                Span::raw(fit(&format!(" {quiet}{}", plain(&words)), room)),
             ]);
         }
     }
