@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agent_runner_tests::browser::{Browser, Screen};
-use agent_runner_tests::dashboard::Invented;
+use agent_runner_tests::dashboard::{Invented, Service};
 use agent_runner_tests::wait;
 use anyhow::Context as _;
 
@@ -35,7 +35,8 @@ fn show(hosts: usize) -> anyhow::Result<()> {
     loop {
         // Nothing ever holds: this is the pause between two hosts.
         let _ = wait::until(Duration::from_millis(500), || false);
-        fleet.state(place % hosts, true, place / hosts % 2 == 0)?;
+        let service = if (place / hosts).is_multiple_of(2) { Service::Running } else { Service::Idle };
+        fleet.state(place % hosts, service)?;
         place += 1;
     }
 }

@@ -28,6 +28,17 @@ const TOKEN: &str = "the-token-of-an-invented-fleet";
 /// The project of every host.
 const PROJECT: &str = "research";
 
+/// How a host says that its service stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// It does not run.
+    Stopped,
+    /// It runs, between two rounds.
+    Idle,
+    /// It runs a round.
+    Running,
+}
+
 /// A fleet in a thread of its own; dropped, it ends.
 #[derive(Debug)]
 pub struct Invented {
@@ -152,13 +163,13 @@ impl Invented {
     ///
     /// # Errors
     /// Where the fleet has ended.
-    pub fn state(&self, place: usize, active: bool, running: bool) -> anyhow::Result<()> {
+    pub fn state(&self, place: usize, service: Service) -> anyhow::Result<()> {
         let spread = i64::try_from(place * 7919 % 97)?;
         let state = State {
-            active,
+            active: service != Service::Stopped,
             round_num: Some(100),
             phase: Some("main".into()),
-            running,
+            running: service == Service::Running,
             since: Some(stamp(before(spread * 5))),
             last_exit_code: Some(0),
             last_duration_s: Some(60.0 + f64::from(u8::try_from(spread)?) * 7.3),
@@ -235,7 +246,12 @@ impl Invented {
         for number in 0..count {
             self.round(place, number, i64::try_from(count - number)? * 1300)?;
         }
-        self.state(place, kind != 3 && kind != 17, kind % 2 == 0)?;
+        let service = match kind {
+            3 | 17 => Service::Stopped,
+            _ if kind % 2 == 0 => Service::Running,
+            _ => Service::Idle,
+        };
+        self.state(place, service)?;
         match kind {
             3 => {
                 self.alert(place, (Severity::Critical, "oauth_fail"), "3/10 of the last rounds failed auth")?;
@@ -254,7 +270,7 @@ impl Invented {
     }
 
     fn round(&self, place: usize, number: usize, ago: i64) -> anyhow::Result<()> {
-        let dice = ((place * 1031 + number) * 2_654_435_761 >> 7) % 1000;
+        let dice = (((place * 1031 + number) * 2_654_435_761) >> 7) % 1000;
         let took = 120 + i64::try_from(dice)? * 4 / 5;
         let cause = match dice % 23 {
             0 => "timeout",

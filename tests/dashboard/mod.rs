@@ -4,4 +4,4 @@ mod http;
 mod invented;
 
 pub use http::{Answer, Ask, ask};
-pub use invented::Invented;
+pub use invented::{Invented, Service};

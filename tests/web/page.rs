@@ -2,7 +2,7 @@
 
 use agent_runner::witness::alert::Severity;
 use agent_runner_tests::browser::{Browser, Screen};
-use agent_runner_tests::dashboard::Invented;
+use agent_runner_tests::dashboard::{Invented, Service};
 use agent_runner_tests::skip;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     assert_eq!(first, Value::from(fleet.name(1)), "the worst comes first");
 
     // Live: a service stops, and an alert is told to screen readers, as text.
-    fleet.state(0, false, false).unwrap();
+    fleet.state(0, Service::Stopped).unwrap();
     browser.wait_for(&format!("{} === 'stopped'", standing(0))).unwrap();
     fleet.alert(0, (Severity::Critical, "hung"), EVIL).unwrap();
     browser
@@ -117,7 +117,7 @@ fn a_thousand_hosts_are_on_the_page_before_the_script_and_change_one_by_one() {
              .observe(document.getElementById('hosts'), { subtree: true, childList: true, characterData: true })",
         )
         .unwrap();
-    fleet.state(500, false, false).unwrap();
+    fleet.state(500, Service::Stopped).unwrap();
     browser
         .wait_for(&format!("document.querySelector('[data-host=\"{name}\"] .w').textContent === 'stopped'"))
         .unwrap();
