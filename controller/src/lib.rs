@@ -26,8 +26,8 @@ pub mod fleetview;
 pub mod history;
 pub mod remote;
 pub mod sinks;
-pub mod web;
 pub mod tui;
+pub mod web;
 
 pub mod demo;
 
