@@ -10,7 +10,7 @@ use agent_runner_tests::skip::{Unavailable, or_skip};
 use agent_runner_tests::wait;
 use serde_json::Value;
 
-use super::deployed::{ROUNDS, deploy_changes, is, next_good_round, result_of, statuses, text};
+use super::deployed::{ROUNDS, deploy_changes, is, next_good_round, statuses, text};
 
 /// Names the controller to test with, such as that of a release: the one that tests are built with carries the agent of
 /// this machine only, unless AGENT_RUNNER_BUNDLE gave it more.
@@ -74,13 +74,12 @@ fn the_other_machine_gets_its_own_agent_which_is_supervised_and_put_back_there()
     next_good_round(host);
     assert!(!hangs(), "the agent of the killed Loop is gone");
 
-    // A release whose first round fails is put back by the host.
+    // A release whose rounds fail is put back by the host.
     let config = host.says("cat demo/agent-runner.toml").unwrap();
     controller.replace("fleet.toml", "confirm_s = 20", "confirm_s = 20\nhealthy = \"round\"").unwrap();
     controller.replace("agent-runner.toml", "/home/ops/.local/bin/claude", "/bin/false").unwrap();
     let bad = controller.run(&["deploy", "--json"]).unwrap();
     assert_eq!((bad.code(), statuses(&bad)), (2 | 16, vec!["reverted".to_owned()]), "{}", bad.stdout);
-    assert!(text(&result_of(&bad, host)["message"]).contains("round"), "{}", bad.stdout);
     assert_eq!(host.says("cat demo/agent-runner.toml").unwrap(), config);
     next_good_round(host);
     assert_eq!(host.unit_state().unwrap(), "active");

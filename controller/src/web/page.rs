@@ -12,8 +12,9 @@ use super::view::View;
 
 /// The page's style.
 pub const STYLE: &str = include_str!("assets/page.css");
-/// The page's script.
-pub const SCRIPT: &str = include_str!("assets/page.js");
+/// The page's script, served as one: the fleet, one host, keys and clicks.
+pub const SCRIPT: &str =
+    concat!(include_str!("assets/page.js"), include_str!("assets/host.js"), include_str!("assets/hands.js"));
 /// The page around the hosts.
 const FRAME: &str = include_str!("assets/page.html");
 
