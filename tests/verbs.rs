@@ -13,6 +13,9 @@ mod fleet_view;
 /// `hosts`: the inventory as it is understood.
 #[path = "verbs/hosts.rs"]
 mod hosts;
+/// A webhook over https.
+#[path = "verbs/https.rs"]
+mod https;
 /// `init` from what other tools know.
 #[path = "verbs/import.rs"]
 mod import;

@@ -8,6 +8,7 @@ use agent_runner_tests::dashboard::{Ask, Invented, ask};
 use agent_runner_tests::fleet::Running;
 use agent_runner_tests::packages::{Needed, ensure};
 use agent_runner_tests::{skip, wait};
+use serde_json::Value;
 
 const NEEDED: [Needed; 2] = [
     Needed { program: "promtool", package: "prometheus" },
@@ -68,6 +69,23 @@ fn a_real_prometheus_reads_the_fleet_and_the_example_rules_are_good() {
     assert_eq!(value("count(agent_runner_service_auto_stopped==1)").as_deref(), Some("1"));
     let rules = query("/api/v1/rules").unwrap();
     assert!(rules["data"]["groups"][0]["rules"].as_array().unwrap().len() > 3, "{rules}");
+
+    let metrics = ask(fleet.address(), Ask { path: "/metrics", ..Ask::default() }).unwrap().body;
+    let dashboard: Value = serde_json::from_str(include_str!("../../docs/grafana/fleet.json")).unwrap();
+    for target in
+        dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap())
+    {
+        let expression = target["expr"].as_str().unwrap().replace("$instance", ".*").replace("$host", ".*");
+        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let answer = query(&format!("/api/v1/query?query={encoded}")).unwrap();
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        for word in expression
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("agent_runner_"))
+        {
+            assert!(metrics.contains(&format!("\n{word}")), "{word} is no metric");
+        }
+    }
 }
 
 /// An address that was free a moment ago: Prometheus cannot be told to choose one.
