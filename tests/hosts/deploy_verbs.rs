@@ -158,7 +158,7 @@ fn a_run_that_was_stopped_is_resumed_with_what_it_left_in_its_order() {
     assert_eq!(stopped.code(), 4, "{}\n{}", stopped.stdout, stopped.stderr);
     let slow = controller.run(&["deploy", "nothing"]).unwrap();
     assert_eq!(slow.code(), 5, "{}", slow.stderr);
-    assert_eq!(text(&result_of(&stopped, last)["status"]), "changed");
+    assert_eq!(text(&result_of(&stopped, last)["result"]), "changed");
 
     let unknown = controller.run(&["deploy", "--resume", "nobody"]).unwrap();
     assert_eq!(unknown.code(), 5, "{}", unknown.stderr);
@@ -166,7 +166,7 @@ fn a_run_that_was_stopped_is_resumed_with_what_it_left_in_its_order() {
     broken.root("mv /home/ops/.ssh/none /home/ops/.ssh/authorized_keys").unwrap().checked().unwrap();
     let resumed = controller.run(&["deploy", "--resume", "last", "--json"]).unwrap();
     assert_eq!((resumed.code(), statuses(&resumed)), (0, vec!["changed".to_owned()]), "{}", resumed.stderr);
-    assert_eq!(text(&result_of(&resumed, broken)["status"]), "changed");
+    assert_eq!(text(&result_of(&resumed, broken)["result"]), "changed");
     assert_eq!(first.says("stat -c %z .local/state/agent-runner/audit.jsonl").unwrap(), before);
     let nothing = controller.run(&["deploy", "--resume", "last"]).unwrap();
     assert_eq!(nothing.code(), 5, "{}", nothing.stderr);

@@ -134,7 +134,12 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
 
     host.root("rm /var/lib/systemd/linger/ops").unwrap().checked().unwrap();
     let installed = typed(host, "PATH=/usr/bin:/bin ~/.local/bin/agent-runner install");
-    assert_eq!(installed.code(), 0, "{}", installed.stderr);
+    assert_eq!(installed.code(), 1, "{}", installed.stderr);
+    assert!(
+        installed.stderr.contains("is installed and enabled, but does not start"),
+        "{}",
+        installed.stderr
+    );
     assert!(
         installed.stderr.contains("sudo loginctl enable-linger ops changes that"),
         "{}",

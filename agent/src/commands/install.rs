@@ -9,7 +9,7 @@ use super::{Ctx, doctor, project};
 use crate::cli::printed;
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
-use crate::service::install::{Clobber, Installed, Request, Scope, Units, install};
+use crate::service::install::{Clobber, InstallError, Installed, Request, Scope, Units, install};
 use crate::service::linger::{self, Linger};
 use crate::service::{Account, Acting};
 
@@ -50,8 +50,12 @@ pub fn run(ctx: &Ctx, args: InstallArgs) -> Result<Exit, Error> {
         clobber: if args.force { Clobber::Replace } else { Clobber::Refuse },
         path: search_path(ctx, &project.account),
     };
-    let installed =
-        install(&project, &request).map_err(|error| project::not_installed(&project.account, error))?;
+    let installed = install(&project, &request);
+    if let Err(error) = installed
+        && !matches!(error, InstallError::NotStarted(..))
+    {
+        return Err(project::not_installed(&project.account, error));
+    }
     if args.system {
         output::note(&format!("start it with: sudo systemctl start '{}'", project.serve_unit()));
     } else if linger::linger(&project.account) == Linger::Off {
@@ -61,6 +65,7 @@ pub fn run(ctx: &Ctx, args: InstallArgs) -> Result<Exit, Error> {
     if !args.system {
         tell_what_fails(ctx);
     }
+    let installed = installed.map_err(|error| project::not_installed(&project.account, error))?;
     printed(match ctx.format {
         Format::Json => output::print_json(&installed),
         Format::Pretty => output::print(&pretty(&installed)),

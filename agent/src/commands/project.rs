@@ -83,7 +83,12 @@ pub(super) fn failed(error: ServiceError) -> Error {
 
 /// Turns a failed install into the program's error.
 pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
+    let mut failure = "the units were not installed";
     let hint = match &error {
+        InstallError::NotStarted(..) => {
+            failure = "the service does not run";
+            Some("`agent-runner doctor` says what it needs; then `agent-runner start`".to_owned())
+        }
         InstallError::Taken { .. } => Some("`--force` replaces it".to_owned()),
         InstallError::Detached { .. } => {
             Some("`agent-runner stop` ends it after its round; then install again".to_owned())
@@ -97,7 +102,7 @@ pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
         | InstallError::Systemctl(_)
         | InstallError::Service(_) => None,
     };
-    let failed = Error::failed("the units were not installed").caused_by(error);
+    let failed = Error::failed(failure).caused_by(error);
     match hint {
         Some(hint) => failed.hinted(hint),
         None => failed,

@@ -35,7 +35,7 @@ pub fn run(ctx: &Ctx, _args: UninstallArgs) -> Result<Exit, Error> {
         install::uninstall_system(&project).map_err(|error| project::not_removed(&project, error))?;
         return Ok(Exit::Ok);
     }
-    output::note("the units belong to the system; run:");
+    output::note(&format!("{}; run:", install::OF_THE_SYSTEM));
     for (path, unit) in system {
         output::raw_error(&format!(
             "  sudo systemctl disable --now '{unit}'\n  sudo rm '{}'\n",

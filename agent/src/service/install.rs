@@ -72,6 +72,9 @@ pub struct Request {
     pub path: Option<String>,
 }
 
+/// What `uninstall` says where only root can remove the units; the controller looks for it.
+pub const OF_THE_SYSTEM: &str = "the units belong to the system";
+
 /// An install that was refused or failed.
 #[derive(Debug, Error)]
 pub enum InstallError {
@@ -101,6 +104,9 @@ pub enum InstallError {
     /// systemd refused a unit.
     #[error("the service manager refused")]
     Systemctl(#[from] SystemctlError),
+    /// The units are written and enabled, but this one gave up at once.
+    #[error("{0} is installed and enabled, but does not start")]
+    NotStarted(String, #[source] SystemctlError),
     /// A running service stood in the way.
     #[error("stopping the service first")]
     Service(#[from] ServiceError),
@@ -159,9 +165,16 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     let started = request.scope == Scope::User;
     for (name, _) in &units {
         manager.act("enable", name)?;
-        if started {
-            manager.act("start", name)?;
+    }
+    let mut failed = None;
+    for (name, _) in units.iter().filter(|_| started) {
+        // A monitor is of use beside a Loop that gives up: both are tried.
+        if let Err(error) = manager.act("start", name) {
+            failed.get_or_insert(InstallError::NotStarted(name.clone(), error));
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let mut paths = units.iter().map(|(name, _)| folder.join(name).to_string_lossy().into_owned());
     Ok(Installed {

@@ -1,5 +1,6 @@
 //! `agent-runner-fleet uninstall`.
 
+use agent_runner::service::install::OF_THE_SYSTEM;
 use clap::Args;
 
 use super::Ctx;
@@ -7,7 +8,7 @@ use super::agent_verb::{self, ProjectPatterns};
 use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
-use crate::ssh::Exec;
+use crate::ssh::{Exec, Output};
 
 /// Stop, disable and remove the units of the projects
 ///
@@ -41,7 +42,7 @@ pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
             for (project, work_dir) in on {
                 let exec = Exec::command(remote::agent(&work_dir, &["uninstall"])).deadline(Some(deadline));
                 match session.exec(target.exec(exec)).await {
-                    Ok(output) if output.success() && output.stderr.is_empty() => done.push(project),
+                    Ok(output) if output.success() && !is_left(&output) => done.push(project),
                     Ok(output) if output.success() => {
                         let message = format!("{project}: the units are the system's");
                         return HostResult::new(host, Status::Failed, message)
@@ -57,4 +58,9 @@ pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
     })?;
     ctx.print_results(&recap)?;
     ctx.finish(&inventory, &recap)
+}
+
+/// Returns whether the host only said how root would do it.
+fn is_left(output: &Output) -> bool {
+    String::from_utf8_lossy(&output.stderr).contains(OF_THE_SYSTEM)
 }
