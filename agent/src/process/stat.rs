@@ -33,7 +33,9 @@ pub struct Stat {
 impl Stat {
     /// Reads a process; `None` when it does not exist.
     pub fn read(pid: i32) -> Option<Stat> {
-        Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+        // The main thread says all of this of its process. An emulator answers `/proc/PID/stat` in the kernel's place to
+        // the process that it runs, and then every exec is a new start.
+        Stat::parse(&fs::read(format!("/proc/{pid}/task/{pid}/stat")).ok()?)
     }
 
     /// Parses the file's content. The name may hold anything, parentheses and newlines included, so fields are
