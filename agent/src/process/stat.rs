@@ -127,6 +127,23 @@ mod tests {
     }
 
     #[test]
+    fn the_main_thread_says_of_a_process_what_the_process_does_also_when_nobody_has_reaped_it() {
+        let mut child = std::process::Command::new("sleep").arg("86400").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let plain = || Stat::parse(&fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap();
+        let identity = |stat: Stat| (stat.pid, stat.ppid, stat.pgid, stat.session, stat.start_ticks);
+        assert_eq!(identity(Stat::read(pid).unwrap()), identity(plain()));
+        child.kill().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !plain().is_dead() {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        assert_eq!(Stat::read(pid), Some(plain()));
+        child.wait().unwrap();
+        assert_eq!(Stat::read(pid), None);
+    }
+
+    #[test]
     fn processes_are_counted_by_the_name_the_kernel_keeps() {
         let own = fs::read_to_string("/proc/self/comm").unwrap();
         assert!(count_named(own.trim_end()) >= 1);
