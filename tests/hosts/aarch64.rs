@@ -10,7 +10,7 @@ use agent_runner_tests::skip::{Unavailable, or_skip};
 use agent_runner_tests::wait;
 use serde_json::Value;
 
-use super::deployed::{ROUNDS, deploy_changes, is, next_good_round, statuses, text};
+use super::deployed::{ROUNDS, deploy_changes, is, next_good_round, result_of, statuses, text};
 
 /// Names the controller to test with, such as that of a release: the one that tests are built with carries the agent of
 /// this machine only, unless AGENT_RUNNER_BUNDLE gave it more.
@@ -42,13 +42,77 @@ fn carried(program: &std::path::Path) -> Result<Value, Unavailable> {
     })
 }
 
+/// The release that the controller's agent replaces: the same program, as a file of its own.
+const OLDER: &str = "versions/0.0.9-000000000000";
+
 /// The machine of the program file that the host's link leads to, as its header says.
 fn machine(host: &Host) -> String {
     host.says(&format!("od -A n -t x1 -j 18 -N 2 {SHARE}/current/agent-runner")).unwrap().trim().to_owned()
 }
 
+/// The program file that the Loop has mapped: the emulator's name is the one of its process.
+fn executed(host: &Host) -> String {
+    let pid = host.main_pid().unwrap();
+    host.says(&format!("grep --only-matching --max-count=1 '/.*/agent-runner$' /proc/{pid}/maps")).unwrap()
+}
+
+fn in_use(folder: &str) -> String {
+    format!("/home/ops/{SHARE}/{folder}/agent-runner")
+}
+
+fn hand_overs(host: &Host) -> usize {
+    host.events().unwrap().iter().filter(|event| is(event, "serve_handed_over")).count()
+}
+
+/// The Loop dies in a round whose agent ignores what it is told.
+fn a_killed_loop_comes_back_and_its_agent_does_not(host: &Host) {
+    host.set_mode(&[Mode::IgnoreTerm, Mode::Sleep(1)]).unwrap();
+    let hangs = || host.says("pgrep --full '[s]leep 86400'").is_ok();
+    assert!(wait::until(ROUNDS, hangs), "{}", host.newest(20));
+    let killed = host.main_pid().unwrap();
+    host.says(&format!("kill -9 {killed}")).unwrap();
+    let other = || host.main_pid().is_ok_and(|pid| pid != killed && pid != "0");
+    assert!(wait::until(ROUNDS, other), "the unit is restarted");
+    next_good_round(host);
+    assert!(!hangs(), "the agent of the killed Loop is gone");
+}
+
+/// The Loop runs another program than the controller's, which takes over in a deploy: confirmed, in the same process.
+fn another_program_is_replaced(controller: &Controller, host: &Host, folder: &str) {
+    let older = format!(
+        "cd {SHARE} && mkdir {OLDER} && cp {folder}/agent-runner {OLDER} && echo >>{OLDER}/agent-runner \
+         && ln -sfn {OLDER} current"
+    );
+    host.says(&older).unwrap();
+    let (pid, before) = (host.main_pid().unwrap(), hand_overs(host));
+    assert_eq!(executed(host), in_use(folder));
+    host.says(&format!("kill -USR2 {pid}")).unwrap();
+    assert!(wait::until(ROUNDS, || hand_overs(host) > before), "{}", host.newest(20));
+    assert_eq!(executed(host), in_use(OLDER));
+    deploy_changes(controller, 1);
+    assert_eq!((host.main_pid().unwrap(), executed(host)), (pid, in_use(folder)));
+    assert_eq!(hand_overs(host), before + 2);
+    next_good_round(host);
+}
+
+/// A release whose rounds fail is put back by the host, which says why.
+fn a_bad_release_is_put_back(controller: &Controller, host: &Host) {
+    let config = host.says("cat demo/agent-runner.toml").unwrap();
+    controller.replace("agent-runner.toml", "/home/ops/.local/bin/claude", "/bin/false").unwrap();
+    let bad = controller.run(&["deploy", "--json"]).unwrap();
+    assert_eq!((bad.code(), statuses(&bad)), (2 | 16, vec!["reverted".to_owned()]), "{}", bad.stdout);
+    let result = result_of(&bad, host);
+    assert!(
+        result.to_string().contains("the first round of the new release ended with exit code 1"),
+        "{result}"
+    );
+    assert_eq!(host.says("cat demo/agent-runner.toml").unwrap(), config);
+    controller.replace("agent-runner.toml", "/bin/false", "/home/ops/.local/bin/claude").unwrap();
+    next_good_round(host);
+}
+
 #[test]
-fn the_other_machine_gets_its_own_agent_which_is_supervised_and_put_back_there() {
+fn the_other_machine_gets_its_own_agent_which_is_supervised_upgraded_and_put_back_there() {
     let Some((_emulator, lab, controller, agent)) = fleet() else { return };
     let [host] = lab.hosts() else { panic!("one host") };
     let folder = format!("versions/{}-{}", text(&agent["version"]), &text(&agent["sha256"])[..12]);
@@ -63,26 +127,24 @@ fn the_other_machine_gets_its_own_agent_which_is_supervised_and_put_back_there()
     let again = controller.run(&["deploy", "--json"]).unwrap();
     assert_eq!((again.code(), statuses(&again)), (0, vec!["ok".to_owned()]), "{}", again.stdout);
 
-    // The Loop dies in a round whose agent ignores what it is told.
-    host.set_mode(&[Mode::IgnoreTerm, Mode::Sleep(1)]).unwrap();
-    let hangs = || host.says("pgrep --full '[s]leep 86400'").is_ok();
-    assert!(wait::until(ROUNDS, hangs), "{}", host.newest(20));
-    let killed = host.main_pid().unwrap();
-    host.says(&format!("kill -9 {killed}")).unwrap();
-    let other = || host.main_pid().is_ok_and(|pid| pid != killed && pid != "0");
-    assert!(wait::until(ROUNDS, other), "the unit is restarted");
-    next_good_round(host);
-    assert!(!hangs(), "the agent of the killed Loop is gone");
+    a_killed_loop_comes_back_and_its_agent_does_not(host);
+    another_program_is_replaced(&controller, host, &folder);
 
-    // A release whose rounds fail is put back by the host.
-    let config = host.says("cat demo/agent-runner.toml").unwrap();
+    // From here on a release is well when a round of it was.
     controller.replace("fleet.toml", "confirm_s = 20", "confirm_s = 20\nhealthy = \"round\"").unwrap();
-    controller.replace("agent-runner.toml", "/home/ops/.local/bin/claude", "/bin/false").unwrap();
-    let bad = controller.run(&["deploy", "--json"]).unwrap();
-    assert_eq!((bad.code(), statuses(&bad)), (2 | 16, vec!["reverted".to_owned()]), "{}", bad.stdout);
-    assert_eq!(host.says("cat demo/agent-runner.toml").unwrap(), config);
+    controller.replace("agent-runner.toml", "restart_delay_s = 1", "restart_delay_s = 2").unwrap();
+    let (pid, before) = (host.main_pid().unwrap(), hand_overs(host));
+    deploy_changes(&controller, 1);
+    assert_eq!((host.main_pid().unwrap(), hand_overs(host)), (pid.clone(), before + 1));
+
+    a_bad_release_is_put_back(&controller, host);
+
+    let delay = || host.says("grep restart_delay_s demo/agent-runner.toml").unwrap();
+    assert_eq!(delay(), "restart_delay_s = 2");
+    let back = controller.run(&["rollback", "--json"]).unwrap();
+    assert_eq!((back.code(), statuses(&back)), (0, vec!["changed".to_owned()]), "{}", back.stdout);
+    assert_eq!(delay(), "restart_delay_s = 1");
+    assert_eq!(executed(host), in_use(&folder));
     next_good_round(host);
-    assert_eq!(host.unit_state().unwrap(), "active");
-    let ended = host.events().unwrap().into_iter().filter(|event| is(event, "agent_exit")).count();
-    assert!(ended >= 4, "{ended} rounds");
+    assert_eq!((host.main_pid().unwrap(), host.unit_state().unwrap()), (pid, "active".to_owned()));
 }

@@ -33,7 +33,9 @@ pub struct Stat {
 impl Stat {
     /// Reads a process; `None` when it does not exist.
     pub fn read(pid: i32) -> Option<Stat> {
-        Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+        // The main thread says all of this of its process. An emulator answers `/proc/PID/stat` in the kernel's place to
+        // the process that it runs, and then every exec is a new start.
+        Stat::parse(&fs::read(format!("/proc/{pid}/task/{pid}/stat")).ok()?)
     }
 
     /// Parses the file's content. The name may hold anything, parentheses and newlines included, so fields are
@@ -122,6 +124,23 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         assert_eq!(Stat::read(own).unwrap().pid, own);
         assert!(all().iter().any(|stat| stat.pid == own));
+    }
+
+    #[test]
+    fn the_main_thread_says_of_a_process_what_the_process_does_also_when_nobody_has_reaped_it() {
+        let mut child = std::process::Command::new("sleep").arg("86400").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let plain = || Stat::parse(&fs::read(format!("/proc/{pid}/stat")).unwrap()).unwrap();
+        let identity = |stat: Stat| (stat.pid, stat.ppid, stat.pgid, stat.session, stat.start_ticks);
+        assert_eq!(identity(Stat::read(pid).unwrap()), identity(plain()));
+        child.kill().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !plain().is_dead() {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        assert_eq!(Stat::read(pid), Some(plain()));
+        child.wait().unwrap();
+        assert_eq!(Stat::read(pid), None);
     }
 
     #[test]
