@@ -61,6 +61,9 @@ mod page_relay;
 /// What a plan shows, and what it costs to find nothing.
 #[path = "hosts/planned.rs"]
 mod planned;
+/// A real agent CLI instead of the scripted one.
+#[path = "hosts/real_agent.rs"]
+mod real_agent;
 /// The recipes of the documentation.
 #[path = "hosts/recipes.rs"]
 mod recipes;

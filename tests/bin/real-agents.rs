@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -55,8 +56,8 @@ fn main() -> ExitCode {
 
 fn mock(words: &[String]) -> anyhow::Result<()> {
     let behavior: Behavior = words.first().context("which behavior?")?.parse()?;
-    let port = words.get(1).map_or(Ok(0), |port| port.parse())?;
-    let mock = MockProvider::start_at(behavior, port)?;
+    let port: u16 = words.get(1).map_or(Ok(0), |port| port.parse())?;
+    let mock = MockProvider::start_at(behavior, (Ipv4Addr::LOCALHOST, port).into())?;
     say(&format!("{}\n", mock.url()));
     let mut shown = 0;
     let _ = agent_runner_tests::wait::until(DAY, || {

@@ -32,6 +32,8 @@ pub(super) struct Machine {
     pub(super) name: String,
     pub(super) root: PathBuf,
     pub(super) cgroups: Vec<PathBuf>,
+    /// Folders of this machine that it sees, read-only.
+    pub(super) read_only: Vec<PathBuf>,
     /// Where the console goes.
     pub(super) console: PathBuf,
 }
@@ -49,6 +51,7 @@ impl Machine {
             .arg(format!("--machine={}", self.name))
             .arg(format!("--hostname={}", self.name))
             .arg(format!("--network-namespace-path=/run/netns/{}", self.name))
+            .args(self.read_only.iter().map(|folder| format!("--bind-ro={}", folder.display())))
             .stdin(Stdio::null())
             .stdout(console.try_clone()?)
             .stderr(console)

@@ -13,6 +13,8 @@ pub struct HostOptions {
     pub sshd_lines: Vec<String>,
     /// Whether the user may become root. Default: not.
     pub sudo: Sudo,
+    /// Folders of this machine that the host sees, read-only, at the same path. Default: none.
+    pub read_only: Vec<PathBuf>,
 }
 
 /// Whether the user of a host may become root.
@@ -26,6 +28,12 @@ pub enum Sudo {
 
 impl Default for HostOptions {
     fn default() -> Self {
-        Self { login_shell: "/bin/bash".into(), umask: None, sshd_lines: Vec::new(), sudo: Sudo::Refused }
+        Self {
+            login_shell: "/bin/bash".into(),
+            umask: None,
+            sshd_lines: Vec::new(),
+            sudo: Sudo::Refused,
+            read_only: Vec::new(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A run: boots hosts, and takes everything down when dropped.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -33,6 +34,7 @@ const BOOT_AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub struct Lab {
     hosts: Vec<Host>,
+    address: Ipv4Addr,
     id: RunId,
     key: Key,
     guard: Guard,
@@ -61,6 +63,12 @@ impl Lab {
     #[must_use]
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
+    }
+
+    /// This machine's address on the bridge: the hosts reach what listens there, and no other machine does.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
     }
 
     /// The middle of the hosts' names.
@@ -139,6 +147,7 @@ impl Lab {
             let machine = Machine {
                 cgroups: lab.id.cgroups(&name, |path| Path::new(path).join("cgroup.procs").exists()),
                 root: disk.root(),
+                read_only: options.read_only.clone(),
                 console: lab.id.folder().join(format!("console-{number}")),
                 name,
             };
@@ -168,12 +177,13 @@ impl Lab {
         let key = Key::generate(folder.join("key"), KeyKind::Ed25519, "")?;
         let guard = Guard::start(&id)?;
         // From here on, whatever fails, dropping it takes everything down.
-        let lab = Self { hosts: Vec::new(), id, key, guard };
+        let mut lab = Self { hosts: Vec::new(), address: Ipv4Addr::UNSPECIFIED, id, key, guard };
         let disks = lab.id.disks();
         fs::create_dir(&disks)?;
         let point = disks.display().to_string();
         checked("mount", &["-t", "tmpfs", "-o", "mode=0755", "lab-disks", &point], Duration::from_secs(30))?;
         let subnet = network::make_bridge(&lab.id)?;
+        lab.address = subnet.address(1);
         Ok((lab, subnet))
     }
 

@@ -10,6 +10,8 @@ use super::failure::Refusal;
 pub enum Behavior {
     /// Writes a file, commits it, says that it is done.
     Work,
+    /// Adds a line to a file and commits it, however often it was asked before.
+    Append,
     /// Answers without doing anything.
     Idle,
     /// Writes a file and does not commit it.
@@ -53,8 +55,9 @@ pub enum Behavior {
 }
 
 /// Every behavior, with the name used in files and on command lines, and what people read.
-const ALL: [(Behavior, &str, &str); 21] = [
+const ALL: [(Behavior, &str, &str); 22] = [
     (Behavior::Work, "work", "edits, commits, answers"),
+    (Behavior::Append, "append", "adds a line, commits, answers"),
     (Behavior::Idle, "idle", "answers"),
     (Behavior::Dirty, "dirty", "edits, does not commit"),
     (Behavior::Repeat, "repeat", "calls one tool again and again"),
@@ -138,6 +141,10 @@ impl Behavior {
         let done = || Reply::Say("The work is done.".into());
         match self {
             Behavior::Work => working(results),
+            Behavior::Append if results == 0 => Reply::Call(Tool::Shell(
+                "echo 'one step further' >>work.md && git add work.md && git commit --quiet --message 'one step'".into(),
+            )),
+            Behavior::Append => done(),
             Behavior::Idle => done(),
             Behavior::Dirty if results == 0 => working(0),
             Behavior::Dirty => done(),

@@ -1,4 +1,4 @@
-//! The listener on loopback: a thread a connection, each request answered as the behavior of the moment says.
+//! The listener: a thread a connection, each request answered as the behavior of the moment says.
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 use std::io::{self, Read as _};
@@ -62,15 +62,15 @@ impl MockProvider {
     /// # Errors
     /// Where there is none.
     pub fn start(behavior: Behavior) -> io::Result<MockProvider> {
-        MockProvider::start_at(behavior, 0)
+        MockProvider::start_at(behavior, (Ipv4Addr::LOCALHOST, 0).into())
     }
 
-    /// Listens on a port of loopback.
+    /// Listens at an address of loopback or of a lab's bridge, on a free port for port 0.
     ///
     /// # Errors
-    /// Where it is taken.
-    pub fn start_at(behavior: Behavior, port: u16) -> io::Result<MockProvider> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    /// Where it is taken, or not this machine's.
+    pub fn start_at(behavior: Behavior, address: SocketAddr) -> io::Result<MockProvider> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             ended: AtomicBool::new(false),
@@ -83,7 +83,7 @@ impl MockProvider {
         Ok(MockProvider { address, shared })
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://ADDRESS:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
