@@ -50,12 +50,12 @@ pub fn run(ctx: &Ctx, args: InstallArgs) -> Result<Exit, Error> {
         clobber: if args.force { Clobber::Replace } else { Clobber::Refuse },
         path: search_path(ctx, &project.account),
     };
-    let installed = install(&project, &request);
-    if let Err(error) = installed
-        && !matches!(error, InstallError::NotStarted(..))
-    {
-        return Err(project::not_installed(&project.account, error));
-    }
+    let told = |error| project::not_installed(&project.account, error);
+    let installed = match install(&project, &request) {
+        // What it lacks is told before the error.
+        failed @ Err(InstallError::NotStarted(..)) => failed,
+        other => Ok(other.map_err(told)?),
+    };
     if args.system {
         output::note(&format!("start it with: sudo systemctl start '{}'", project.serve_unit()));
     } else if linger::linger(&project.account) == Linger::Off {
@@ -65,7 +65,7 @@ pub fn run(ctx: &Ctx, args: InstallArgs) -> Result<Exit, Error> {
     if !args.system {
         tell_what_fails(ctx);
     }
-    let installed = installed.map_err(|error| project::not_installed(&project.account, error))?;
+    let installed = installed.map_err(told)?;
     printed(match ctx.format {
         Format::Json => output::print_json(&installed),
         Format::Pretty => output::print(&pretty(&installed)),
