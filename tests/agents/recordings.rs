@@ -122,6 +122,10 @@ fn a_good_round_is_never_taken_for_trouble_and_a_helper_never_outlives_it() {
         if case == Case::Stopped {
             assert_eq!(recording.outcome.also, ["session continues"], "{cli} {version}");
         }
+        if case == Case::Served {
+            assert_eq!(recording.outcome.also, ["session continues", "next round good"], "{cli} {version}");
+            assert_eq!(read, ["agent_usage_recorded"], "{cli} {version}");
+        }
     }
 }
 

@@ -36,8 +36,10 @@ struct Night {
 fn night() -> Option<Night> {
     let cli = Cli::named("claude").unwrap();
     let programs = or_skip(install(cli))?;
-    let options =
-        HostOptions { read_only: vec![programs.ancestors().nth(2)?.to_owned()], ..Default::default() };
+    let options = HostOptions {
+        read_only: vec![programs.ancestors().nth(2).unwrap().to_owned()],
+        ..Default::default()
+    };
     let lab = or_skip(Lab::up_with(&[options]))?;
     let mock = MockProvider::start_at(Behavior::Append, (lab.address(), 0).into()).unwrap();
     let host = &lab.hosts()[0];

@@ -12,19 +12,22 @@ pub enum Case {
     Provider(Behavior),
     /// The round is stopped in the middle of a turn, after an edit; the CLI's session is continued afterwards.
     Stopped,
+    /// Rounds under `serve`, which is stopped during the first and started again.
+    Served,
 }
 
 impl Case {
-    /// All of them, in the order of documents.
+    /// All of them, in the order of documents. [`Behavior::Append`] is for many rounds of one work tree, not for one.
     pub fn all() -> impl Iterator<Item = Case> {
-        Behavior::all().map(Case::Provider).chain([Case::Stopped])
+        let single = Behavior::all().filter(|behavior| *behavior != Behavior::Append);
+        single.map(Case::Provider).chain([Case::Stopped, Case::Served])
     }
 
     /// Those that a gate plays: one of every kind of end.
     pub fn quick() -> impl Iterator<Item = Case> {
         use Behavior::{AccountLimit, Dirty, Forbidden, HangLater, Helper, Refused, RefusedLater, Work};
         let plain = [Work, Dirty, Helper, Refused, RefusedLater, Forbidden, AccountLimit, HangLater];
-        plain.map(Case::Provider).into_iter().chain([Case::Stopped])
+        plain.map(Case::Provider).into_iter().chain([Case::Stopped, Case::Served])
     }
 
     /// How the provider behaves.
@@ -33,6 +36,7 @@ impl Case {
         match self {
             Case::Provider(behavior) => behavior,
             Case::Stopped => Behavior::HangLater,
+            Case::Served => Behavior::Append,
         }
     }
 
@@ -42,6 +46,7 @@ impl Case {
         match self {
             Case::Provider(behavior) => behavior.name(),
             Case::Stopped => "stopped",
+            Case::Served => "served",
         }
     }
 
@@ -51,6 +56,7 @@ impl Case {
         match self {
             Case::Provider(behavior) => behavior.told(),
             Case::Stopped => "stopped in the middle of a turn",
+            Case::Served => "served: stopped during a round, started again",
         }
     }
 }
@@ -65,6 +71,7 @@ impl FromStr for Case {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> anyhow::Result<Case> {
-        if name == Case::Stopped.name() { Ok(Case::Stopped) } else { name.parse().map(Case::Provider) }
+        let own = [Case::Stopped, Case::Served].into_iter().find(|case| case.name() == name);
+        own.map_or_else(|| name.parse().map(Case::Provider), Ok)
     }
 }

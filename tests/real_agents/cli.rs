@@ -28,6 +28,8 @@ pub struct Cli {
     files: &'static [(&'static str, &'static str)],
     /// Arguments that the preset leaves to the operator: the model.
     pub replaced: &'static [(&'static str, &'static str)],
+    /// A line of the page that this version needs after `init`.
+    pub first: Option<&'static str>,
     /// Seconds after which it has given up on a provider that fails again and again.
     pub patience_s: u64,
     /// The arguments that continue the newest session of a work tree with a prompt.
@@ -51,6 +53,7 @@ pub const CLIS: &[Cli] = &[
         ],
         files: &[],
         replaced: &[],
+        first: None,
         patience_s: 60,
         resume: Some(&["-p", "--continue", "--dangerously-skip-permissions", "Go on."]),
     },
@@ -68,6 +71,7 @@ pub const CLIS: &[Cli] = &[
              wire_api = \"responses\"\nrequest_max_retries = 1\nstream_max_retries = 1\n",
         )],
         replaced: &[],
+        first: None,
         patience_s: 60,
         resume: Some(&[
             "exec",
@@ -95,6 +99,7 @@ pub const CLIS: &[Cli] = &[
              \"general\":{\"enableAutoUpdate\":false,\"disableAutoUpdate\":true,\"maxAttempts\":2}}",
         )],
         replaced: &[],
+        first: None,
         patience_s: 60,
         resume: Some(&["--yolo", "--skip-trust", "--resume", "latest", "-p", "Go on."]),
     },
@@ -116,6 +121,7 @@ pub const CLIS: &[Cli] = &[
              \"limit\":{\"context\":200000,\"output\":8000}}}}}}",
         )],
         replaced: &[],
+        first: None,
         patience_s: 170,
         resume: Some(&["run", "--continue", "Go on."]),
     },
@@ -132,8 +138,12 @@ pub const CLIS: &[Cli] = &[
              \"cost\":{\"input\":0,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0},\"contextWindow\":200000,\
              \"maxTokens\":8000}]}}}",
         )],
-        // The newest version that runs on Node 20; trust in project files came later, and with it `-na`.
+        // The newest version that runs on Node 20; trust in project files came later, and with it `-na`; so did `--session-id`.
         replaced: &[("\"-na\", ", ""), ("PROVIDER/MODEL", "mock/mock-1")],
+        first: Some(
+            "mkdir -p ~/.config/agent-runner/presets && agent-runner presets show pi | grep -v ^resume_flag \
+             >~/.config/agent-runner/presets/pi.toml",
+        ),
         patience_s: 60,
         resume: Some(&["-p", "--model", "mock/mock-1", "--continue", "Go on."]),
     },

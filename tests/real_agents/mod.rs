@@ -4,8 +4,10 @@
 pub mod case;
 pub mod cli;
 pub mod install;
+pub mod page;
 pub mod play;
 pub mod recording;
 pub mod sandbox;
 pub mod scrub;
+mod served;
 pub mod table;

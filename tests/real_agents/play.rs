@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,10 +17,11 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::cli::Cli;
+use super::page::{self, Steps};
 use super::recording::{LOG_MAX, Outcome, Recording, STOPPED, read};
 use super::scrub::Scrub;
 use crate::mock_provider::{Behavior, MockProvider};
-use crate::run::{find_program, run};
+use crate::run::{Output, find_program, run};
 use crate::wait;
 
 /// The wall clock of a round whose provider never answers, and of one that ends by itself, in seconds.
@@ -60,18 +62,20 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     let url = if nobody { "http://127.0.0.1:9".to_owned() } else { mock.url() };
     let begun = seconds();
     stage.set_up(&url, budget(stage.cli, case))?;
-    let mut round = stage.command(&url, stage.agent_runner);
-    round.arg("round");
     let before = pids();
     let said = stage.folder.join("round.txt");
-    let mut child = spawn(&mut round, &said)?;
-    if case == Case::Stopped {
-        let in_the_middle =
-            wait::until(STEP_DEADLINE, || mock.seen().iter().filter(|seen| seen.asked).count() >= 2);
-        anyhow::ensure!(in_the_middle, "the second request did not come");
-        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
-    }
-    let round_code = end(&mut child, ROUND_DEADLINE)?;
+    let mut also = Vec::new();
+    let round_code = if case == Case::Served {
+        let served = stage.serve(&url, &mock);
+        if served.is_err() {
+            left_behind(&before, &stage.folder);
+        }
+        let served = served?;
+        also.extend(served.also);
+        served.code
+    } else {
+        stage.round(&url, &said, || in_the_middle(case, &mock))?
+    };
     let seen = mock.seen();
     anyhow::ensure!(seen.iter().all(|seen| !seen.foreign_key), "a key that is not the provider's was sent");
     let told_to_people = fs::read_to_string(&said).unwrap_or_default();
@@ -82,9 +86,8 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
         "the agent was not started; the round said: {told_to_people}"
     );
     // A round that is stopped tells no exit of its agent.
-    let exit = events.iter().find(|event| event["event"] == "agent_exit").unwrap_or(&Value::Null);
+    let exit = events.iter().rfind(|event| event["event"] == "agent_exit").unwrap_or(&Value::Null);
     let log = newest_log(&layout).context("the round's log")?;
-    let mut also = Vec::new();
     if case.behavior() == Behavior::Helper {
         also.push(stage.helper()?.to_owned());
     }
@@ -102,9 +105,10 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
         timed_out: exit["timed_out"].as_bool().unwrap_or(false),
         round_code,
         requests: seen.iter().filter(|seen| seen.asked).count(),
-        marker: stage.marker(&log),
+        // Whether a CLI that is told to end still prints its last record depends on the machine's load.
+        marker: case != Case::Stopped && stage.marker(&log),
         also,
-        round_events: told(&events),
+        round_events: told(case, &events),
         read: Vec::new(),
     };
     outcome.read = read(stage.cli.name, &log, &outcome)?;
@@ -145,6 +149,12 @@ impl Stage<'_> {
         self.folder.join("work")
     }
 
+    /// What the page says for this CLI.
+    pub(super) fn steps(&self) -> anyhow::Result<Steps> {
+        page::steps(self.cli.name)
+    }
+
+    /// Makes the project by the page's own lines.
     fn set_up(&self, url: &str, budget_s: u64) -> anyhow::Result<()> {
         fs::create_dir_all(self.work())?;
         fs::create_dir_all(self.home())?;
@@ -157,8 +167,21 @@ impl Stage<'_> {
         // In the repository: the shell of Gemini CLI does not see the user's own git configuration.
         self.checked(url, OsStr::new("git"), &["config", "user.name", "Mock"])?;
         self.checked(url, OsStr::new("git"), &["config", "user.email", "mock@example.invalid"])?;
-        let program = self.agent_runner.as_os_str();
-        self.checked(url, program, &["init", "--preset", self.cli.name, "--no-commit"])?;
+        let editor = self.home().join("editor");
+        fs::write(&editor, format!("#!/bin/sh\ncat >\"$1\" <<'END'\n{PROMPT}END\n"))?;
+        fs::set_permissions(&editor, fs::Permissions::from_mode(0o755))?;
+        for line in self.steps()?.prepare {
+            self.shell(url, &line)?.checked()?;
+            if line.starts_with("agent-runner init") {
+                self.settle(budget_s)?;
+                self.cli.first.map_or(Ok(()), |line| self.shell(url, line)?.checked().map(drop))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an operator changes in the configuration, and a wall clock that nobody has to wait half an hour for.
+    fn settle(&self, budget_s: u64) -> anyhow::Result<()> {
         let config = self.work().join("agent-runner.toml");
         let mut text = fs::read_to_string(&config)?;
         for (from, to) in self.cli.replaced {
@@ -166,17 +189,36 @@ impl Stage<'_> {
             text = text.replace(from, to);
         }
         anyhow::ensure!(text.contains("= 1800"), "the preset has no round_timeout_s of 1800");
-        fs::write(&config, text.replacen("= 1800", &format!("= {budget_s}"), 1))?;
-        fs::write(self.work().join("prompts/main.md"), PROMPT)?;
-        self.checked(url, OsStr::new("git"), &["add", "--all"])?;
-        self.checked(url, OsStr::new("git"), &["commit", "--quiet", "--message", "start"])
+        Ok(fs::write(&config, text.replacen("= 1800", &format!("= {budget_s}"), 1))?)
+    }
+
+    /// Runs the page's one round, sends SIGTERM to it when `interrupt` says so, and returns its exit code.
+    fn round(
+        &self,
+        url: &str,
+        said: &Path,
+        interrupt: impl Fn() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<i32> {
+        let mut shell = self.command(url, Path::new("/bin/sh"));
+        let mut child = spawn(shell.args(["-c", &format!("exec {}", self.steps()?.round)]), said)?;
+        if interrupt()? {
+            kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+        }
+        end(&mut child, ROUND_DEADLINE)
+    }
+
+    /// Runs one line as a person types it in the work tree.
+    pub(super) fn shell(&self, url: &str, line: &str) -> anyhow::Result<Output> {
+        let mut shell = self.command(url, Path::new("/bin/sh"));
+        run(shell.args(["-c", line]).env("EDITOR", self.home().join("editor")), ROUND_DEADLINE)
     }
 
     /// A command in the work tree with the CLI's environment and nothing else.
     fn command(&self, url: &str, program: &Path) -> Command {
         let node = find_program("node").and_then(|node| Some(node.parent()?.to_owned()));
         let system = ["/usr/bin", "/bin"].map(PathBuf::from);
-        let folders = [self.programs.to_owned()].into_iter().chain(node).chain(system);
+        let own = self.agent_runner.parent().map(Path::to_owned);
+        let folders = [self.programs.to_owned()].into_iter().chain(own).chain(node).chain(system);
         let mut command = Command::new(program);
         command.current_dir(self.work()).env_clear().env("HOME", self.home());
         command.env("PATH", std::env::join_paths(folders).unwrap_or_default());
@@ -189,7 +231,7 @@ impl Stage<'_> {
         run(command.args(arguments), STEP_DEADLINE)?.checked().map(|_| ())
     }
 
-    fn layout(&self) -> anyhow::Result<Layout> {
+    pub(super) fn layout(&self) -> anyhow::Result<Layout> {
         let projects = self.home().join(".agent-runner");
         let project = fs::read_dir(&projects)
             .with_context(|| projects.display().to_string())?
@@ -213,7 +255,7 @@ impl Stage<'_> {
     }
 
     /// Whether the session that was stopped goes on: the provider sees the old tool call again.
-    fn continued(&self, url: &str, mock: &MockProvider) -> anyhow::Result<&'static str> {
+    pub(super) fn continued(&self, url: &str, mock: &MockProvider) -> anyhow::Result<&'static str> {
         let Some(arguments) = self.cli.resume else { return Ok("no way to continue a session") };
         let mut command = self.command(url, &self.programs.join(self.cli.name));
         let output = run(command.args(arguments), STEP_DEADLINE)?;
@@ -259,7 +301,7 @@ fn budget(cli: &Cli, case: Case) -> u64 {
             | Behavior::Garbage
             | Behavior::Unreachable,
         ) => cli.patience_s,
-        Case::Provider(_) | Case::Stopped => BUDGET_S,
+        Case::Provider(_) | Case::Stopped | Case::Served => BUDGET_S,
     }
 }
 
@@ -279,7 +321,7 @@ fn end(child: &mut Child, deadline: Duration) -> anyhow::Result<i32> {
     Ok(status.code().unwrap_or(-1))
 }
 
-fn events(layout: &Layout) -> anyhow::Result<Vec<Value>> {
+pub(super) fn events(layout: &Layout) -> anyhow::Result<Vec<Value>> {
     let mut events = Vec::new();
     for file in layout.events_files() {
         let text = fs::read_to_string(&file)?;
@@ -288,15 +330,27 @@ fn events(layout: &Layout) -> anyhow::Result<Vec<Value>> {
     Ok(events)
 }
 
-/// Kinds of what a round tells when it is not as every other round.
-fn told(events: &[Value]) -> Vec<String> {
+/// Whether the round is to be interrupted, once it is in the middle of a turn.
+fn in_the_middle(case: Case, mock: &MockProvider) -> anyhow::Result<bool> {
+    if case != Case::Stopped {
+        return Ok(false);
+    }
+    let asked = || mock.seen().iter().filter(|seen| seen.asked).count();
+    anyhow::ensure!(wait::until(STEP_DEADLINE, || asked() >= 2), "the second request did not come");
+    Ok(true)
+}
+
+/// Kinds of what a round tells when it is not as every other round; of a service, what its newest round tells.
+fn told(case: Case, events: &[Value]) -> Vec<String> {
     const USUAL: [&str; 6] =
         ["round_start", "agent_spawn", "agent_exit", "round_end", "substrate_snapshot", "round_progress"];
-    let kinds = events.iter().filter_map(|event| event["event"].as_str());
+    let newest = events.iter().filter_map(|event| event["round_num"].as_i64()).max();
+    let of_it = |event: &&Value| case != Case::Served || event["round_num"].as_i64() == newest;
+    let kinds = events.iter().filter(of_it).filter_map(|event| event["event"].as_str());
     kinds.filter(|kind| !USUAL.contains(kind)).map(str::to_owned).collect()
 }
 
-fn newest_log(layout: &Layout) -> anyhow::Result<Vec<u8>> {
+pub(super) fn newest_log(layout: &Layout) -> anyhow::Result<Vec<u8>> {
     let logs = fs::read_dir(layout.rounds_dir())?.filter_map(|entry| Some(entry.ok()?.path()));
     let log =
         logs.filter(|path| path.extension() == Some(OsStr::new("log"))).max().context("no round log")?;
