@@ -39,7 +39,7 @@ impl Terminal {
         for round_num in 1..=60 {
             log.append(&Event::RoundEnd { round_num });
         }
-        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "sh"]);
+        terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "exec sh"]);
         terminal.types(&format!("PS1='ready> '; cd {}; clear", dir.display()));
         terminal.shows("the shell", |screen| screen.trim_end().ends_with("ready>"));
         Some(terminal)
