@@ -127,7 +127,7 @@ impl Ctx {
         let watcher = Watcher::new(setup);
         let mut workers = JoinSet::new();
         if !places.is_empty() {
-            let http = Http::new();
+            let http = Http::with_roots_of_this_machine();
             for place in places {
                 let way = (watcher.hub(), watcher.inputs());
                 workers.spawn(sinks::work(place, http.clone(), journal.clone(), way));

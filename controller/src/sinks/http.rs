@@ -60,7 +60,7 @@ impl SendError {
 
 impl Http {
     /// Returns a client. On a machine without roots of trust no https receiver is believed; plain ones are reached.
-    pub fn new() -> Http {
+    pub fn with_roots_of_this_machine() -> Http {
         let builder = HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|_| {
             let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
             HttpsConnectorBuilder::new().with_tls_config(config.with_no_client_auth())

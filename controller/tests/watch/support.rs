@@ -126,7 +126,7 @@ impl Controller {
         setup.beginning.streams = cursors.into_iter().map(|(id, cursor)| (id, Some(cursor))).collect();
         let watcher = Watcher::new(setup);
         let hub = watcher.hub();
-        let http = Http::new();
+        let http = Http::with_roots_of_this_machine();
         let mut tasks: Vec<JoinHandle<()>> = places
             .into_iter()
             .map(|place| {
