@@ -56,6 +56,18 @@ impl Exit {
     }
 }
 
+/// Returns an error with everything that caused it, on one line.
+pub fn in_words(error: &dyn StdError) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
+
 /// A verb's failure, as the person sees it: `error:`, `caused by:` for each source, `hint:`. `E` is the program's
 /// set of exit codes.
 #[derive(Debug)]
@@ -137,5 +149,12 @@ mod tests {
         ];
         assert_eq!(error.lines("error"), expected);
         assert_eq!(Error::failed("x").lines("config error"), ["config error: x"]);
+    }
+
+    #[test]
+    fn every_cause_is_told_once_and_in_its_order() {
+        let error = Error::failed("outer").caused_by(Error::failed("middle").caused_by("inner"));
+        assert_eq!(in_words(&error), "outer: middle: inner");
+        assert_eq!(in_words(&Error::failed("alone")), "alone");
     }
 }

@@ -17,6 +17,7 @@ use super::report::{Outcome, Problem, Report, ServiceState, What};
 use super::switch::{self, Input, Switched};
 use super::verdict::{self, Verdict};
 use super::{audit, guard, newer, release, repo, revert, stage, validate};
+use crate::error::in_words;
 
 /// Seconds a lock outlives the confirmation time: enough for a controller that lost its connection to come back.
 const LOCK_SLACK_S: u64 = 600;
@@ -419,13 +420,7 @@ fn report(outcome: Outcome) -> Report {
 
 /// Tells an error with everything that caused it.
 pub(super) fn problem(error: &dyn std::error::Error, remedy: &str) -> Problem {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    Problem { project: None, message, remedy: remedy.to_owned() }
+    Problem { project: None, message: in_words(error), remedy: remedy.to_owned() }
 }
 
 pub(super) fn state(places: &Places, source: io::Error) -> Error {

@@ -12,7 +12,7 @@ use super::observed::{self, FileName};
 use super::{Ctx, alert_line, relayed};
 use crate::cli::printed;
 use crate::config::types::Config;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 use crate::output::{self, Format};
 use crate::service::systemctl::Manager;
 use crate::service::{self, Mode as ServiceMode, Project, Status, UnitState};
@@ -254,7 +254,7 @@ fn ended(result: io::Result<()>) -> Result<Exit, Error> {
 fn stop(ctx: &Ctx, config: &Config) -> StopOutcome {
     let project = Project::of(config, ctx.account());
     match service::stop(&project) {
-        Err(error) => StopOutcome::Failed(with_causes(&error)),
+        Err(error) => StopOutcome::Failed(in_words(&error)),
         Ok(status) if !status.active => StopOutcome::Stopped,
         Ok(status) => still_active(&project, &status),
     }
@@ -271,18 +271,8 @@ fn still_active(project: &Project, status: &Status) -> StopOutcome {
     match manager.show(&project.serve_unit()) {
         Ok(shown) if shown.state == Some(UnitState::Deactivating) => StopOutcome::Draining,
         Ok(_) => StopOutcome::Failed(format!("still active after the stop (mode {})", status.mode.as_str())),
-        Err(error) => StopOutcome::Failed(with_causes(&error)),
+        Err(error) => StopOutcome::Failed(in_words(&error)),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 fn tell(format: Format, change: &Change) {

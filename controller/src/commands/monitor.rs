@@ -12,10 +12,10 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use super::context::printed;
-use super::watching::{Ready, Role, say_looker, watched};
+use super::watching::{Ready, Role, say_looker, some_project};
 use super::{Ctx, Patterns};
 use crate::cancel::Cancel;
-use crate::error::{Error, Exit, config, usage};
+use crate::error::{Error, Exit, config};
 use crate::fleetview::state::Fleet;
 use crate::fleetview::told::Told;
 use crate::output::fleet_lines::{self, Detail};
@@ -77,10 +77,7 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    if watched(&targets, &projects).is_empty() {
-        return Err(usage("none of the selected hosts has a project")
-            .hinted("give a project an `on` that names them"));
-    }
+    some_project(&targets, &projects)?;
     let role = ctx.role(&inventory)?;
     if matches!(role, Role::Looker) {
         say_looker(&ctx.history_path(&inventory)?);

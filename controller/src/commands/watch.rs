@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::watching::{Ready, Role, of_history, watched};
+use super::watching::{Ready, Role, of_history, some_project};
 use super::{Ctx, Patterns};
 use crate::cancel::Cancel;
 use crate::error::{Error, Exit, config, usage};
@@ -55,10 +55,7 @@ pub fn run(ctx: &Ctx, args: WatchArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    if watched(&targets, &projects).is_empty() {
-        return Err(usage("none of the selected hosts has a project")
-            .hinted("give a project an `on` that names them"));
-    }
+    some_project(&targets, &projects)?;
     let role = ctx.role(&inventory)?;
     let facts = Facts {
         groups: groups(&inventory),

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::Ctx;
 use crate::deploy::manifest::Maker;
-use crate::error::{Error, config};
+use crate::error::{Error, config, usage};
 use crate::fleetview::fold::{Beginning, ago};
 use crate::fleetview::life::Alerts;
 use crate::fleetview::state::{HostFacts, StreamId};
@@ -140,6 +140,18 @@ impl Ctx {
 /// Returns an error of the history as a verb ends with it.
 pub(super) fn of_history(error: HistoryError) -> Error {
     config("the fleet's history").caused_by(error)
+}
+
+/// Refuses to watch hosts of which none has a project.
+///
+/// # Errors
+/// When there is nothing to watch.
+pub(super) fn some_project(targets: &[Target], projects: &Projects<'_>) -> Result<(), Error> {
+    if watched(targets, projects).is_empty() {
+        return Err(usage("none of the selected hosts has a project")
+            .hinted("give a project an `on` that names them"));
+    }
+    Ok(())
 }
 
 /// Returns a stream for each project of each host.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use agent_runner_inventory::fold_names;
 use serde::Serialize;
 
+use agent_runner::error::in_words;
+
 use crate::error::HostBits;
 use crate::fanout::Outcome;
 use crate::ssh::SshError;
@@ -100,14 +102,9 @@ impl HostResult {
 /// Returns the result of a host that could not be reached, or on which something failed.
 pub fn of_ssh_error(host: &str, error: &SshError) -> HostResult {
     let status = if error.unreachable() { Status::Unreachable } else { Status::Failed };
-    let text = error.to_string();
+    let text = in_words(error);
     // Hosts that are one connection share its failure, which names one of them.
-    let mut message = text.strip_prefix(&format!("{}: ", error.host())).unwrap_or(&text).to_owned();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let _ = write!(message, ": {cause}");
-        source = cause.source();
-    }
+    let message = text.strip_prefix(&format!("{}: ", error.host())).unwrap_or(&text).to_owned();
     let result = HostResult::new(host, status, message).hinted(error.hint().unwrap_or_default());
     match error.output() {
         Some(output) => {

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use agent_runner::error::in_words;
 use jiff::Timestamp;
 use ratatui::Terminal;
 use ratatui::backend::Backend;
@@ -149,15 +150,4 @@ fn take(model: &mut Model, input: Input, (fleet, facts): (&Fleet, &Facts)) -> Ve
 /// Returns now, by the clock of the snapshot for durations.
 fn moment(fleet: &Fleet) -> Moment {
     Moment { wall: Timestamp::now(), mono: fleet.now.mono }
-}
-
-/// Returns an error with its causes as one line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    words
 }

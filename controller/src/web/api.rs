@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runner::error::in_words;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -75,7 +76,7 @@ pub(super) async fn log(
     }
     match site.hub.log_tail(&stream, query.lines.unwrap_or(LINES)).await {
         Ok(lines) => json_of(&json!({"schema": SCHEMA, "lines": lines})),
-        Err(error) => refusal(StatusCode::BAD_GATEWAY, &chain(&error)),
+        Err(error) => refusal(StatusCode::BAD_GATEWAY, &in_words(&error)),
     }
 }
 
@@ -149,7 +150,7 @@ pub(super) async fn act(State(site): Shared, body: Body) -> Response {
     let work = tokio::spawn({
         let site = site.clone();
         async move {
-            let outcome = site.hub.act(action, &site.by).await.map_err(|error| chain(&error));
+            let outcome = site.hub.act(action, &site.by).await.map_err(|error| in_words(&error));
             site.actions.end(id, outcome, Timestamp::now());
             site.board.acted();
         }
@@ -162,15 +163,4 @@ pub(super) async fn act(State(site): Shared, body: Body) -> Response {
     let mut response = json_of(&site.actions.get(id).unwrap_or_default());
     *response.status_mut() = status;
     response
-}
-
-/// Returns an error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
