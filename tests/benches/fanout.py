@@ -47,6 +47,8 @@ class Fleet:
     def __init__(self, folder, hosts, port, silent):
         self.folder, self.hosts, self.port, self.silent = folder, hosts, port, silent
         self.servers, self.holes = [], []
+        self.bare_home = folder / "bare"
+        self.bare_home.mkdir()
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]
         for name in ("host", "client"):
             subprocess.run(keygen + [str(folder / name)], check=True)
@@ -75,6 +77,8 @@ class Fleet:
         lines = [f"ListenAddress {host}:{self.port}" for host in hosts]
         lines += [f"HostKey {self.folder}/host", f"AuthorizedKeysFile {self.folder}/authorized"]
         lines += ["PidFile none", "StrictModes no", "UsePAM no", "UseDNS no", "PermitRootLogin yes"]
+        # What the account's shell does when it starts is none of the servers' business: some take seconds for it.
+        lines += [f"SetEnv HOME={self.bare_home}"]
         lines += ["MaxStartups 2000:30:3000", "PerSourceMaxStartups none", "PrintMotd no", "LogLevel ERROR"]
         config.write_text("\n".join(lines) + "\n")
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
