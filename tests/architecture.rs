@@ -27,8 +27,18 @@ const SIGNALLERS: &[&str] = &[
 
 /// What a file that calls itself pure may not name.
 const IMPURE: &[&str] = &[
-    "std::fs", "fs::", "Timestamp::now", "Zoned::now", "Instant::now", "SystemTime::now", "Command::new", "env::", "TcpStream",
-    "UnixStream", "File::", "tokio::",
+    "std::fs",
+    "fs::",
+    "Timestamp::now",
+    "Zoned::now",
+    "Instant::now",
+    "SystemTime::now",
+    "Command::new",
+    "env::",
+    "TcpStream",
+    "UnixStream",
+    "File::",
+    "tokio::",
 ];
 
 /// Pure but for one function, and they say so.
@@ -67,7 +77,10 @@ fn is_test(path: &Path) -> bool {
 /// The lines that run in production: nothing behind the tests, no comments.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
-    text[..end].lines().filter(|line| !line.trim_start().starts_with("//")).fold(String::new(), |all, line| all + line + "\n")
+    text[..end]
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .fold(String::new(), |all, line| all + line + "\n")
 }
 
 fn says_it_is_pure(path: &str) -> bool {
@@ -81,7 +94,10 @@ fn only_ssh_speaks_ssh() {
     for krate in ["agent", "inventory", "controller"] {
         for (path, code) in sources(krate) {
             let is_ssh = path.starts_with("controller/src/ssh/");
-            assert!(is_ssh || !code.contains("russh::"), "{path} names russh: the wire belongs to controller/src/ssh");
+            assert!(
+                is_ssh || !code.contains("russh::"),
+                "{path} names russh: the wire belongs to controller/src/ssh"
+            );
         }
     }
 }
@@ -93,7 +109,10 @@ fn only_process_sends_signals() {
         for (path, code) in sources(krate) {
             let may = path.starts_with("agent/src/process/") || SIGNALLERS.contains(&path.as_str());
             let line = code.lines().find(|line| signals.is_match(line));
-            assert!(may || line.is_none(), "{path} sends a signal: {line:?}; agent/src/process checks who gets it");
+            assert!(
+                may || line.is_none(),
+                "{path} sends a signal: {line:?}; agent/src/process checks who gets it"
+            );
         }
     }
 }
@@ -108,7 +127,9 @@ fn what_calls_itself_pure_touches_no_clock_disk_or_process() {
                 continue;
             }
             for word in IMPURE {
-                let line = code.lines().find(|line| Regex::new(&format!(r"\b{}", regex::escape(word))).unwrap().is_match(line));
+                let line = code
+                    .lines()
+                    .find(|line| Regex::new(&format!(r"\b{}", regex::escape(word))).unwrap().is_match(line));
                 assert!(line.is_none(), "{path} calls itself pure and has {word}: {line:?}");
             }
         }
@@ -144,7 +165,9 @@ fn imports(krate: &str) -> BTreeMap<String, BTreeSet<String>> {
         }
         let uses = graph.entry(module.clone()).or_default();
         for found in named.captures_iter(&code) {
-            uses.extend(word.captures_iter(&found[1]).map(|name| name[1].to_owned()).filter(|name| *name != module));
+            uses.extend(
+                word.captures_iter(&found[1]).map(|name| name[1].to_owned()).filter(|name| *name != module),
+            );
         }
     }
     let modules: BTreeSet<String> = graph.keys().cloned().collect();
@@ -165,9 +188,14 @@ fn cycles(graph: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
         }
         seen
     };
-    let all: BTreeMap<&String, BTreeSet<String>> = graph.keys().map(|module| (module, reached(module))).collect();
+    let all: BTreeMap<&String, BTreeSet<String>> =
+        graph.keys().map(|module| (module, reached(module))).collect();
     let group = |module: &String| -> Vec<String> {
-        graph.keys().filter(|other| all[module].contains(*other) && all[other].contains(module)).cloned().collect()
+        graph
+            .keys()
+            .filter(|other| all[module].contains(*other) && all[other].contains(module))
+            .cloned()
+            .collect()
     };
     graph.keys().map(group).filter(|group| group.len() > 1).map(|group| group.join(" ")).collect()
 }
@@ -176,7 +204,11 @@ fn cycles(graph: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
 fn modules_use_one_another_one_way() {
     for krate in ["agent", "inventory", "controller"] {
         let found = cycles(&imports(krate));
-        let known = KNOWN_CYCLES.iter().filter(|(of, _)| *of == krate).map(|(_, group)| (*group).to_owned()).collect();
+        let known = KNOWN_CYCLES
+            .iter()
+            .filter(|(of, _)| *of == krate)
+            .map(|(_, group)| (*group).to_owned())
+            .collect();
         assert_eq!(found, known, "modules of {krate} that use one another in a circle");
     }
 }
@@ -199,8 +231,13 @@ fn expanded(path: &str) -> Vec<String> {
     if let Some((before, _)) = path.split_once("/*") {
         return vec![before.to_owned()];
     }
-    match path.split_once('{').and_then(|(before, rest)| rest.split_once('}').map(|(words, after)| (before, words, after))) {
-        Some((before, words, after)) => words.split(',').map(|word| format!("{before}{word}{after}")).collect(),
+    match path
+        .split_once('{')
+        .and_then(|(before, rest)| rest.split_once('}').map(|(words, after)| (before, words, after)))
+    {
+        Some((before, words, after)) => {
+            words.split(',').map(|word| format!("{before}{word}{after}")).collect()
+        }
         None => vec![path.to_owned()],
     }
 }

@@ -176,7 +176,8 @@ impl Recap {
             .filter(|(status, count)| *count > 0 || matches!(status, Status::Ok | Status::Changed))
             .map(|(status, count)| format!("{} {count}", status.as_str()))
             .collect();
-        let _ = writeln!(text, "{} hosts: {}", self.results.len(), counts.join("  "));
+        let hosts = if self.results.len() == 1 { "host" } else { "hosts" };
+        let _ = writeln!(text, "{} {hosts}: {}", self.results.len(), counts.join("  "));
         let mut bad: Vec<&HostResult> = self.results.iter().filter(|result| result.status.is_bad()).collect();
         bad.sort_by_key(|result| result.status);
         for result in &bad {

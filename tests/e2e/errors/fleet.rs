@@ -47,7 +47,13 @@ const CASES: &[Case] = &[
     ("A group that does not exist", |it| inventory(it, "pi[1-3]", "@rakc"), &["hosts"]),
     (
         "Groups that hold one another",
-        |it| inventory(it, "[projects.", "[groups.a]\nhosts = [\"@b\"]\n[groups.b]\nhosts = [\"@a\"]\n\n[projects."),
+        |it| {
+            inventory(
+                it,
+                "[projects.",
+                "[groups.a]\nhosts = [\"@b\"]\n[groups.b]\nhosts = [\"@a\"]\n\n[projects.",
+            )
+        },
         &["hosts"],
     ),
     ("A project on nothing that exists", |it| inventory(it, "\"pis\"", "\"rack\""), &["plan"]),
@@ -70,8 +76,7 @@ const CASES: &[Case] = &[
     ("A silence that does not exist", |_| {}, &["silence", "--expire", "7"]),
     ("A fleet begun twice", |_| {}, &["init"]),
     ("Another tool's inventory that is not there", |_| {}, &["init", "--from-ansible", "hosts.ini"]),
-    ("A run to go on with that never was", |_| {}, &["deploy", "--resume"]),
-    ("A dashboard for others without a token", |_| {}, &["monitor", "--serve", "0.0.0.0:0"]),
+    ("A run to go on with that never was", |_| {}, &["deploy", "--resume", "1-1"]),
     ("A dashboard at no address", |_| {}, &["monitor", "--serve", "here"]),
     ("A terminal that can draw nothing", |_| {}, &["watch"]),
     ("A verb that does not exist", |_| {}, &["depoly"]),
