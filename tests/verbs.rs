@@ -22,6 +22,9 @@ mod import;
 /// The one form of `--json`.
 #[path = "verbs/json.rs"]
 mod json;
+/// A host of the inventory as the way to another.
+#[path = "verbs/jump.rs"]
+mod jump;
 /// Each kind of key.
 #[path = "verbs/keys.rs"]
 mod keys;

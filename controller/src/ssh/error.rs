@@ -182,6 +182,14 @@ pub enum Unreachable {
         #[source]
         source: io::Error,
     },
+    /// The proxy command ended before there was a connection.
+    #[error("proxy command `{command}` failed, saying `{said}`")]
+    ProxyEnded {
+        /// The command.
+        command: String,
+        /// What it said last.
+        said: String,
+    },
     /// A setting names no algorithm we have.
     #[error("{setting} `{value}` leaves no algorithm to use")]
     Algorithms {
@@ -349,6 +357,7 @@ impl Unreachable {
             | Self::HostKeyFile { .. }
             | Self::JumpRefused { .. }
             | Self::ProxyCommand { .. }
+            | Self::ProxyEnded { .. }
             | Self::Algorithms { .. } => None,
         }
     }

@@ -17,6 +17,7 @@ mod revoked;
 mod handshake;
 mod jump;
 mod limiter;
+mod proxy;
 mod wire;
 
 mod agent;
