@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use agent_runner::store::time;
+use agent_runner::store::{atomic, time};
 use agent_runner::witness::detectors::DETECTORS;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -93,7 +93,7 @@ impl Log {
     fn round(self, round_num: i64, exit: &[Value], said: &str) -> Log {
         let stamp = self.at.strftime("%Y%m%dT%H%M%S").to_string();
         let log = self.project.layout().rounds_dir().join(format!("R{round_num}-{stamp}.log"));
-        fs::write(log, said).unwrap();
+        atomic::replace(&log, said.as_bytes()).unwrap();
         let begun = self.event("round_start", &[json!(round_num), Value::Null, json!("0"), json!(false)]);
         let values = [&[json!(round_num)], exit].concat();
         begun.event("agent_exit", &values).event("round_end", &[json!(round_num)])
@@ -119,12 +119,14 @@ impl Log {
     /// The alert of this detector, which must be among those that hold.
     fn raises(self, name: &str) -> Value {
         let layout = self.project.layout();
-        fs::write(layout.events_file(self.at), &self.events).unwrap();
-        fs::write(layout.metrics_file(self.at), &self.samples).unwrap();
+        atomic::replace(&layout.events_file(self.at), self.events.as_bytes()).unwrap();
+        atomic::replace(&layout.metrics_file(self.at), self.samples.as_bytes()).unwrap();
         let done = self.project.run(&["--json", "monitor", "--once"]);
         let text = String::from_utf8(done.stdout).unwrap();
-        let found = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        found.into_iter().find(|alert| detector(alert) == name).unwrap_or_else(|| panic!("{name}: {text}"))
+        let mut found = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let alert = found.find(|alert| detector(alert) == name);
+        assert!(alert.is_some(), "{name}: {text}");
+        alert.unwrap()
     }
 }
 

@@ -139,8 +139,8 @@ fn a_detector_that_cannot_judge_is_named_and_no_picture_of_health() {
     assert_eq!(names, ["oauth_fail", "network_fail"]);
     assert!(blind[0]["error"].as_str().unwrap().starts_with("the log of round 1: "), "{answer}");
     assert_eq!(answer["alerts"], json!([]));
-    let keys = text.lines().filter(|line| line.starts_with("  \""));
-    assert!(keys.last().unwrap().starts_with("  \"cannot_judge\""), "new keys come at the end: {text}");
+    let last_key = text.lines().rfind(|line| line.starts_with("  \""));
+    assert!(last_key.unwrap().starts_with("  \"cannot_judge\""), "new keys come at the end: {text}");
     let page = project.printed(&["peek"]);
     assert!(page.contains("blind     oauth_fail cannot judge: the log of round 1: "), "{page}");
     assert!(!page.contains("alerts    none"), "{page}");
