@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use agent_runner::config::types::Config;
 use agent_runner::store::layout::Layout;
@@ -115,6 +115,17 @@ fn a_poll_of_the_program_after_ten_events_reads_less_than_64_kb_of_a_long_log() 
     assert!(polled < 64 * 1024, "{polled}");
 }
 
+/// A program whose output nobody takes yet; ended with the test.
+struct Unread(Child);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_alert_ends() {
     /// As many as are told apart.
@@ -122,7 +133,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
     const TURNS: i64 = 8;
     let project = Project::new();
     let mut command = project.command(&["monitor", "--interval", "1", "--json"]);
-    let mut monitor = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let monitor = Unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     eventually("the monitor is up", || !project.logged("monitor_started").is_empty());
     let file = project.layout.events_file(Timestamp::now());
     let write = |kind: &str, fields: &dyn Fn(i64) -> serde_json::Value| {
@@ -140,7 +151,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
         texts.map(|text| text.matches(&format!("\"{kind}\"")).count()).sum::<usize>()
     };
     let memory_kb = || -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", monitor.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", monitor.0.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     };
@@ -172,7 +183,8 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
 
     // Whoever reads again is told again, in whole lines.
     let (sender, lines) = std::sync::mpsc::channel();
-    let stdout = std::io::BufReader::new(monitor.stdout.take().unwrap());
+    let mut monitor = monitor;
+    let stdout = std::io::BufReader::new(monitor.0.stdout.take().unwrap());
     std::thread::spawn(move || {
         std::io::BufRead::lines(stdout).map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
@@ -185,10 +197,9 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
             break;
         }
     }
-    monitor.kill().unwrap();
-    let said = std::io::read_to_string(monitor.stderr.take().unwrap()).unwrap();
+    monitor.0.kill().unwrap();
+    let said = std::io::read_to_string(monitor.0.stderr.take().unwrap()).unwrap();
     assert_eq!(said.matches("nobody reads stdout").count(), 1, "{said}");
-    monitor.wait().unwrap();
 }
 
 #[test]
