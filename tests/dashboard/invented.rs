@@ -178,6 +178,7 @@ impl Invented {
             mem_available_mb: Some(300 + spread * 11),
             monitor_active: Some(true),
             config_sha256: None,
+            cannot_judge: Vec::new(),
         };
         self.says(place, StreamLine::State(state))
     }

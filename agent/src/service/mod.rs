@@ -23,4 +23,4 @@ pub use mode::{Facts, Mode, UnitState, mode};
 pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
 pub use status::{Status, running, status};
-pub use stop::{STOP_WAIT, ServiceError, stop};
+pub use stop::{Asked, STOP_WAIT, ServiceError, Stopping, stop};

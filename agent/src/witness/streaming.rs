@@ -122,11 +122,12 @@ impl Speaker {
         state.monitor_active = Some(Presence::is_announced(&self.layout.monitor_lock()));
         // A file that cannot be read has no digest; what is wrong with it is the next round's to say.
         state.config_sha256 = file_sha256(&self.config.path).ok();
+        let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);
+        state.cannot_judge = evaluation.cannot_judge();
         if self.state.as_ref() != Some(&state) {
             self.say(&StreamLine::State(state.clone()));
             self.state = Some(state);
         }
-        let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);
         for change in self.episodes.observe(&evaluation, now) {
             self.say(&match change {
                 Change::Begun { identity, alert } | Change::Sharpened { identity, alert } => {

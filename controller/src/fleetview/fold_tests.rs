@@ -65,6 +65,7 @@ fn state(active: bool) -> StreamLine {
         mem_available_mb: None,
         monitor_active: None,
         config_sha256: None,
+        cannot_judge: Vec::new(),
     })
 }
 

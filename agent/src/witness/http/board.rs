@@ -15,7 +15,7 @@ use crate::store::backward::Lines;
 use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::store::{status, time};
-use crate::witness::alert::Alert;
+use crate::witness::alert::{Alert, Blindness};
 use crate::witness::evidence;
 use crate::witness::monitor::{FIRST_LOOK, look_of};
 use crate::witness::reader::{Reader, Start};
@@ -48,6 +48,9 @@ pub(super) struct State {
     /// For the page only.
     #[serde(skip)]
     pub(super) alerts: Vec<Alert>,
+    /// For the page only.
+    #[serde(skip)]
+    pub(super) cannot_judge: Vec<Blindness>,
     /// For the page only.
     #[serde(skip)]
     pub(super) serving: bool,
@@ -133,7 +136,7 @@ impl Board {
         };
         let throttles = snapshot.throttles.active(now);
         let longest = throttles.iter().max_by_key(|throttle| throttle.until);
-        let alerts = rehearsal::judge(snapshot, &Thresholds::of(&self.config), now).alerts;
+        let evaluation = rehearsal::judge(snapshot, &Thresholds::of(&self.config), now);
         Ok(State {
             round_state: RoundState {
                 round_num: if told.running { told.round_num } else { ended.or(told.round_num) },
@@ -161,7 +164,8 @@ impl Board {
                 phase: throttle.phase.clone(),
             }),
             records: lines.iter().filter_map(|line| Record::parse(line)).collect(),
-            alerts: alerts.into_iter().map(|(_, alert)| alert).collect(),
+            cannot_judge: evaluation.cannot_judge(),
+            alerts: evaluation.alerts.into_iter().map(|(_, alert)| alert).collect(),
             serving: told.active,
             more,
         })

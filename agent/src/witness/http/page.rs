@@ -169,10 +169,13 @@ fn clipped(text: &str) -> String {
 }
 
 fn alerts(state: &State) -> String {
-    if state.alerts.is_empty() {
+    if state.alerts.is_empty() && state.cannot_judge.is_empty() {
         return "<p class=\"good\">none</p>".to_owned();
     }
     let mut body = "<ul>".to_owned();
+    for blindness in &state.cannot_judge {
+        let _ = write!(body, "<li><span class=\"warning\">{}</span></li>", escaped(&blindness.to_string()));
+    }
     for alert in &state.alerts {
         let class = match alert.severity {
             Severity::Info => "dim",
@@ -234,6 +237,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::store::record::Record;
+    use crate::witness::alert::Blindness;
     use crate::witness::http::board::{More, RateLimit, RoundState, SelfTerminated};
 
     const EVIL: &str = "<script>alert('\"&')</script>\x1b[31m\x07";
@@ -263,6 +267,7 @@ mod tests {
             }),
             records: Record::parse(line.as_bytes()).into_iter().collect(),
             alerts: Vec::new(),
+            cannot_judge: vec![Blindness { detector: EVIL.into(), error: EVIL.into() }],
             serving: true,
             more: More {
                 started: Some(EVIL.into()),
@@ -278,7 +283,7 @@ mod tests {
         let page = page(EVIL, &state());
         assert!(!page.contains("<script>") && !page.contains("alert('"), "{page}");
         assert!(!page.contains('\x1b') && !page.contains('\x07'));
-        assert!(page.matches(SAFE).count() >= 11, "{page}");
+        assert!(page.matches(SAFE).count() >= 13, "{page}");
         let update = update(&state());
         assert!(!update.contains("<script>") && !update.contains('\n'));
     }

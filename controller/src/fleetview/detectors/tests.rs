@@ -39,6 +39,7 @@ fn state() -> State {
         mem_available_mb: None,
         monitor_active: None,
         config_sha256: None,
+        cannot_judge: Vec::new(),
     }
 }
 
