@@ -9,13 +9,13 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Ctx, project};
-use crate::cli::printed;
 use crate::config::overlap::{Overlap, overlaps};
 use crate::config::types::{Config, PhasePolicy, Schedule};
 use crate::error::{Error, Exit};
 use crate::git::{Git, Limits};
 use crate::host::Root;
 use crate::host::cgroup::Cgroup;
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::peek::brake::Standing;
 use crate::provider::presets::Entry;

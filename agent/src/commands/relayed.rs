@@ -4,11 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use super::{Ctx, alert_line};
-use crate::cli::printed;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::event::KINDS;
 use crate::output;
+use crate::output::printed;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
 use crate::witness::relay::command::{Relayed, Remote, is_host};

@@ -236,9 +236,9 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::board::{More, RateLimit, RoundState, SelfTerminated};
     use crate::store::record::Record;
     use crate::witness::alert::Blindness;
-    use crate::witness::http::board::{More, RateLimit, RoundState, SelfTerminated};
 
     const EVIL: &str = "<script>alert('\"&')</script>\x1b[31m\x07";
     const SAFE: &str = "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;";

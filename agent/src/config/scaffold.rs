@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::preset::Preset;
-use super::presets::Entry;
 use crate::config::keys::{ROOT, SCHEMA_VERSION, TERMINAL_MARKER};
 use crate::config::schema::Table;
+use crate::provider::preset::Preset;
+use crate::provider::presets::Entry;
 
 /// What all presets share.
 const COMMON: &str = r#"
