@@ -44,7 +44,8 @@ def addresses(count):
 class Fleet:
     """The servers, and what clients need to reach them."""
 
-    def __init__(self, folder, hosts, port, silent):
+    def __init__(self, folder, hosts, port, silent, lines=()):
+        self.lines = lines
         self.folder, self.hosts, self.port, self.silent = folder, hosts, port, silent
         self.servers, self.holes = [], []
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]
@@ -76,7 +77,7 @@ class Fleet:
         lines += [f"HostKey {self.folder}/host", f"AuthorizedKeysFile {self.folder}/authorized"]
         lines += ["PidFile none", "StrictModes no", "UsePAM no", "UseDNS no", "PermitRootLogin yes"]
         lines += ["MaxStartups 2000:30:3000", "PerSourceMaxStartups none", "PrintMotd no", "LogLevel ERROR"]
-        config.write_text("\n".join(lines) + "\n")
+        config.write_text("\n".join([*lines, *self.lines]) + "\n")
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
         with open(self.folder / "sshd.log", "ab") as log:
             self.servers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
