@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use agent_runner_tests::dashboard::{Ask, ask};
 use agent_runner_tests::fleet::Controller;
 use agent_runner_tests::sshd::SshdOptions;
 use nix::sys::signal::Signal;
@@ -119,6 +120,24 @@ fn one_channel_a_connection_is_enough_and_a_login_that_still_fails_is_found_out_
     assert_eq!(output.code(), 0, "{}\n{}", output.stdout, output.stderr);
     assert_eq!(back(&output), [("attic".to_owned(), true), ("shelf".to_owned(), true)]);
     assert_eq!(order(), "start attic\nstart attic\nround attic\nstart shelf\n");
+
+    // A log is fetched while both streams hold every channel there is.
+    fs::write(fleet.sshd.home().join("attic/round.log"), "the last line\n").unwrap();
+    controller.write("token", "0123456789abcdef0123").unwrap();
+    let token = controller.home().join("token");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let serve = ["monitor", "--json", "--serve", "127.0.0.1:0", "--token-file", "token"];
+    let monitor = controller.start(&serve).unwrap();
+    let address = super::dashboard::address(&monitor);
+    for project in ["attic", "shelf"] {
+        monitor.wait_for(DEADLINE, |line| line["type"] == "state" && line["project"] == project).unwrap();
+    }
+    let headers = [("authorization", "Bearer 0123456789abcdef0123")];
+    let path = "/api/v1/hosts/pi1/log?project=attic&lines=5";
+    let log = ask(address, Ask { path, headers: &headers, ..Ask::default() }).unwrap();
+    assert!(log.status == 200 && log.body.contains("the last line"), "{log:?}");
+    monitor.signal(Signal::SIGINT);
+    assert_eq!(monitor.wait(DEADLINE).unwrap().code(), 0);
 }
 
 #[test]
