@@ -46,6 +46,9 @@ mod ssh_check;
 /// A terminal to press keys on.
 #[path = "verbs/tmux.rs"]
 mod tmux;
+/// Few channels, and the way back of one account.
+#[path = "verbs/two_projects.rs"]
+mod two_projects;
 /// `watch` on a terminal.
 #[path = "verbs/watch.rs"]
 mod watch;

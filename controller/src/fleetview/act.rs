@@ -6,9 +6,10 @@ use agent_runner::service::Status;
 use jiff::Timestamp;
 
 use super::alert::{Ack, Key};
+use super::back::{Pace, Step, bring_back};
 use super::fold::Input;
 use super::hub::Hub;
-use super::resume::{Plan, plan};
+use super::resume::{PROOF, Plan, STAGGER, plan};
 use super::silence::{Matcher, Silence};
 use super::state::StreamId;
 use super::streams::Watched;
@@ -140,28 +141,32 @@ async fn service(hub: &Hub, stream: &StreamId, verb: &str) -> Result<String, Act
 /// Brings services back: the logins side by side, the hosts of one login one after another.
 async fn resume(hub: &Hub, only: &[StreamId]) -> Result<String, ActionError> {
     let fleet = hub.snapshot();
-    let stopped = fleet.auto_stopped().map(|(id, _)| id).filter(|id| only.is_empty() || only.contains(id));
-    let Plan { chains } = plan(stopped.cloned(), |host| fleet.account(host).cloned());
-    let chains = chains.into_iter().map(|chain| async move {
-        let mut back = 0;
-        for (position, stream) in chain.iter().enumerate() {
-            if position > 0 {
-                tokio::time::sleep(super::resume::STAGGER).await;
-            }
-            let status = ask(&hub.client, hub.watched(stream)?, "start").await?;
-            if !status.active {
-                let said = "it was started and is not active".to_owned();
-                return Err(ActionError::Refused { stream: stream.clone(), said });
-            }
-            back += 1;
-        }
-        Ok(back)
+    let stopped = fleet.auto_stopped().filter(|(id, _)| only.is_empty() || only.contains(id));
+    let stopped = stopped.map(|(id, stopped)| (id.clone(), stopped.detector.as_str()));
+    let Plan { chains } = plan(stopped, |host| fleet.account(host).cloned());
+    let pace = Pace { stagger: STAGGER, proof: Some(PROOF) };
+    let chains = chains.iter().map(|chain| async move {
+        let (mut back, mut left, mut failed) = (0, 0, None);
+        let find = |stream: &StreamId| hub.watched.get(stream).cloned();
+        bring_back(&hub.client, chain, find, pace, |step| match step {
+            Step::Back(_) => back += 1,
+            Step::Proving { .. } => {}
+            Step::Failed { stream, why, .. } => failed = Some((stream.clone(), why)),
+            Step::LeftAlone { .. } => left += 1,
+        })
+        .await;
+        (back, left, failed)
     });
-    let mut all = 0;
-    for back in futures::future::join_all(chains).await {
-        all += back?;
+    let all = futures::future::join_all(chains).await;
+    let back: usize = all.iter().map(|(back, ..)| back).sum();
+    let left: usize = all.iter().map(|(_, left, _)| left).sum();
+    match all.into_iter().find_map(|(.., failed)| failed) {
+        None => Ok(format!("{back} brought back")),
+        Some((stream, why)) => Err(ActionError::Refused {
+            stream,
+            said: format!("{why}; {back} brought back, {left} left alone"),
+        }),
     }
-    Ok(format!("{all} brought back"))
 }
 
 /// Runs a service verb of the agent on a stream's project and returns the service's state after it.
@@ -195,9 +200,8 @@ async fn run(client: &Client, watched: &Watched, verb: &[&str]) -> Result<Output
 
 async fn exec(client: &Client, watched: &Watched, script: String) -> Result<Output, ActionError> {
     let reach = |source| ActionError::Reach { stream: watched.id.clone(), source };
-    let session = client.session(&watched.settings).await.map_err(reach)?;
     let exec = watched.exec(script).deadline(Some(DEADLINE));
-    let output = session.exec(exec).await.map_err(reach)?;
+    let output = client.exec_beside(&watched.settings, exec).await.map_err(reach)?;
     if output.success() {
         return Ok(output);
     }

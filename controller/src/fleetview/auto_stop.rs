@@ -42,10 +42,9 @@ enum Stopping {
 }
 
 async fn ask(client: &Client, watched: &Watched, detector: &str) -> Result<Stopping, String> {
-    let session = client.session(&watched.settings).await.map_err(|error| error.to_string())?;
     let script = remote::agent(&watched.work_dir, &["stop", "--because", detector]);
     let exec = watched.exec(script).deadline(Some(DEADLINE));
-    let output = session.exec(exec).await.map_err(|error| error.to_string())?;
+    let output = client.exec_beside(&watched.settings, exec).await.map_err(|error| error.to_string())?;
     if !output.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }

@@ -26,6 +26,7 @@ pub mod resume;
 
 pub mod act;
 pub mod auto_stop;
+pub mod back;
 pub mod entries;
 pub mod hub;
 pub mod meter;

@@ -1,5 +1,5 @@
-//! The streams' connections: one shared SSH connection per host, a channel per project, a cursor that survives every
-//! reconnect. Each stream is a task of its own, so that a hung host delays no other.
+//! The streams' connections: one shared SSH connection per host, a channel per project (where the host has no channel
+//! left, a connection of the project's own), a cursor that survives every reconnect. Each stream is a task of its own, so that a hung host delays no other.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::remote;
 use crate::ssh::{Client, Exec, Settings, Source, Stream, Sudo};
 
 /// Silence after which a stream counts as hung: three heartbeats and a little.
-const SILENCE: Duration = Duration::from_secs(HEARTBEAT_S * 3 + 5);
+pub(super) const SILENCE: Duration = Duration::from_secs(HEARTBEAT_S * 3 + 5);
 /// The first pause before a reconnect, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The most of a host's words that is repeated in a reason, in characters.
@@ -38,6 +38,17 @@ impl Watched {
     /// Returns a script as it runs there.
     pub fn exec(&self, script: String) -> Exec {
         self.finished(Exec::command(script))
+    }
+
+    /// Returns what follows its stream, behind a place in its log or behind everything that is in it.
+    pub(super) fn speak(&self, cursor: Option<&Cursor>) -> Exec {
+        let cursor = cursor.map(|Cursor { file, offset }| format!("{file}:{offset}"));
+        let mut verb = vec!["monitor", "--mode", "stream"];
+        if let Some(cursor) = &cursor {
+            verb.extend(["--cursor", cursor]);
+        }
+        let exec = Exec::command(remote::agent(&self.work_dir, &verb)).deadline(None).hold_stdin();
+        self.finished(exec)
     }
 
     fn finished(&self, exec: Exec) -> Exec {
@@ -86,14 +97,8 @@ async fn read(
     if inputs.send(Input::Reached(watched.id.clone())).await.is_err() {
         return (String::new(), Reach::Reached);
     }
-    let mut verb = vec!["monitor".to_owned(), "--mode".into(), "stream".into()];
-    if let Some(Cursor { file, offset }) = cursor {
-        verb.extend(["--cursor".into(), format!("{file}:{offset}")]);
-    }
-    let verb: Vec<&str> = verb.iter().map(String::as_str).collect();
-    let exec = Exec::command(remote::agent(&watched.work_dir, &verb)).deadline(None).hold_stdin();
-    let exec = watched.finished(exec);
-    let mut stream = match session.stream(exec).await {
+    let exec = watched.speak(cursor.as_ref());
+    let mut stream = match client.stream_beside(session, &watched.settings, exec).await {
         Ok(stream) => stream,
         Err(error) => return (words(&error.to_string()), Reach::Reached),
     };
@@ -107,7 +112,7 @@ async fn read(
             Ok(None) => return (ended(stream, complaint).await, Reach::Reached),
             Err(_) => {
                 // Nothing came in time, not even a heartbeat: the connection is as good as cut.
-                session.close().await;
+                stream.cut().await;
                 // Silence after some words may be a cut cable, and the next attempt will tell; silence right after
                 // the login is an agent that hangs.
                 let reach = if greeted { Reach::Unreached } else { Reach::Reached };
@@ -175,7 +180,7 @@ async fn ended(stream: Stream, complaint: String) -> String {
     if complaint.is_empty() { how } else { format!("{how}: {complaint}") }
 }
 
-fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(WORDS).collect()
 }
 

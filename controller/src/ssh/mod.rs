@@ -27,6 +27,7 @@ mod identity;
 mod offer;
 mod signing;
 
+mod beside;
 mod channel;
 mod client;
 mod exec;
