@@ -12,13 +12,13 @@ use super::context::printed;
 use super::watching::{of_history, watched};
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, HostBits, usage};
-use crate::fleetview::back::{Pace, Step, bring_back};
 use crate::fleetview::resume::{Chain, plan};
 use crate::fleetview::state::{AutoStopped, StreamId};
-use crate::fleetview::streams::Watched;
 use crate::history::{Entry, HistoryError, Store};
 use crate::output::print;
 use crate::span;
+use crate::watcher::back::{Pace, Step, bring_back};
+use crate::watcher::streams::Watched;
 
 /// Start services again that were stopped for a detector, staggered
 ///

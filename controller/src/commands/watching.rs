@@ -18,8 +18,6 @@ use crate::fleetview::brake;
 use crate::fleetview::fold::{Beginning, ago};
 use crate::fleetview::life::Alerts;
 use crate::fleetview::state::{HostFacts, StreamId};
-use crate::fleetview::streams::Watched;
-use crate::fleetview::watch::{Setup, Watcher};
 use crate::history::journal::{Journal, Keeps};
 use crate::history::query::Wanted;
 use crate::history::{self, HistoryError, Store};
@@ -27,6 +25,8 @@ use crate::output::print;
 use crate::sinks::{self, Http, Place};
 use crate::ssh::Client;
 use crate::targets::{Projects, Target};
+use crate::watcher::streams::Watched;
+use crate::watcher::watch::{Setup, Watcher};
 
 /// The file every project has.
 const CONFIG: &str = "agent-runner.toml";

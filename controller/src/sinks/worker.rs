@@ -12,12 +12,12 @@ use super::http::{Http, SendError};
 use super::jsonl;
 use super::place::{Place, exposed};
 use super::webhook::{SIGNATURE, signature};
-use crate::fleetview::entries::reminders;
 use crate::fleetview::fold::Input;
-use crate::fleetview::hub::Hub;
 use crate::fleetview::state::SinkHealth;
 use crate::history::journal::Journal;
 use crate::history::{HistoryError, Message};
+use crate::watcher::entries::reminders;
+use crate::watcher::hub::Hub;
 
 /// How often the outbox is looked into while it is empty.
 const IDLE: Duration = Duration::from_millis(500);

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use agent_runner_fleet::fleetview::hub::Hub;
 use agent_runner_fleet::sinks::Place;
+use agent_runner_fleet::watcher::hub::Hub;
 
 use super::support::{Controller, Receiver, Recorded, until};
 use super::webhook::FAILING;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use agent_runner_fleet::fleetview::told::Told;
-use agent_runner_fleet::fleetview::watch::Watcher;
+use agent_runner_fleet::watcher::watch::Watcher;
 use jiff::Timestamp;
 
 use super::support::{PATIENCE, Recorded, alone, memory_kib};

@@ -8,9 +8,9 @@ use agent_runner::witness::stream::StreamLine;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::act::ask;
-use super::resume::{Chain, Proof, Verdict};
-use super::state::StreamId;
 use super::streams::{SILENCE, Watched};
+use crate::fleetview::resume::{Chain, Proof, Verdict};
+use crate::fleetview::state::StreamId;
 use crate::ssh::{Client, Source, Stream};
 
 /// How long a stream may take for its first line.

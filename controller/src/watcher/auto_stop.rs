@@ -6,8 +6,8 @@ use std::time::Duration;
 use agent_runner::service::Status;
 use tokio::sync::mpsc::Sender;
 
-use super::fold::Input;
 use super::streams::Watched;
+use crate::fleetview::fold::Input;
 use crate::remote;
 use crate::ssh::Client;
 

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::act::{self, Action, ActionError};
-use super::fold::Input;
-use super::state::{Fleet, StreamId};
 use super::streams::Watched;
-use super::told::Told;
+use crate::fleetview::fold::Input;
+use crate::fleetview::state::{Fleet, StreamId};
+use crate::fleetview::told::Told;
 use crate::history::journal::Journal;
 use crate::ssh::Client;
 

@@ -8,9 +8,9 @@ use agent_runner::witness::stream::{HEARTBEAT_S, StreamLine};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fold::Input;
-use super::meter::Meter;
-use super::state::{Reach, StreamId};
+use crate::fleetview::fold::Input;
+use crate::fleetview::meter::Meter;
+use crate::fleetview::state::{Reach, StreamId};
 use crate::remote;
 use crate::ssh::{Client, Exec, Settings, Source, Stream, Sudo};
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 use agent_runner::service::Status;
 use jiff::Timestamp;
 
-use super::alert::{Ack, Key};
 use super::back::{Pace, Step, bring_back};
-use super::fold::Input;
 use super::hub::Hub;
-use super::resume::{PROOF, Plan, STAGGER, plan};
-use super::silence::{Matcher, Silence};
-use super::state::StreamId;
 use super::streams::Watched;
+use crate::fleetview::alert::{Ack, Key};
+use crate::fleetview::fold::Input;
+use crate::fleetview::resume::{PROOF, Plan, STAGGER, plan};
+use crate::fleetview::silence::{Matcher, Silence};
+use crate::fleetview::state::StreamId;
 use crate::remote;
 use crate::ssh::{Client, Output, SshError};
 

@@ -15,11 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::auto_stop::{self, Wanted};
 use super::entries::{entries, is_urgent};
-use super::fold::{Beginning, Input, fold};
 use super::hub::{BEHIND, Hub};
-use super::state::{Fleet, Moment};
 use super::streams::{Watched, follow};
-use super::told::Told;
+use crate::fleetview::fold::{Beginning, Input, fold};
+use crate::fleetview::state::{Fleet, Moment};
+use crate::fleetview::told::Told;
 use crate::history::Entry;
 use crate::history::journal::{self, Journal, Written};
 use crate::ssh::Client;

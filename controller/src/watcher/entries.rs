@@ -4,10 +4,10 @@ use agent_runner::store::time;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::alert::AlertState;
-use super::life::Alerts;
-use super::state::{AutoStopped, StreamId};
-use super::told::{Notice, NoticeKind, Told};
+use crate::fleetview::alert::AlertState;
+use crate::fleetview::life::Alerts;
+use crate::fleetview::state::{AutoStopped, StreamId};
+use crate::fleetview::told::{Notice, NoticeKind, Told};
 use crate::history::Entry;
 use crate::output::alert_lines;
 
