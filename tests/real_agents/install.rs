@@ -74,7 +74,7 @@ fn fetch(cli: &Cli, folder: &Path, cache: &Path) -> anyhow::Result<()> {
             let mut npm = Command::new("npm");
             npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder);
             npm.arg("--cache").arg(cache.join("npm"));
-            npm.arg(format!("{}@{}", cli.package, cli.version));
+            npm.arg(format!("{}@{}", cli.package, cli.version)).args(cli.beside);
             npm
         }
         Registry::PyPi => {
