@@ -200,8 +200,7 @@ fn a_cli_that_stays_after_what_it_was_recorded_to_print_is_ended_by_the_grace() 
     let presets = Presets::embedded();
     let marked = |entry: &&&Entry| {
         let own = entry.rules().and_then(|rules| rules.terminal_marker.as_deref());
-        let is_recorded =
-            recorded().unwrap().iter().any(|name| name.split('-').next() == Some(&entry.name));
+        let is_recorded = recorded().unwrap().iter().any(|name| name.split('-').next() == Some(&entry.name));
         is_recorded && own != Some("") && entry.rules().is_some()
     };
     let entries = presets.entries();

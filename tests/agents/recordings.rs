@@ -101,15 +101,19 @@ fn what_ends_a_night_is_seen_in_the_output_of_every_cli() {
         (Overloaded, "transient_error_detected"),
         (Repeat, "anomaly_repetitive_tool"),
     ];
-    // Gemini CLI ends such a turn by itself. opencode and pi wait without a word when they are told until when.
-    let untold = [("gemini", Repeat), ("opencode", LimitedUntil), ("pi", LimitedUntil)];
+    // Gemini CLI ends such a turn by itself. opencode waits without a word when it is told until when.
+    let untold = [("gemini", Repeat), ("opencode", LimitedUntil)];
     for ((cli, version, case), recording) in recordings() {
         for (behavior, kind) in expected {
             if case == Case::Provider(behavior) {
                 let read = &recording.outcome.read;
                 let told = kinds(read).contains(&kind);
                 // A CLI that tells it after all is no exception any more.
-                assert_eq!(told, !untold.contains(&(cli.as_str(), behavior)), "{cli} {version} {case}: {read:?}");
+                assert_eq!(
+                    told,
+                    !untold.contains(&(cli.as_str(), behavior)),
+                    "{cli} {version} {case}: {read:?}"
+                );
             }
         }
     }
@@ -232,7 +236,8 @@ fn a_round_of_claude_that_ends_among_its_retries_tells_why() {
             continue;
         };
         let text = String::from_utf8(recording.log).unwrap();
-        let (before, _) = text.rsplit_once("\"api_retry\"").unwrap();
+        // Some versions do not try again at once.
+        let Some((before, _)) = text.rsplit_once("\"api_retry\"") else { continue };
         let begun = before.rfind('\n').map_or(0, |at| at + 1);
         let end = text[begun..].find('\n').map_or(text.len(), |at| begun + at);
         let outcome =

@@ -65,8 +65,8 @@ impl Case {
             Case::Provider(behavior) => behavior.told(),
             Case::Stopped => "stopped in the middle of a turn",
             Case::Served => "served: stopped during a round, started again",
-            Case::Patient(Behavior::Refused) => "401 until the wall clock, all retries",
-            Case::Patient(_) => "529 or 503 until the wall clock, all retries",
+            Case::Patient(Behavior::Refused) => "401, all of its retries",
+            Case::Patient(_) => "529 or 503, all of its retries",
         }
     }
 }

@@ -1,16 +1,10 @@
-//! The CLIs: packages, pinned versions, and how each is pointed at a provider on loopback.
+//! The CLIs: npm packages, pinned versions, and how each is pointed at a provider on loopback.
 
 use super::case::Case;
 use crate::mock_provider::FAKE_KEY;
 
-/// Where a package comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registry {
-    /// `npm install`.
-    Npm,
-    /// `pip install` into an environment of its own.
-    PyPi,
-}
+/// Where programs are inside the folder a package is installed into.
+pub const PROGRAMS: &str = "node_modules/.bin";
 
 /// One CLI of one version.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +17,6 @@ pub struct Cli {
     pub beside: &'static [&'static str],
     /// The version the preset was proven on.
     pub version: &'static str,
-    /// Where it comes from.
-    pub registry: Registry,
     /// Environment; `{url}` and `{key}` are filled in.
     env: &'static [(&'static str, &'static str)],
     /// Variables that shorten how long it tries again; filled in likewise.
@@ -46,7 +38,6 @@ pub const CLIS: &[Cli] = &[
         package: "@anthropic-ai/claude-code",
         beside: &[],
         version: "2.1.330",
-        registry: Registry::Npm,
         env: &[
             ("ANTHROPIC_BASE_URL", "{url}"),
             // As a subscription's login: only such a one is told the account's own limit.
@@ -65,7 +56,6 @@ pub const CLIS: &[Cli] = &[
         package: "@openai/codex",
         beside: &[],
         version: "0.169.0",
-        registry: Registry::Npm,
         env: &[("MOCK_API_KEY", "{key}"), ("CODEX_API_KEY", "{key}")],
         retries: &[],
         files: &[(
@@ -91,7 +81,6 @@ pub const CLIS: &[Cli] = &[
         package: "@google/gemini-cli",
         beside: &[],
         version: "0.61.0",
-        registry: Registry::Npm,
         env: &[
             ("GEMINI_API_KEY", "{key}"),
             ("GOOGLE_GEMINI_BASE_URL", "{url}"),
@@ -113,7 +102,6 @@ pub const CLIS: &[Cli] = &[
         package: "opencode-ai",
         beside: &[],
         version: "1.18.33",
-        registry: Registry::Npm,
         env: &[
             ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
             ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
@@ -135,8 +123,7 @@ pub const CLIS: &[Cli] = &[
         name: "pi",
         package: "@earendil-works/pi-coding-agent",
         beside: &["node@22.23.3"],
-        version: "1.5.2",
-        registry: Registry::Npm,
+        version: "0.87.1",
         env: &[("PI_TELEMETRY", "0")],
         retries: &[],
         files: &[(
@@ -166,15 +153,6 @@ impl Cli {
     #[must_use]
     pub fn folder(&self) -> String {
         format!("{}-{}", self.name, self.version)
-    }
-
-    /// The folder of its program inside the folder it is installed into.
-    #[must_use]
-    pub fn programs(&self) -> &'static str {
-        match self.registry {
-            Registry::Npm => "node_modules/.bin",
-            Registry::PyPi => "venv/bin",
-        }
     }
 
     /// Whether it goes through this case: only where its patience can be chosen by a variable, it is left to itself.

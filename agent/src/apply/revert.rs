@@ -31,7 +31,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Returns the failure of something that is no service.
-    fn plain(text: String) -> Failure {
+    pub(super) fn plain(text: String) -> Failure {
         Failure { project: None, text }
     }
 }

@@ -357,7 +357,7 @@ fn decided(places: &Places, id: &str) -> Report {
         }
         Some(audit::Result::Failed | audit::Result::Locked | audit::Result::Unlocked) => {
             let message = entry.map(|entry| entry.detail).unwrap_or_default();
-            failed(vec![message], "see the host's audit")
+            failed(vec![revert::Failure::plain(message)], "see the host's audit")
         }
         None => {
             let message = format!("there is no switch `{id}` on this host");

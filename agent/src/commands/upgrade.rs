@@ -101,7 +101,13 @@ fn addressed(ctx: &Ctx) -> Result<Option<Project>, Error> {
 
 /// Asks the new program, which knows best, whether a configuration has keys of an older release.
 fn old_keys(program: &Path, project: &Project) -> Option<String> {
-    let argv = [program.as_os_str(), "migrate".as_ref(), "--dry-run".as_ref(), "--json".as_ref(), "--config".as_ref()];
+    let argv = [
+        program.as_os_str(),
+        "migrate".as_ref(),
+        "--dry-run".as_ref(),
+        "--json".as_ref(),
+        "--config".as_ref(),
+    ];
     let done = capture(Capture {
         argv: argv.into_iter().chain([project.config.as_os_str()]).map(Into::into).collect(),
         cwd: project.work_dir.clone(),
@@ -113,7 +119,10 @@ fn old_keys(program: &Path, project: &Project) -> Option<String> {
     let told: serde_json::Value = serde_json::from_slice(&done.ok()?.stdout).ok()?;
     let changed = told.get("changed")?.as_bool()?;
     changed.then(|| {
-        format!("{} has keys of an older release: `agent-runner migrate` rewrites them", project.config.display())
+        format!(
+            "{} has keys of an older release: `agent-runner migrate` rewrites them",
+            project.config.display()
+        )
     })
 }
 
@@ -186,8 +195,7 @@ impl Story<'_> {
                 failure_reason: failure_reason.clone(),
                 remedy: START.into(),
             });
-            let text =
-                format!("{to} did not take over, {from} is back and does not start: {failure_reason}");
+            let text = format!("{to} did not take over, {from} is back and does not start: {failure_reason}");
             return Err(Error::new(Exit::Usage, text).hinted(START));
         }
         if report.outcome == Outcome::Failed {

@@ -54,7 +54,7 @@ fn is_other_spelling(name: &str) -> bool {
 fn is_wrong(span: &str) -> bool {
     let name = span.split(" = ").next().unwrap();
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_.<>".contains(&byte));
-    if let Some(table) = name.strip_prefix('[') {
+    if let Some(table) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let table = table.trim_start_matches('[').trim_end_matches(']');
         let own = table.split('.').next().is_none_or(|head| !OTHERS.contains(&head));
         return is_name(table) && own && !is_there(table);
@@ -71,10 +71,14 @@ fn pages_written_by_hand_name_tables_and_keys_as_the_parser_does() {
         let wrong: Vec<String> = spans(&page(name)).into_iter().filter(|span| is_wrong(span)).collect();
         assert!(wrong.is_empty(), "docs/{name} names what is not in the table of keys: {wrong:?}");
     }
-    for right in ["runtime.round_timeout_s", "[agent.env]", "vcs.dirty_action = \"stash\"", "serve.lock", "[provider]"] {
+    for right in
+        ["runtime.round_timeout_s", "[agent.env]", "vcs.dirty_action = \"stash\"", "serve.lock", "[provider]"]
+    {
         assert!(!is_wrong(right), "{right}");
     }
-    for wrong in ["runtime.round_budget_s", "round_budget_s", "[retentoin]", "[monitor.brake]", "agent.env_file"] {
+    for wrong in
+        ["runtime.round_budget_s", "round_budget_s", "[retentoin]", "[monitor.brake]", "agent.env_file"]
+    {
         assert!(is_wrong(wrong), "{wrong}");
     }
 }
