@@ -241,9 +241,9 @@ fn a_clock_that_is_set_ends_no_wait_early_and_stretches_none() {
         let waiting = in_state(State::Deferred(Waiting { since: secs(900), recheck: secs(930) }));
         let calm = Input::Facts(Box::new(Facts { sample: calm(), ..facts() }));
         let (_, actions) = step(&policy(), waiting, calm, at(hours, 1000));
-        let told = actions.iter().find_map(|action| match action {
-            Action::Emit(Event::RoundResumed { deferred_for_s }) => Some(*deferred_for_s),
-            _ => None,
+        let told = actions.iter().find_map(|action| {
+            let Action::Emit(Event::RoundResumed { deferred_for_s }) = action else { return None };
+            Some(*deferred_for_s)
         });
         assert_eq!(told, Some(100), "{hours}");
 
