@@ -158,7 +158,14 @@ fn a_good_round_ends_with_its_terminal_marker_and_an_unanswered_one_has_none() {
         let good = [Work, Idle, Dirty, Helper, Slow, Blip, Append].contains(&case.behavior());
         let unanswered = [Hang, HangLater].contains(&case.behavior());
         let expected = good && marker(&cli).is_some();
-        let told = recording.outcome.marker;
+        let text = String::from_utf8_lossy(&recording.log);
+        let told = marker(&cli).is_some_and(|marker| text.contains(&marker));
+        let noted = recording.outcome.marker;
+        // What a CLI still prints when it is told to end depends on the machine's load.
+        if case == Case::Stopped {
+            continue;
+        }
+        assert_eq!(noted, told, "{cli} {version} {case}");
         assert!(!(good || unanswered) || told == expected, "{cli} {version} {case}: {told}");
     }
 }
