@@ -345,7 +345,7 @@ events! {
     Upgrade ServiceUpgradeRollbackFailed "service_upgrade_rollback_failed" {
         attempted_version: String, restore_target_version: String, failure_reason: String,
     }
-    /// The upgraded service does not start.
+    /// The new program did not take over, the old one is in its place again, and the service does not start.
     Upgrade UpgradeStartFailed "upgrade_start_failed" {
         to_version: String, failure_reason: String, remedy: String,
     }

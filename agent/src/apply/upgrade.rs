@@ -127,7 +127,7 @@ pub fn upgrade(world: &World, request: &Request<'_>) -> Result<Begun, UpgradeErr
         guard::dismiss(&places);
         let failures = revert::put_back(&world, &pending, "its time was over");
         if !failures.is_empty() {
-            return Err(UpgradeError::Stuck(failures.join("; ")));
+            return Err(UpgradeError::Stuck(revert::in_one_line(&failures)));
         }
     }
     // A deploy's lock outlives processes, which an upgrade need not: while it is undecided there is its record.
@@ -187,7 +187,7 @@ fn locked(
             Err(if failures.is_empty() {
                 UpgradeError::PutBack(reason)
             } else {
-                UpgradeError::Stuck(failures.join("; "))
+                UpgradeError::Stuck(revert::in_one_line(&failures))
             })
         }
         Switched::Pending(pending) => {

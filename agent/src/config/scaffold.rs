@@ -123,6 +123,7 @@ mod tests {
     use super::*;
     use crate::config::types::{Config, Delivery};
     use crate::provider::Presets;
+    use crate::provider::presets::EMBEDDED;
 
     fn load(name: &str) -> Config {
         let presets = Presets::embedded();
@@ -148,20 +149,37 @@ mod tests {
 
     #[test]
     fn presets_say_what_their_agents_need() {
-        let claude = load("claude");
-        assert_eq!(claude.agent.prompt_delivery, Delivery::Stdin);
-        assert_eq!(
-            claude.agent.env.keys().collect::<Vec<_>>(),
-            ["CLAUDE_CODE_EFFORT_LEVEL", "DISABLE_AUTOUPDATER"]
-        );
-        assert_eq!(claude.agent.terminal_marker, TERMINAL_MARKER);
-        assert_eq!(
-            (claude.monitor.anomaly_repetitive_window, claude.monitor.anomaly_repetitive_threshold),
-            (30, 15)
-        );
-        assert_eq!(load("pi").agent.terminal_marker, r#""type":"agent_end""#);
-        assert_eq!(load("codewhale").agent.terminal_marker, r#""type":"metadata""#);
-        assert_eq!(load("opencode").agent.terminal_marker, "");
+        use Delivery::{Argv, Stdin};
+        // Its name, how the prompt comes, its marker, and its environment. No variable against updates stands where
+        // docs/presets.md says why none is needed.
+        let expected: [(&str, Delivery, &str, &[&str]); EMBEDDED.len()] = [
+            ("aider", Argv, TERMINAL_MARKER, &["AIDER_CHECK_UPDATE=false"]),
+            ("claude", Stdin, TERMINAL_MARKER, &["CLAUDE_CODE_EFFORT_LEVEL=xhigh", "DISABLE_AUTOUPDATER=1"]),
+            ("codewhale", Argv, r#""type":"metadata""#, &[]),
+            ("codex", Stdin, r#""type":"turn.completed""#, &[]),
+            ("gemini", Argv, TERMINAL_MARKER, &[]),
+            ("kimi", Argv, TERMINAL_MARKER, &["KIMI_CODE_NO_AUTO_UPDATE=1", "KIMI_DISABLE_TELEMETRY=1"]),
+            (
+                "opencode",
+                Argv,
+                "",
+                &[
+                    "OPENCODE_DISABLE_AUTOUPDATE=1",
+                    r#"OPENCODE_PERMISSION={"edit":"allow","bash":"allow","webfetch":"allow"}"#,
+                ],
+            ),
+            ("pi", Argv, r#""type":"agent_end""#, &["PI_OFFLINE=1"]),
+        ];
+        let names = Presets::embedded().entries().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names, expected.map(|row| row.0));
+        for (name, delivery, marker, env) in expected {
+            let agent = load(name).agent;
+            let set: Vec<_> = agent.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            assert_eq!((agent.prompt_delivery, agent.terminal_marker.as_str()), (delivery, marker), "{name}");
+            assert_eq!(set, env, "{name}");
+        }
+        let monitor = load("claude").monitor;
+        assert_eq!((monitor.anomaly_repetitive_window, monitor.anomaly_repetitive_threshold), (30, 15));
     }
 
     #[test]
