@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::file::{Item, Report, Table};
 use crate::host::{HOST_KEYS, HostSettings};
-use crate::inventory::Hosts;
+use crate::hosts::Hosts;
 use crate::name;
 use crate::nearest::did_you_mean;
 use crate::ranges::Pattern;

@@ -9,21 +9,12 @@ use crate::file::{Item, Report, Table};
 use crate::jump::ProxyJump;
 use crate::local_path::LocalPath;
 use crate::name::{self, HostName};
-use crate::resolve::{Origin, Sourced};
+use crate::source::{Located, Origin, Source, Sourced};
 
 /// Longest connect timeout that is taken for meant, in seconds.
 const MAX_TIMEOUT_S: u64 = 3600;
 /// Most variables of one host, group or the defaults.
 const MAX_LIST: usize = 64;
-
-/// A value and the line it stands on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Located<T> {
-    /// The value.
-    pub value: T,
-    /// The line in the inventory, from 1.
-    pub line: usize,
-}
 
 /// A setting as a line of a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,7 +24,7 @@ pub struct Shown {
     /// The value in words.
     pub value: String,
     /// Where it came from.
-    pub source: crate::resolve::Source,
+    pub source: Source,
 }
 
 macro_rules! host_settings {

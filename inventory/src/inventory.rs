@@ -11,18 +11,18 @@ use toml::de::DeTable;
 use crate::error::Error;
 use crate::file::{self, Item, Report, Table};
 use crate::group::{self, Group};
-use crate::host::{HOST_KEYS, HostSettings, Located};
+use crate::host::{HOST_KEYS, HostSettings};
+use crate::hosts::Hosts;
 use crate::monitor::Monitor;
-use crate::name::{self, HostName, NameError};
+use crate::name::{self, HostName};
 use crate::nearest::did_you_mean;
 use crate::project::{self, Project};
 use crate::rollout::Rollout;
 use crate::sinks::{self, Sink};
+use crate::source::Located;
 
 /// Largest inventory that is read, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Most hosts of one inventory.
-const MAX_HOSTS: usize = 1_000_000;
 /// Most hosts that may be worked on at once.
 const MAX_FORKS: u64 = 100_000;
 
@@ -124,65 +124,6 @@ impl Inventory {
     }
 }
 
-/// The hosts of an inventory, numbered in the order in which the file first names them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Hosts {
-    names: Vec<HostName>,
-    ids: HashMap<HostName, u32>,
-    settings: HashMap<u32, HostSettings>,
-    /// For each host the indices of its groups, ascending.
-    groups: Vec<Vec<u32>>,
-}
-
-impl Hosts {
-    pub(crate) fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    pub(crate) fn id(&self, name: &str) -> Option<u32> {
-        self.ids.get(name).copied()
-    }
-
-    pub(crate) fn name(&self, id: u32) -> Option<&HostName> {
-        self.names.get(id as usize)
-    }
-
-    pub(crate) fn settings(&self, id: u32) -> Option<&HostSettings> {
-        self.settings.get(&id)
-    }
-
-    /// The number of a host, which is new or not.
-    pub(crate) fn add(&mut self, name: &str) -> Result<u32, NameError> {
-        if let Some(id) = self.id(name) {
-            return Ok(id);
-        }
-        let name = HostName::new(name)?;
-        if self.names.len() >= MAX_HOSTS {
-            let why = format!("is one too many: an inventory has at most {MAX_HOSTS} hosts");
-            return Err(NameError { what: "host", name: name.to_string(), why });
-        }
-        let id = u32::try_from(self.names.len()).expect("the limit on hosts is below 2^32");
-        self.names.push(name.clone());
-        self.ids.insert(name, id);
-        Ok(id)
-    }
-
-    fn index_groups(&mut self, groups: &[Group]) {
-        self.groups = vec![Vec::new(); self.names.len()];
-        for (at, group) in (0u32..).zip(groups) {
-            for member in &group.members {
-                if let Some(own) = self.groups.get_mut(*member as usize) {
-                    own.push(at);
-                }
-            }
-        }
-    }
-
-    fn names_of(&self, ids: &[u32]) -> Vec<HostName> {
-        ids.iter().filter_map(|id| self.name(*id)).cloned().collect()
-    }
-}
-
 fn read(document: &Spanned<DeTable<'_>>, path: &Path, report: &mut Report<'_>) -> Option<Inventory> {
     let top = Table::document(document, TOP_KEYS, report);
     let mut inventory = Inventory {
@@ -201,7 +142,7 @@ fn read(document: &Spanned<DeTable<'_>>, path: &Path, report: &mut Report<'_>) -
     let clean = report.is_clean();
     inventory.projects = project::read(&top, report);
     if clean && report.is_clean() {
-        project::place(&mut inventory, report);
+        place(&mut inventory, report);
     }
     report.is_clean().then_some(inventory)
 }
@@ -262,7 +203,7 @@ fn read_hosts(top: &Table<'_>, inventory: &mut Inventory, report: &mut Report<'_
         }
     }
     group::flatten(&mut inventory.groups, &spans, report);
-    inventory.hosts.index_groups(&inventory.groups);
+    inventory.hosts.index_groups(inventory.groups.iter().map(|group| group.members.as_slice()));
     for (group, offset) in inventory.groups.iter().zip(spans) {
         if inventory.hosts.id(&group.name).is_some() {
             let message = format!("{:?} is the name of a host and of a group", group.name);
@@ -295,5 +236,43 @@ fn read_host(item: &Item<'_>, hosts: &mut Hosts, report: &mut Report<'_>) {
             };
             report.hinted(item.key.clone(), error.to_string(), hint);
         }
+    }
+}
+
+/// Finds the hosts of every project, and refuses two agents on one working tree.
+fn place(inventory: &mut Inventory, report: &mut Report<'_>) {
+    let mut owner: HashMap<(u32, &str), &str> = HashMap::new();
+    let mut placed = Vec::new();
+    for project in &inventory.projects {
+        match inventory.select_static(&project.on) {
+            Ok(members) => {
+                let taken = members.iter().find_map(|id| {
+                    let other = owner.insert((*id, &project.work_dir), &project.name)?;
+                    Some((other, inventory.hosts.name(*id)?))
+                });
+                if let Some((other, host)) = taken {
+                    let message = format!(
+                        "projects {other} and {} both work in {:?} on {host}",
+                        project.name, project.work_dir
+                    );
+                    report.problem(project.on_span.clone(), message);
+                }
+                placed.push(members);
+            }
+            Err(error) => {
+                let start = project.on_span.start + 1;
+                let plain = project.on_span.len() == project.on.len() + 2;
+                let span = if plain {
+                    start + error.at.start..start + error.at.end
+                } else {
+                    project.on_span.clone()
+                };
+                report.hinted(span, error.message(), error.hint.clone());
+                placed.push(Vec::new());
+            }
+        }
+    }
+    for (project, members) in inventory.projects.iter_mut().zip(placed) {
+        project.members = members;
     }
 }

@@ -1,15 +1,15 @@
 //! `[projects]`: what runs where.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Serialize;
 
 use crate::file::{Item, Report, Table};
-use crate::host::{Located, read_path, read_vars};
-use crate::inventory::Inventory;
+use crate::host::{read_path, read_vars};
 use crate::local_path::LocalPath;
 use crate::name::{self, NameError};
+use crate::source::Located;
 
 const KEYS: &[&str] =
     &["on", "work_dir", "config", "overlays", "prompts", "env_file", "repo", "service", "vars"];
@@ -41,7 +41,7 @@ pub struct Project {
     pub service: Service,
     /// Variables for templates.
     pub vars: BTreeMap<String, Located<toml::Value>>,
-    on_span: Range<usize>,
+    pub(crate) on_span: Range<usize>,
     pub(crate) members: Vec<u32>,
 }
 
@@ -200,42 +200,4 @@ fn read_service(item: &Item<'_>, report: &mut Report<'_>) -> Service {
     });
     let monitor = table.get("monitor").and_then(|item| item.flag(report));
     Service { scope: scope.unwrap_or(default.scope), monitor: monitor.unwrap_or(default.monitor) }
-}
-
-/// Finds the hosts of every project, and refuses two agents on one working tree.
-pub(crate) fn place(inventory: &mut Inventory, report: &mut Report<'_>) {
-    let mut owner: HashMap<(u32, &str), &str> = HashMap::new();
-    let mut placed = Vec::new();
-    for project in &inventory.projects {
-        match inventory.select_static(&project.on) {
-            Ok(members) => {
-                let taken = members.iter().find_map(|id| {
-                    let other = owner.insert((*id, &project.work_dir), &project.name)?;
-                    Some((other, inventory.hosts.name(*id)?))
-                });
-                if let Some((other, host)) = taken {
-                    let message = format!(
-                        "projects {other} and {} both work in {:?} on {host}",
-                        project.name, project.work_dir
-                    );
-                    report.problem(project.on_span.clone(), message);
-                }
-                placed.push(members);
-            }
-            Err(error) => {
-                let start = project.on_span.start + 1;
-                let plain = project.on_span.len() == project.on.len() + 2;
-                let span = if plain {
-                    start + error.at.start..start + error.at.end
-                } else {
-                    project.on_span.clone()
-                };
-                report.hinted(span, error.message(), error.hint.clone());
-                placed.push(Vec::new());
-            }
-        }
-    }
-    for (project, members) in inventory.projects.iter_mut().zip(placed) {
-        project.members = members;
-    }
 }

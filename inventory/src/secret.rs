@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize as _, Serializer};
 
-use crate::resolve::Sourced;
+use crate::source::Sourced;
 
 /// What is shown instead.
 const HIDDEN: &str = "(secret)";
