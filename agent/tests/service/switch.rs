@@ -264,6 +264,28 @@ fn drain_now_interrupts_the_round() {
 }
 
 #[test]
+fn a_drain_of_seconds_lets_a_round_go_on_for_them_and_then_interrupts_it() {
+    let host = Host::new();
+    let with = |runtime: &str, drain| {
+        let script =
+            "trap 'echo interrupted >> ~/end; exit 130' INT; echo $$ > ~/pid; while :; do sleep 0.1; done";
+        let text = config(script, runtime);
+        host.manifest(PROMPT, |manifest| {
+            manifest.projects[0].files[0].content = text;
+            manifest.drain = drain;
+        })
+    };
+    deploy(&host, &with("", Drain::Round));
+    wait_for("the agent", || host.home().join("pid").exists().then_some(()));
+    let switched = host.apply(&with("round_log_retention = 7", Drain::Seconds(5)), &[]);
+    let waiting = host.decide("--confirm", switched.pending.as_ref().unwrap());
+    assert_eq!(waiting.outcome, Outcome::Waiting, "{waiting:?}");
+    assert!(!host.home().join("end").exists(), "it is let go on");
+    assert_eq!(confirm(&host, &switched).outcome, Outcome::Confirmed);
+    assert_eq!(host.read("end"), "interrupted\n");
+}
+
+#[test]
 fn a_mirrored_folder_loses_only_what_was_placed_there() {
     let host = Host::new();
     let extra = |manifest: &mut Manifest| {
