@@ -79,9 +79,13 @@ fn a_sudo_that_asks_gets_the_password_once_and_a_wrong_one_is_told() {
     let [host] = lab.hosts() else { panic!("one host") };
     root_says(host, "echo \"ops:s3 'cret\" | chpasswd");
     scope(&controller, "system");
+    let asked = controller.home().join("asked");
     let with_password = |password: &str, arguments: &[&str]| {
         controller
-            .write("askpass", &format!("#!/bin/sh\necho asked >>asked\ncat <<'E'\n{password}\nE\n"))
+            .write(
+                "askpass",
+                &format!("#!/bin/sh\necho asked >>{}\ncat <<'E'\n{password}\nE\n", asked.display()),
+            )
             .unwrap();
         let program = controller.home().join("askpass");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -106,10 +110,10 @@ fn a_sudo_that_asks_gets_the_password_once_and_a_wrong_one_is_told() {
     assert_eq!(root.code(), 0, "{}", root.stderr);
     // And nothing of the password is left on the command's own stdin.
     assert!(root.stdout.contains("  0\n  0\n"), "{}", root.stdout);
-    fs::remove_file(controller.home().join("asked")).unwrap();
+    fs::remove_file(&asked).unwrap();
     let deployed = with_password("s3 'cret", &["deploy", "-b", "-K", "--json"]);
     assert_eq!(deployed.code(), 0, "{}\n{}", deployed.stdout, deployed.stderr);
-    assert_eq!(fs::read_to_string(controller.home().join("asked")).unwrap(), "asked\n", "once a run");
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "asked\n", "once a run");
     assert_eq!(root_says(host, "systemctl is-active agent-runner@demo.service"), "active");
     next_good_round(host);
     // No log of the host has it.
