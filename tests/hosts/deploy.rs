@@ -119,7 +119,6 @@ fn in_a_long_round(rules: &str) -> Option<(Lab, Controller)> {
 fn a_round_that_outlasts_its_drain_is_ended_gracefully_and_the_release_confirmed() {
     let Some((lab, controller)) = in_a_long_round("drain = 3") else { return };
     let [host] = lab.hosts() else { panic!("one host") };
-    let main = host.main_pid().unwrap();
     deploy_changes(&controller, 1);
     let exits = host.events().unwrap();
     let interrupted: Vec<_> =
@@ -128,7 +127,6 @@ fn a_round_that_outlasts_its_drain_is_ended_gracefully_and_the_release_confirmed
     let seconds = exit["duration_s"].as_f64().unwrap();
     assert!((3.0..40.0).contains(&seconds), "{exit}");
     next_good_round(host);
-    assert_eq!(host.main_pid().unwrap(), main);
 }
 
 #[test]

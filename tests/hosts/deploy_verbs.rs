@@ -156,7 +156,7 @@ fn who_did_what_is_told(controller: &Controller, one: &Host) {
     assert!(keys.len() >= 7 && keys.iter().all(|key| key.starts_with("SHA256:")), "{keys:?}");
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     let locks = controller.run(&["audit", one.name(), "--kind", "locked,unlock"]).unwrap();
-    assert_eq!(locks.stdout.lines().count(), 2, "{}", locks.stdout);
+    assert_eq!(locks.stdout.lines().count(), 3, "{}", locks.stdout);
     assert!(locks.stdout.contains(&format!(" by {}  locked: exams until noon", keys[0])), "{}", locks.stdout);
     let recent = controller.run(&["audit", "--local", "--since", "2099-01-01T00:00:00Z"]).unwrap();
     assert_eq!((recent.code(), recent.stdout.as_str()), (0, ""));

@@ -277,7 +277,8 @@ fn a_drain_of_seconds_lets_a_round_go_on_for_them_and_then_interrupts_it() {
     };
     deploy(&host, &with("", Drain::Round));
     wait_for("the agent", || host.home().join("pid").exists().then_some(()));
-    let switched = host.apply(&with("round_log_retention = 7", Drain::Seconds(5)), &[]);
+    // Longer than the apply itself waits for the old Loop to go.
+    let switched = host.apply(&with("round_log_retention = 7", Drain::Seconds(12)), &[]);
     let waiting = host.decide("--confirm", switched.pending.as_ref().unwrap());
     assert_eq!(waiting.outcome, Outcome::Waiting, "{waiting:?}");
     assert!(!host.home().join("end").exists(), "it is let go on");

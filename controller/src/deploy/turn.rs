@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::host::Deployed;
 use super::rollout::{Ended, Rollout};
 use crate::cancel::Cancel;
+use crate::slot;
 
 /// What the hosts of one rollout share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,20 +46,24 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until the host may be changed and returns whether it may: not after too many others failed, nor when it had
-    /// to wait and the run is called off meanwhile.
+    /// Waits until the host may be changed and returns whether it may. A host whose place was another's while it was
+    /// silent, or that had to wait for one, may not when too many others failed or the run was called off meanwhile.
     pub async fn comes(&mut self) -> bool {
         let places = self.turns.places.clone();
-        let place = match places.clone().try_acquire_owned() {
-            Ok(place) => Ok(place),
-            Err(_) => tokio::select! {
-                place = places.acquire_owned() => place,
-                () = self.turns.cancel.stopping() => return false,
-            },
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            self.place = Some(place);
+            return !slot::was_given_up() || !self.is_called_off();
+        }
+        self.place = tokio::select! {
+            // The places are never closed.
+            place = places.acquire_owned() => place.ok(),
+            () = self.turns.cancel.stopping() => None,
         };
-        // The places are never closed.
-        self.place = place.ok();
-        !self.turns.rollout().is_stopped()
+        self.place.is_some() && !self.is_called_off()
+    }
+
+    fn is_called_off(&self) -> bool {
+        self.turns.rollout().is_stopped() || self.turns.cancel.is_stopping()
     }
 
     /// Counts how the host ended.
