@@ -82,7 +82,7 @@ impl Upload {
         self
     }
 
-    /// What the host runs: removes what uploads of the same file left whose process is gone (a power cut), says how it
+    /// What the host runs, with a trap for the pipe that is closed when nobody hears it complain any more: removes what uploads of the same file left whose process is gone (a power cut), says how it
     /// wants the bytes, takes them, verifies, renames.
     fn script(&self) -> String {
         let receive = match self.payload {
@@ -103,7 +103,7 @@ impl Upload {
              done\n\
              t=$d.upload.$$\n\
              trap 'rm -f -- \"$t\"' EXIT\n\
-             trap 'exit 1' HUP INT TERM\n\
+             trap 'exit 1' HUP INT TERM PIPE\n\
              rm -f -- \"$t\"\n\
              {receive} || {{ echo \"it could not be stored\" >&2; exit 1; }}\n\
              if command -v sha256sum >/dev/null 2>&1; then s=$(sha256sum <\"$t\")\n\
@@ -314,13 +314,29 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_of_an_upload_whose_controller_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let upload = Upload::new(Payload::Bytes(b"hello".to_vec().into()), "agent", sha256);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &upload.script()]).current_dir(folder.path());
+        let mut shell =
+            shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // Nobody reads its complaint that the content is cut short.
+        drop(shell.stderr.take());
+        shell.stdin.take().unwrap().write_all(b"hel").unwrap();
+        assert!(!shell.wait().unwrap().success());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn what_a_power_cut_left_of_an_upload_goes_and_one_at_work_stays() {
         let folder = tempfile::tempdir().unwrap();
         let sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
         // Beyond the largest process id there is.
         let (stale, at_work) = ("agent.upload.4194305", format!("agent.upload.{}", std::process::id()));
         for name in [stale, &at_work, "agent.upload.mine", "other.upload.4194305"] {
-            std::fs::write(folder.path().join(name), b"hel").unwrap();
+            std::fs::File::create(folder.path().join(name)).unwrap().write_all(b"hel").unwrap();
         }
         let upload = Upload::new(Payload::Bytes(b"hello".to_vec().into()), "agent", sha256);
         let mut shell = Command::new("/bin/sh");
