@@ -4,6 +4,9 @@
 /// The page's server inside `monitor`.
 #[path = "verbs/dashboard.rs"]
 mod dashboard;
+/// How far a rollout goes, and how long.
+#[path = "verbs/deploy_pace.rs"]
+mod deploy_pace;
 /// `exec` in all its forms.
 #[path = "verbs/exec.rs"]
 mod exec;

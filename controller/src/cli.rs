@@ -53,7 +53,7 @@ pub struct Global {
     /// Seconds until a connection must stand
     #[arg(long, global = true, value_name = "SECONDS")]
     pub connect_timeout: Option<u64>,
-    /// Seconds one host may take in all [default: 600]
+    /// Seconds one host may take in all [default: 600; deploy, push, install and rollback wait for rounds to end]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// Record the keys of hosts that are not known yet; a key that differs from the recorded one is refused all the same

@@ -43,21 +43,23 @@ pub enum Outcome<T> {
 
 /// Runs `work` for each item and returns the outcomes as they come: exactly one for each item.
 ///
-/// Dropping the receiver aborts what is running and starts nothing more.
-pub fn run<I, T, F, W>(items: Vec<I>, options: FanoutOptions, work: F) -> mpsc::Receiver<(I, Outcome<T>)>
+/// An item is taken when there is room for it, and after the end of whatever made the room: what `items` yields may
+/// depend on how others ended. Its first `None` while nothing runs is the end. Dropping the receiver aborts what is running and starts nothing more.
+pub fn run<L, I, T, F, W>(items: L, options: FanoutOptions, work: F) -> mpsc::Receiver<(I, Outcome<T>)>
 where
+    L: IntoIterator<Item = I, IntoIter: Send + 'static>,
     I: Clone + Send + 'static,
     T: Send + 'static,
     F: Fn(I) -> W + Send + 'static,
     W: Future<Output = T> + Send + 'static,
 {
     let (outcomes, receiver) = mpsc::channel(options.forks.get().min(1024));
-    tokio::spawn(coordinate(items, options, (work, outcomes)));
+    tokio::spawn(coordinate(items.into_iter(), options, (work, outcomes)));
     receiver
 }
 
 async fn coordinate<I, T, F, W>(
-    items: Vec<I>,
+    mut waiting: impl Iterator<Item = I>,
     options: FanoutOptions,
     (work, outcomes): (F, mpsc::Sender<(I, Outcome<T>)>),
 ) where
@@ -66,7 +68,6 @@ async fn coordinate<I, T, F, W>(
     F: Fn(I) -> W + Send + 'static,
     W: Future<Output = T> + Send + 'static,
 {
-    let mut waiting = items.into_iter();
     let mut running: JoinSet<Outcome<T>> = JoinSet::new();
     let mut hosts: HashMap<Id, I> = HashMap::new();
     let slots = Slots::default();
@@ -156,7 +157,7 @@ mod tests {
     async fn no_more_hosts_than_forks_are_worked_on_and_each_has_one_outcome() {
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (n, m) = (Arc::clone(&now), Arc::clone(&most));
-        let receiver = run((0..50).collect(), options(7), move |i| {
+        let receiver = run(0..50, options(7), move |i| {
             let (now, most) = (Arc::clone(&n), Arc::clone(&m));
             async move {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -196,7 +197,7 @@ mod tests {
     async fn silent_hosts_keep_nobody_from_their_turn() {
         let silence = Arc::new(tokio::sync::Semaphore::new(0));
         let over = Arc::clone(&silence);
-        let mut receiver = run((0..40).collect(), options(10), move |i| {
+        let mut receiver = run(0..40, options(10), move |i| {
             let silence = Arc::clone(&silence);
             async move {
                 if i < 20 {
@@ -220,7 +221,7 @@ mod tests {
         let go = Arc::new(tokio::sync::Notify::new());
         let (gate, starts) = (Arc::clone(&go), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&starts);
-        let receiver = run((0..10).collect(), options, move |i| {
+        let receiver = run(0..10, options, move |i| {
             let (gate, count) = (Arc::clone(&gate), Arc::clone(&count));
             async move {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -247,7 +248,7 @@ mod tests {
     async fn aborting_cuts_the_running_short_with_an_outcome_each() {
         let options = options(2);
         let cancel = options.cancel.clone();
-        let receiver = run((0..4).collect(), options, |_| std::future::pending::<()>());
+        let receiver = run(0..4, options, |_| std::future::pending::<()>());
         let now = Instant::now();
         cancel.interrupt(now);
         cancel.interrupt(now);

@@ -14,6 +14,8 @@ pub mod slot;
 pub mod span;
 pub mod ssh;
 
+mod failpoint;
+
 pub mod connection;
 pub mod import;
 pub mod last_run;

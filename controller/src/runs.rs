@@ -25,8 +25,18 @@ const SIZE_MAX: u64 = 64 << 20;
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line {
     Begin(Begin),
-    Host { ts: String, host: String, status: String, message: String },
-    End { ts: String, exit: u8 },
+    Host {
+        ts: String,
+        host: String,
+        status: String,
+        message: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    End {
+        ts: String,
+        exit: u8,
+    },
 }
 
 /// What a run set out to do.
@@ -71,6 +81,9 @@ pub struct Ended {
     pub status: String,
     /// The recap's line.
     pub message: String,
+    /// The fingerprint of the key it was logged in with, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Writes one run down.
@@ -124,13 +137,15 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Records how a host ended. A full disk costs the record, not the run.
-    pub fn host(&self, result: &HostResult) {
+    /// Records how a host ended, and the fingerprint of the key it was logged in with. A full disk costs the record, not
+    /// the run.
+    pub fn host(&self, result: &HostResult, key: Option<&str>) {
         let line = Line::Host {
             ts: time::stamp(Timestamp::now()),
             host: result.host.clone(),
             status: result.status.as_str().to_owned(),
             message: result.message.clone(),
+            key: key.map(str::to_owned),
         };
         let _ = self.write(&line);
     }
@@ -191,8 +206,8 @@ fn read(path: &Path) -> Option<Run> {
     for line in lines {
         match line {
             Line::Begin(_) => {}
-            Line::Host { ts, host, status, message } => {
-                run.ended.insert(host, Ended { ts, status, message });
+            Line::Host { ts, host, status, message, key } => {
+                run.ended.insert(host, Ended { ts, status, message, key });
             }
             Line::End { exit, .. } => run.exit = Some(exit),
         }
@@ -205,7 +220,7 @@ mod tests {
     use super::*;
 
     fn begin(run: &str, hosts: &[&str]) -> Begin {
-        let by = By { user: "me".into(), machine: "desk".into(), run: run.into() };
+        let by = By { user: "me".into(), machine: "desk".into(), run: run.into(), key: None };
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         Begin { hosts, ..Begin::now(&by, "deploy", "attic") }
     }
@@ -214,8 +229,8 @@ mod tests {
     fn a_killed_run_tells_which_hosts_are_left_in_its_order() {
         let dir = tempfile::tempdir().unwrap();
         let recorder = Recorder::begin(dir.path(), &begin("100-1", &["c", "a", "b", "d"])).unwrap();
-        recorder.host(&HostResult::new("c", Status::Changed, "all"));
-        recorder.host(&HostResult::new("a", Status::Reverted, "no"));
+        recorder.host(&HostResult::new("c", Status::Changed, "all"), Some("SHA256:abc"));
+        recorder.host(&HostResult::new("a", Status::Reverted, "no"), None);
         // What a kill leaves of the last line.
         fs::OpenOptions::new()
             .append(true)
@@ -225,6 +240,7 @@ mod tests {
             .unwrap();
         let run = find(dir.path(), "last", "deploy").unwrap();
         assert_eq!((run.unfinished(), run.exit), (vec!["a", "b", "d"], None));
+        assert_eq!(run.ended["c"].key.as_deref(), Some("SHA256:abc"));
         assert_eq!(find(dir.path(), "100-1", "deploy"), Some(run));
         assert_eq!(find(dir.path(), "last", "rollback"), None);
     }

@@ -1,6 +1,7 @@
 //! The place of a host among those at work, and giving it up while the host is silent: hosts that do not answer must
 //! not keep those that do from their turn.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,14 @@ use tokio::time::sleep;
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    static SLOT: Slots;
+    static SLOT: Slot;
+}
+
+/// The place of the work we are in.
+#[derive(Debug)]
+struct Slot {
+    slots: Slots,
+    was_given_up: Cell<bool>,
 }
 
 /// The places of one run. Cheap to clone.
@@ -34,7 +42,7 @@ struct GivenUp(Slots);
 impl Slots {
     /// Runs a host's work with a place of its own.
     pub async fn hold<F: Future>(self, work: F) -> F::Output {
-        SLOT.scope(self, work).await
+        SLOT.scope(Slot { slots: self, was_given_up: Cell::new(false) }, work).await
     }
 
     /// How many places are given up now.
@@ -50,7 +58,7 @@ impl Slots {
 
 /// Waits for a host to say something. If that takes long, the place of the work we are in is another's meanwhile.
 pub async fn waiting<F: Future>(answer: F) -> F::Output {
-    let Ok(slots) = SLOT.try_with(Slots::clone) else { return answer.await };
+    let Ok(slots) = SLOT.try_with(|slot| slot.slots.clone()) else { return answer.await };
     tokio::pin!(answer);
     tokio::select! {
         biased;
@@ -58,7 +66,13 @@ pub async fn waiting<F: Future>(answer: F) -> F::Output {
         () = sleep(SILENT_AFTER) => {}
     }
     let _given_up = GivenUp::of(slots);
+    SLOT.with(|slot| slot.was_given_up.set(true));
     answer.await
+}
+
+/// Whether the place of the work we are in was another's in between.
+pub fn was_given_up() -> bool {
+    SLOT.try_with(|slot| slot.was_given_up.get()).unwrap_or(false)
 }
 
 impl GivenUp {

@@ -10,12 +10,14 @@ use agent_runner_tests::skip::{Unavailable, or_skip};
 use agent_runner_tests::wait;
 use serde_json::Value;
 
-use super::deployed::{ROUNDS, deploy_changes, is, next_good_round, result_of, statuses, text};
+use super::deployed::{
+    ROUNDS, SHARE, deploy_changes, executed, hand_overs, in_use, next_good_round, result_of,
+    runs_another_program, statuses, text,
+};
 
 /// Names the controller to test with, such as that of a release: the one that tests are built with carries the agent of
 /// this machine only, unless AGENT_RUNNER_BUNDLE gave it more.
 const CONTROLLER: &str = "AGENT_RUNNER_TESTS_CONTROLLER";
-const SHARE: &str = ".local/share/agent-runner";
 
 /// An aarch64 host with nothing on it. `None` where it cannot be had.
 fn fleet() -> Option<(Emulator, Lab, Controller, Value)> {
@@ -42,26 +44,9 @@ fn carried(program: &std::path::Path) -> Result<Value, Unavailable> {
     })
 }
 
-/// The release that the controller's agent replaces: the same program, as a file of its own.
-const OLDER: &str = "versions/0.0.9-000000000000";
-
 /// The machine of the program file that the host's link leads to, as its header says.
 fn machine(host: &Host) -> String {
     host.says(&format!("od -A n -t x1 -j 18 -N 2 {SHARE}/current/agent-runner")).unwrap().trim().to_owned()
-}
-
-/// The program file that the Loop has mapped: the emulator's name is the one of its process.
-fn executed(host: &Host) -> String {
-    let pid = host.main_pid().unwrap();
-    host.says(&format!("grep --only-matching --max-count=1 '/.*/agent-runner$' /proc/{pid}/maps")).unwrap()
-}
-
-fn in_use(folder: &str) -> String {
-    format!("/home/ops/{SHARE}/{folder}/agent-runner")
-}
-
-fn hand_overs(host: &Host) -> usize {
-    host.events().unwrap().iter().filter(|event| is(event, "serve_handed_over")).count()
 }
 
 /// The Loop dies in a round whose agent ignores what it is told.
@@ -79,16 +64,8 @@ fn a_killed_loop_comes_back_and_its_agent_does_not(host: &Host) {
 
 /// The Loop runs another program than the controller's, which takes over in a deploy: confirmed, in the same process.
 fn another_program_is_replaced(controller: &Controller, host: &Host, folder: &str) {
-    let older = format!(
-        "cd {SHARE} && mkdir {OLDER} && cp {folder}/agent-runner {OLDER} && echo >>{OLDER}/agent-runner \
-         && ln -sfn {OLDER} current"
-    );
-    host.says(&older).unwrap();
     let (pid, before) = (host.main_pid().unwrap(), hand_overs(host));
-    assert_eq!(executed(host), in_use(folder));
-    host.says(&format!("kill -USR2 {pid}")).unwrap();
-    assert!(wait::until(ROUNDS, || hand_overs(host) > before), "{}", host.newest(20));
-    assert_eq!(executed(host), in_use(OLDER));
+    runs_another_program(host, folder);
     deploy_changes(controller, 1);
     assert_eq!((host.main_pid().unwrap(), executed(host)), (pid, in_use(folder)));
     assert_eq!(hand_overs(host), before + 2);

@@ -1,19 +1,26 @@
 //! From nothing to a supervised project on every host; and what a second deploy does.
 
 use agent_runner_tests::fake_agent::Mode;
-use agent_runner_tests::fleet::PROMPT;
-use agent_runner_tests::lab::Host;
+use agent_runner_tests::fleet::{Controller, PROMPT};
+use agent_runner_tests::lab::{Host, Lab};
+use agent_runner_tests::wait;
+use serde_json::Value;
 
 use super::deployed::{
-    ROUNDS, active, deploy_changes, fleet_of, is, next_good_round, result_of, statuses, text,
+    ROUNDS, active, deploy_changes, deployed, fleet_of, is, next_good_round, result_of, statuses, text,
 };
 
-/// Everything a deploy writes, with inode, size and time of the last change of each file and folder. What the
-/// running project itself writes is elsewhere.
+/// Everything that the login may write, with inode, size, time of the last change and mode of each file and folder: home,
+/// temporary folders, the user's services at run time. Left out is what is written all the time without a deploy: the
+/// project's own logs and repository, its agent's state, and what systemd itself keeps.
 fn written(host: &Host) -> String {
-    let places = "/home/ops/.local/bin /home/ops/.local/share /home/ops/.local/state /home/ops/.config \
-                  /home/ops/demo/agent-runner.toml /home/ops/demo/prompts";
-    host.says(&format!("find {places} -printf '%p %i %s %T@ %C@ %l\\n' | sort")).unwrap()
+    let own = "-path /home/ops/.agent-runner/demo/logs -o -path /home/ops/demo/.git -o -path /home/ops/demo/work.md \
+               -o -path '/tmp/systemd-private-*' -o -path '/var/tmp/systemd-private-*'";
+    let places = "/home/ops /tmp /var/tmp /dev/shm /run/user/1000/systemd";
+    let all = format!(
+        "find {places} \\( {own} \\) -prune -o -not -path /home/ops/demo -printf '%p %i %s %T@ %C@ %m %l\\n' | sort"
+    );
+    host.root(&all).unwrap().checked().unwrap()
 }
 
 #[test]
@@ -86,7 +93,7 @@ fn a_changed_prompt_alone_is_pushed_and_the_round_in_progress_goes_on_to_its_end
     assert_eq!(names, ["/home/ops/demo/prompts/main.md"], "{}", output.stdout);
     let own = format!("Host: {}", host.name());
     assert!(host.says("cat demo/prompts/main.md").unwrap().ends_with(&own));
-    let first = |event: &serde_json::Value| is(event, "agent_exit") && event["round_num"] == 1;
+    let first = |event: &Value| is(event, "agent_exit") && event["round_num"] == 1;
     let exit = host.wait_for_event(ROUNDS, first).unwrap();
     assert_eq!(exit["exit_cause"], "clean", "{exit}");
     assert!(exit["duration_s"].as_f64().unwrap() >= 8.0, "{exit}");
@@ -94,6 +101,57 @@ fn a_changed_prompt_alone_is_pushed_and_the_round_in_progress_goes_on_to_its_end
     assert_eq!(host.says("cat demo/.git/fake-agent/prompt | tail -1").unwrap(), own);
     assert_eq!(host.main_pid().unwrap(), loop_before);
     assert_eq!(host.says("readlink ~/.local/share/agent-runner/current").unwrap(), binary.unwrap());
+}
+
+/// A round of 40 s is at work, and a release that has to wait for it.
+fn in_a_long_round(rules: &str) -> Option<(Lab, Controller)> {
+    let (lab, controller) = deployed(1)?;
+    let [host] = lab.hosts() else { panic!("one host") };
+    host.set_mode(&[Mode::Sleep(40), Mode::Sleep(1)]).unwrap();
+    let sleeps = || host.says("pgrep --full --exact 'sleep 40'").is_ok();
+    assert!(wait::until(ROUNDS, sleeps), "{}", host.newest(20));
+    controller.replace("fleet.toml", "confirm_s = 20", &format!("confirm_s = 6\n{rules}")).unwrap();
+    controller.replace("agent-runner.toml", "restart_delay_s = 1", "restart_delay_s = 2").unwrap();
+    Some((lab, controller))
+}
+
+#[test]
+fn a_round_that_outlasts_its_drain_is_ended_gracefully_and_the_release_confirmed() {
+    let Some((lab, controller)) = in_a_long_round("drain = 3") else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    deploy_changes(&controller, 1);
+    let exits = host.events().unwrap();
+    let interrupted: Vec<_> =
+        exits.iter().filter(|event| is(event, "agent_exit") && event["exit_cause"] != "clean").collect();
+    let [exit] = interrupted[..] else { panic!("{interrupted:?}") };
+    let seconds = exit["duration_s"].as_f64().unwrap();
+    assert!((3.0..40.0).contains(&seconds), "{exit}");
+    next_good_round(host);
+}
+
+#[test]
+fn a_deploy_that_takes_longer_than_it_may_ends_and_the_host_puts_the_old_release_back() {
+    let Some((lab, controller)) = in_a_long_round("drain = \"round\"") else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    let output = controller.run(&["deploy", "--json", "--timeout", "8"]).unwrap();
+    assert_eq!(
+        (output.code(), statuses(&output)),
+        (2 | 16, vec!["reverted".to_owned()]),
+        "{}",
+        output.stdout
+    );
+    let result = result_of(&output, host);
+    assert_eq!(result["message"], "not confirmed: no result within 8 s", "{result}");
+    assert!(text(&result["hint"]).contains("puts its previous release back within 6 s"), "{result}");
+    let back = || {
+        host.says("grep restart_delay_s demo/agent-runner.toml").is_ok_and(|line| line.ends_with("= 1"))
+            && host.says("test -e .local/state/agent-runner/pending.json").is_err()
+    };
+    assert!(wait::until(ROUNDS, back), "{}", host.newest(20));
+    // The round was not cut short for a release that did not come.
+    let long = |event: &Value| is(event, "agent_exit") && event["duration_s"].as_f64() > Some(39.0);
+    assert_eq!(host.wait_for_event(ROUNDS, long).unwrap()["exit_cause"], "clean");
+    next_good_round(host);
 }
 
 #[test]

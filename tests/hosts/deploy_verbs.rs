@@ -2,6 +2,7 @@
 
 use agent_runner_tests::fleet::{Controller, PROMPT};
 use agent_runner_tests::lab::Host;
+use serde_json::Value;
 
 use super::deployed::{
     active, deploy_changes, deployed, fleet_of, next_good_round, result_of, statuses, text,
@@ -143,6 +144,20 @@ fn who_did_what_is_told(controller: &Controller, one: &Host) {
         .collect();
     assert_eq!(&runs[..4], ["deploy 0", "lock 0", "lock 75", "deploy 75"], "{runs:?}");
     assert!(lines.iter().any(|line| line["entry"]["detail"] == "exams until noon"), "{}", audit.stdout);
+    // Which key it was, on the host and here.
+    let keys = |line: &Value| match line["kind"] == "host" {
+        true => text(&line["entry"]["key"]),
+        false => text(&line["run"]["ended"][one.name()]["key"]),
+    };
+    let deploys = ["switched", "confirmed", "locked", "unlocked"];
+    let of_host = lines.iter().filter(|line| deploys.contains(&text(&line["entry"]["result"]).as_str()));
+    let of_run = lines.iter().filter(|line| line["run"]["verb"] == "deploy" && line["run"]["exit"] == 0);
+    let keys: Vec<String> = of_host.chain(of_run).map(keys).collect();
+    assert!(keys.len() >= 7 && keys.iter().all(|key| key.starts_with("SHA256:")), "{keys:?}");
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    let locks = controller.run(&["audit", one.name(), "--kind", "locked,unlock"]).unwrap();
+    assert_eq!(locks.stdout.lines().count(), 3, "{}", locks.stdout);
+    assert!(locks.stdout.contains(&format!(" by {}  locked: exams until noon", keys[0])), "{}", locks.stdout);
     let recent = controller.run(&["audit", "--local", "--since", "2099-01-01T00:00:00Z"]).unwrap();
     assert_eq!((recent.code(), recent.stdout.as_str()), (0, ""));
 }

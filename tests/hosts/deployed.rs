@@ -12,6 +12,12 @@ use serde_json::Value;
 /// How long a thing may take that a few rounds lead to.
 pub(super) const ROUNDS: Duration = Duration::from_secs(90);
 
+/// Where a login's agents are, below its home.
+pub(super) const SHARE: &str = ".local/share/agent-runner";
+
+/// The release that the controller's agent replaces: the same program, as a file of its own.
+const OLDER: &str = "versions/0.0.9-000000000000";
+
 /// Boots so many hosts and makes their controller; nothing is deployed yet. `None` where hosts cannot be had.
 pub(super) fn fleet_of(hosts: usize) -> Option<(Lab, Controller)> {
     let lab = or_skip(Lab::up(hosts))?;
@@ -82,6 +88,36 @@ pub(super) fn next_good_round(host: &Host) -> i64 {
 /// Whether an event is the good end of a round's agent.
 pub(super) fn ended_well(event: &Value) -> bool {
     is(event, "agent_exit") && event["exit_cause"] == "clean"
+}
+
+/// The program file that the Loop has mapped. Where the host's programs are emulated, its process has the emulator's name.
+pub(super) fn executed(host: &Host) -> String {
+    let pid = host.main_pid().unwrap();
+    host.says(&format!("grep --only-matching --max-count=1 '/.*/agent-runner$' /proc/{pid}/maps")).unwrap()
+}
+
+/// The program of a version folder, as [`executed`] names it.
+pub(super) fn in_use(folder: &str) -> String {
+    format!("/home/ops/{SHARE}/{folder}/agent-runner")
+}
+
+/// How often the Loop went on as another program, or with another configuration.
+pub(super) fn hand_overs(host: &Host) -> usize {
+    host.events().unwrap().iter().filter(|event| is(event, "serve_handed_over")).count()
+}
+
+/// Lets the Loop run another program than the controller's, the one in `folder`, so that the next deploy replaces it.
+pub(super) fn runs_another_program(host: &Host, folder: &str) {
+    let older = format!(
+        "cd {SHARE} && mkdir {OLDER} && cp {folder}/agent-runner {OLDER} && echo >>{OLDER}/agent-runner \
+         && ln -sfn {OLDER} current"
+    );
+    host.says(&older).unwrap();
+    let (pid, before) = (host.main_pid().unwrap(), hand_overs(host));
+    assert_eq!(executed(host), in_use(folder));
+    host.says(&format!("kill -USR2 {pid}")).unwrap();
+    assert!(wait::until(ROUNDS, || hand_overs(host) > before), "{}", host.newest(20));
+    assert_eq!(executed(host), in_use(OLDER));
 }
 
 /// The text of a JSON string.

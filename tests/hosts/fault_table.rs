@@ -21,6 +21,7 @@ pub(super) enum Step {
     Plan,
     Lock,
     Upload,
+    HalfSent,
     Stage,
     Drain,
     Switch,
@@ -40,6 +41,7 @@ pub(super) enum Fault {
     ReleaseRefused,
     UnitFailsToStart,
     ServiceDies,
+    LoginBroken,
     WrongClock,
 }
 
@@ -65,6 +67,7 @@ pub(super) const CASES: &[Case] = &[
     case(Plan, ControllerKilled, KILLED, Old),
     case(Lock, ControllerKilled, KILLED, Old),
     case(Upload, ControllerKilled, KILLED, Old),
+    case(HalfSent, ControllerKilled, KILLED, Old),
     case(Stage, ControllerKilled, KILLED, Old),
     case(Drain, ControllerKilled, KILLED, Old),
     case(Switch, ControllerKilled, KILLED, Old),
@@ -74,6 +77,7 @@ pub(super) const CASES: &[Case] = &[
     case(Plan, CableCut, FAILED, Old),
     case(Lock, CableCut, FAILED, Old),
     case(Upload, CableCut, FAILED, Old),
+    case(HalfSent, CableCut, FAILED, Old),
     case(Stage, CableCut, FAILED, Old),
     case(Drain, CableCut, FAILED, Old),
     case(Switch, CableCut, FAILED, Old),
@@ -83,19 +87,24 @@ pub(super) const CASES: &[Case] = &[
     case(Plan, PowerCut, FAILED, Old),
     case(Lock, PowerCut, FAILED, Old),
     case(Upload, PowerCut, FAILED, Old),
+    case(HalfSent, PowerCut, FAILED, Old),
     case(Stage, PowerCut, FAILED, Old),
     case(Drain, PowerCut, FAILED, Old),
     case(Switch, PowerCut, FAILED, Old),
     case(Confirm, PowerCut, FAILED, Old),
     case(Record, PowerCut, OK, New),
     case(Upload, Reboot, FAILED, Old),
+    case(HalfSent, Reboot, FAILED, Old),
+    case(Switch, Reboot, FAILED, Old),
     case(Confirm, Reboot, FAILED, Old),
     case(Upload, DiskFull, FAILED, Old),
     case(Stage, DiskFull, FAILED, Old),
+    case(Switch, DiskFull, REVERTED, Old),
     case(Upload, BinaryCannotExecute, FAILED, Old),
     case(Stage, ReleaseRefused, FAILED, Old),
     case(Confirm, UnitFailsToStart, REVERTED, Old),
     case(Confirm, ServiceDies, REVERTED, Old),
+    case(Confirm, LoginBroken, REVERTED, Old),
     case(Probe, WrongClock, OK, New),
 ];
 
@@ -104,19 +113,25 @@ const fn case(step: Step, fault: Fault, code: i32, runs: Release) -> Case {
 }
 
 impl Step {
-    /// Its name, on the page and in the environment.
+    /// Its name in the environment.
     pub(super) fn name(self) -> &'static str {
         match self {
             Probe => "probe",
             Plan => "plan",
             Lock => "lock",
             Upload => "upload",
+            HalfSent => "half_sent",
             Stage => "stage",
             Drain => "drain",
             Switch => "switch",
             Confirm => "confirm",
             Record => "record",
         }
+    }
+
+    /// Its name on the page.
+    fn words(self) -> &'static str {
+        if self == HalfSent { "upload, half of it sent" } else { self.name() }
     }
 }
 
@@ -132,6 +147,7 @@ impl Fault {
             ReleaseRefused => "the host refuses the release",
             UnitFailsToStart => "the unit fails to start",
             ServiceDies => "the service dies after 10 s (`healthy = \"round\"`)",
+            LoginBroken => "the new release's unit locks the login out",
             WrongClock => "the clocks are a day apart",
         }
     }
@@ -145,7 +161,7 @@ fn page() -> String {
             Old => "the old release",
             New => "the new one",
         };
-        page.push_str(&format!("| {} | {} | {code} | {runs} |\n", case.step.name(), case.fault.words()));
+        page.push_str(&format!("| {} | {} | {code} | {runs} |\n", case.step.words(), case.fault.words()));
     }
     page
 }

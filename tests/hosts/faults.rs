@@ -113,6 +113,7 @@ impl<'a> Bench<'a> {
                 self.disturbed(case)
             }
             Fault::DiskFull => self.on_a_full_disk(case.step),
+            Fault::LoginBroken => self.where_nobody_is_let_in_any_more(),
             Fault::BinaryCannotExecute => self.where_nothing_executes(),
             Fault::ReleaseRefused => {
                 self.controller.write("prompts/main.md", "Too short.\n").unwrap();
@@ -146,7 +147,7 @@ impl<'a> Bench<'a> {
         let said = (output.code() != case.code).then(|| {
             format!("ended with {}, not {}\n{}\n{}", output.code(), case.code, output.stdout, output.stderr)
         });
-        let runs = self.settles();
+        let runs = self.settles(Some(case.fault));
         let expected = if case.runs == Release::Old { old } else { self.release };
         assert_eq!(runs, expected, "{}\n{}\n{}", output.stdout, output.stderr, self.host.newest(20));
         self.next_release("");
@@ -158,7 +159,7 @@ impl<'a> Bench<'a> {
     fn disturbed(&self, case: Case) -> Output {
         let folder = tempfile::tempdir().unwrap();
         match case.step {
-            Step::Upload => self.another_agent_is_there(),
+            Step::Upload | Step::HalfSent => self.another_agent_is_there(),
             Step::Drain => self.a_long_round_runs(),
             Step::Probe
             | Step::Plan
@@ -173,14 +174,22 @@ impl<'a> Bench<'a> {
             Step::Lock => ("AGENT_RUNNER_FLEET_HOST_FAIL_AT", "stop:prepared"),
             Step::Stage => ("AGENT_RUNNER_FLEET_HOST_FAIL_AT", "stop:staged"),
             Step::Switch => ("AGENT_RUNNER_FLEET_HOST_FAIL_AT", "stop:switched"),
-            Step::Probe | Step::Plan | Step::Upload | Step::Drain | Step::Confirm | Step::Record => {
-                ("AGENT_RUNNER_FLEET_STAND_AT", stand.as_str())
-            }
+            Step::Probe
+            | Step::Plan
+            | Step::Upload
+            | Step::HalfSent
+            | Step::Drain
+            | Step::Confirm
+            | Step::Record => ("AGENT_RUNNER_FLEET_STAND_AT", stand.as_str()),
         };
         let mut command = self.command(&[variable]);
         let running = Running::start(&mut command).unwrap();
         let sign = folder.path().join(self.host.name());
         self.stands(variable.1, &sign);
+        if case.step == Step::HalfSent {
+            let arrives = || self.uploads().is_ok_and(|left| left.contains(".upload."));
+            assert!(wait::until(ROUNDS, arrives), "nothing of the agent arrives");
+        }
         match case.fault {
             Fault::ControllerKilled => running.signal(Signal::SIGKILL),
             Fault::CableCut => self.host.cut_cable().unwrap(),
@@ -191,12 +200,12 @@ impl<'a> Bench<'a> {
             | Fault::ReleaseRefused
             | Fault::UnitFailsToStart
             | Fault::ServiceDies
+            | Fault::LoginBroken
             | Fault::WrongClock => panic!("no fault that a deploy is stopped for: {case:?}"),
         }
         let _ = fs::remove_file(&sign);
         if self.host.is_on() {
-            let go_on = "kill -CONT $(pgrep --full 'json [a]pply') 2>/dev/null; true";
-            self.host.root(go_on).unwrap().checked().unwrap();
+            self.go_on();
         }
         let output = running.wait(Duration::from_secs(120)).unwrap();
         match case.fault {
@@ -209,12 +218,24 @@ impl<'a> Bench<'a> {
             | Fault::ReleaseRefused
             | Fault::UnitFailsToStart
             | Fault::ServiceDies
+            | Fault::LoginBroken
             | Fault::WrongClock => {}
         }
         // A bridge takes a while to see that a cable is back.
         let answers = || self.host.ssh("true").is_ok_and(|output| output.success());
         assert!(wait::until(ROUNDS, answers), "{} does not answer any more", self.host.name());
         output
+    }
+
+    /// Lets an apply go on that was stopped.
+    fn go_on(&self) {
+        let go_on = "kill -CONT $(pgrep --full 'json [a]pply') 2>/dev/null; true";
+        self.host.root(go_on).unwrap().checked().unwrap();
+    }
+
+    /// The files of uploads that have not ended.
+    fn uploads(&self) -> anyhow::Result<String> {
+        self.host.says(&format!("find {SHARE} -name '*.upload.*' -size +0"))
     }
 
     /// Waits until the deploy stands at its step, here or on the host.
@@ -256,9 +277,39 @@ impl<'a> Bench<'a> {
         self.host.says(&format!("rm -rf /tmp/kept && cp -a {place} /tmp/kept")).unwrap();
         self.host.mount_small_disk(&place, 64).unwrap();
         self.host.says(&format!("cp -a /tmp/kept/. {place}/")).unwrap();
-        self.host.fill_disk(&place).unwrap();
-        let output = self.deploy(&[]);
+        let output = if step == Step::Switch {
+            self.the_disk_fills_up_at_the_switch(&place)
+        } else {
+            self.host.fill_disk(&place).unwrap();
+            self.deploy(&[])
+        };
         self.host.root(&format!("umount -l {place}")).unwrap().checked().unwrap();
+        output
+    }
+
+    fn the_disk_fills_up_at_the_switch(&self, place: &str) -> Output {
+        let fault = "stop:staged";
+        let running =
+            Running::start(&mut self.command(&[("AGENT_RUNNER_FLEET_HOST_FAIL_AT", fault)])).unwrap();
+        self.stands(fault, Path::new(""));
+        self.host.fill_disk(place).unwrap();
+        self.go_on();
+        running.wait(Duration::from_secs(120)).unwrap()
+    }
+
+    /// The connection that switched goes on; a new one is refused, until the host has put the old release back by itself.
+    fn where_nobody_is_let_in_any_more(&self) -> Output {
+        let keys = "/home/ops/.ssh/authorized_keys";
+        let locks_out = format!(
+            "ExecStartPost=/bin/sh -c 'if grep -q \"release {}$\" /home/ops/demo/agent-runner.toml; then mv {keys} \
+             {keys}.away; fi'",
+            self.release
+        );
+        let output = self.with_drop_in(&locks_out, "drain = \"now\"");
+        assert!(!self.host.ssh("true").unwrap().success(), "it still lets us in");
+        self.host.says(&format!("mv {keys}.away {keys}")).unwrap();
+        assert!(output.stdout.contains("not confirmed: "), "{}", output.stdout);
+        assert!(output.stdout.contains("was not let in"), "{}", output.stdout);
         output
     }
 
@@ -288,13 +339,13 @@ impl<'a> Bench<'a> {
         self.controller.replace("fleet.toml", &confirm, &format!("{confirm}\n{rules}")).unwrap();
         let output = self.deploy(&[]);
         self.controller.replace("fleet.toml", &format!("{confirm}\n{rules}"), &confirm).unwrap();
-        self.settles();
+        self.settles(None);
         self.host.says(&format!("rm -r {DROP_IN} && systemctl --user daemon-reload")).unwrap();
         output
     }
 
     /// Waits until nothing of a switch is undecided, insists that nothing is left of it, and returns the release.
-    fn settles(&self) -> u32 {
+    fn settles(&self, fault: Option<Fault>) -> u32 {
         let applies = "pgrep --full 'json [a]pply|apply --guar[d]'";
         let undecided = format!("test -e {STATE}/pending.json || {applies}");
         let settled = || self.host.user_command(&undecided).is_ok_and(|output| !output.success());
@@ -305,16 +356,22 @@ impl<'a> Bench<'a> {
             one && self.host.unit_state().is_ok_and(|state| state == "active")
         };
         assert!(wait::until(ROUNDS, runs), "no Loop runs, or two: {}", self.host.newest(20));
+        // What a power cut leaves of an upload goes with the next one, its lock with the next apply, and by itself.
+        let power = fault.is_some_and(|fault| matches!(fault, Fault::PowerCut | Fault::Reboot));
+        let excused =
+            if power { format!("-path {STATE}/deploy.lock -o -name '*.upload.*'") } else { "-false".into() };
         let left = format!(
-            "find . \\( -name '*agent-runner-staged*' -o -name '*.tmp' -o -name '*.new' -o -name '*.agent-runner-clone' \
-             -o -path '*/agent-runner/guard.json' -o -path '*/agent-runner/deploy.lock' \\) -not -path './demo/.git/*'; \
-             find {SHARE}/versions -name '.agent-runner*' -mmin +60"
+            "find /home/ops \\( -name '*agent-runner-staged*' -o -name '*.tmp' -o -name '*.new' -o -name '*.agent-runner-clone' \
+             -o -name '*.upload.*' -o -path {STATE}/guard.json -o -path {STATE}/deploy.lock \\) \
+             -not -path '/home/ops/demo/.git/*' -not \\( {excused} \\)"
         );
-        let left = self.host.says(&left).unwrap();
-        // A lock that a power cut left ends with the next apply, and by itself.
-        let lock = format!(".{}/deploy.lock", STATE.trim_start_matches("/home/ops"));
-        let left: Vec<&str> = left.lines().filter(|path| *path != lock).collect();
-        assert_eq!(left, Vec::<&str>::new());
+        let mut found = String::new();
+        let clean = || {
+            found = self.host.says(&left).unwrap();
+            found.is_empty()
+        };
+        // sshd sees the end of a connection when the cable is back.
+        assert!(wait::until(ROUNDS, clean), "left behind: {found}");
         let release = |file: &str| -> u32 {
             let said =
                 self.host.says(&format!("grep --only-matching 'release [0-9]*' demo/{file} | tail -1"));
@@ -340,8 +397,7 @@ impl<'a> Bench<'a> {
     fn deploys_well(&self) {
         let output = self.deploy(&[]);
         assert_eq!(output.code(), 0, "the next deploy: {}\n{}", output.stdout, output.stderr);
-        assert_eq!(self.settles(), self.release);
-        assert!(!self.host.says(&format!("ls {STATE}")).unwrap().contains("deploy.lock"));
+        assert_eq!(self.settles(None), self.release);
     }
 
     fn deploy(&self, variables: &[(&str, &str)]) -> Output {

@@ -1,5 +1,5 @@
-//! A release goes over eight hosts in batches while rounds run: no round is cut short, and a bad release ends at the
-//! canary.
+//! A release with another agent goes over eight hosts in batches while rounds run: no round is cut short, and a bad
+//! release ends at the canary, or at the first host of a batch.
 
 use std::fs;
 
@@ -8,7 +8,9 @@ use agent_runner_tests::lab::{Host, Lab};
 use agent_runner_tests::run::Output;
 use serde_json::Value;
 
-use super::deployed::{deploy_changes, fleet_of, is, next_good_round};
+use super::deployed::{
+    SHARE, deploy_changes, executed, fleet_of, hand_overs, in_use, is, next_good_round, runs_another_program,
+};
 
 const HOSTS: usize = 8;
 
@@ -59,10 +61,14 @@ fn first_round_of(host: &Host, release: u32) -> String {
 }
 
 #[test]
-fn a_release_rolls_over_eight_hosts_in_order_and_a_bad_one_ends_at_the_canary() {
+fn a_release_rolls_over_eight_hosts_in_order_and_a_bad_one_ends_at_the_first_host() {
     let Some((lab, controller)) = fleet_of(HOSTS) else { return };
     write_release(&controller, 1, None);
     deploy_changes(&controller, HOSTS);
+    let folder = lab.hosts()[0].says(&format!("readlink {SHARE}/current")).unwrap();
+    lab.hosts().iter().for_each(|host| runs_another_program(host, &folder));
+    let before: Vec<(String, usize)> =
+        lab.hosts().iter().map(|host| (host.main_pid().unwrap(), hand_overs(host))).collect();
     controller.replace("fleet.toml", "batch = [\"100%\"]", "batch = [\"1\", \"3\"]").unwrap();
     controller.replace("fleet.toml", "max_fail = \"100%\"", "max_fail = 0\nhealthy = \"round\"").unwrap();
     write_release(&controller, 2, None);
@@ -81,8 +87,11 @@ fn a_release_rolls_over_eight_hosts_in_order_and_a_bad_one_ends_at_the_canary() 
         batch
     });
     assert_eq!(batches, [vec![0], vec![1, 2, 3], vec![4, 5, 6], vec![7]], "{}", good.stderr);
-    for host in lab.hosts() {
+    for (host, (pid, hand_overs_before)) in lab.hosts().iter().zip(before) {
         assert_eq!(first_round_of(host, 2), "1", "{}", host.name());
+        // Another program goes on in the same process, handed over between two rounds, once.
+        assert_eq!((host.main_pid().unwrap(), executed(host)), (pid, in_use(&folder)), "{}", host.name());
+        assert_eq!(hand_overs(host), hand_overs_before + 1, "{}", host.name());
         no_round_was_cut_short(host);
     }
 
@@ -103,4 +112,14 @@ fn a_release_rolls_over_eight_hosts_in_order_and_a_bad_one_ends_at_the_canary() 
         assert_eq!(running, "0", "{}", host.name());
     }
     lab.hosts()[1..].iter().for_each(no_round_was_cut_short);
+
+    // The same in one batch of all: who waits for a fork is not started either.
+    controller.replace("fleet.toml", "batch = [\"1\", \"3\"]", "batch = [\"100%\"]").unwrap();
+    let one_by_one = controller.run(&["deploy", "-f", "1"]).unwrap();
+    assert_eq!(one_by_one.code(), 2 | 8 | 16, "{}", one_by_one.stderr);
+    assert_eq!(ended(&one_by_one, &lab), [0], "{}", one_by_one.stderr);
+    assert!(one_by_one.stderr.contains("skipped 7"), "{}", one_by_one.stderr);
+    for host in &lab.hosts()[1..] {
+        assert_eq!(host.says("grep -c /bin/false demo/agent-runner.toml || true").unwrap(), "0");
+    }
 }

@@ -1,7 +1,12 @@
 //! Projects of the system, of a login and without systemd; with sudo and without.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
 use agent_runner_tests::fleet::{Controller, PROMPT, lab_fleet};
 use agent_runner_tests::lab::{Host, HostOptions, Lab, Sudo};
+use agent_runner_tests::run::run;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::wait;
 
@@ -44,6 +49,8 @@ fn a_project_of_the_system_runs_as_the_login_goes_back_and_is_uninstalled() {
         root_says(host, "readlink -f /usr/local/bin/agent-runner")
             .starts_with("/usr/local/lib/agent-runner/")
     );
+    // What was uploaded for root is nobody's any more.
+    assert_eq!(host.says("find .local/share/agent-runner 2>/dev/null || true").unwrap(), "");
     next_good_round(host);
     changes_nothing(&controller);
 
@@ -64,6 +71,54 @@ fn a_project_of_the_system_runs_as_the_login_goes_back_and_is_uninstalled() {
     let stopped = || host.root(&format!("systemctl is-active {unit}")).is_ok_and(|said| !said.success());
     assert!(wait::until(ROUNDS, stopped), "{}", host.newest(5));
     assert_eq!(root_says(host, "ls /etc/systemd/system | grep -c agent-runner || true"), "0");
+}
+
+#[test]
+fn a_sudo_that_asks_gets_the_password_once_and_a_wrong_one_is_told() {
+    let Some((lab, controller)) = fleet_with(Sudo::ByPassword) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    root_says(host, "echo \"ops:s3 'cret\" | chpasswd");
+    scope(&controller, "system");
+    let asked = controller.home().join("asked");
+    let with_password = |password: &str, arguments: &[&str]| {
+        controller
+            .write(
+                "askpass",
+                &format!("#!/bin/sh\necho asked >>{}\ncat <<'E'\n{password}\nE\n", asked.display()),
+            )
+            .unwrap();
+        let program = controller.home().join("askpass");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = controller.command();
+        command.args(arguments).env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force");
+        run(&mut command, Duration::from_secs(180)).unwrap()
+    };
+    for verb in ["plan", "deploy"] {
+        let unasked = controller.run(&[verb, "-b"]).unwrap();
+        assert_eq!(unasked.code(), 2, "{}", unasked.stderr);
+        let said = "failed: sudo wants a password there\n    hint: give it once with --ask-become-pass";
+        assert!(unasked.stderr.contains(said), "{}", unasked.stderr);
+        let wrong = with_password("wrong", &[verb, "-b", "-K"]);
+        assert_eq!(wrong.code(), 2, "{}", wrong.stderr);
+        assert!(wrong.stderr.contains("failed: sudo did not accept the password"), "{}", wrong.stderr);
+    }
+    let wrong = with_password("wrong", &["exec", "-b", "-K", "--", "id -u"]);
+    assert_eq!(wrong.code(), 2, "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("hint: sudo did not accept the password"), "{}", wrong.stderr);
+
+    let root = with_password("s3 'cret", &["exec", "-b", "-K", "--", "id -u; wc -c"]);
+    assert_eq!(root.code(), 0, "{}", root.stderr);
+    // And nothing of the password is left on the command's own stdin.
+    assert!(root.stdout.contains("  0\n  0\n"), "{}", root.stdout);
+    fs::remove_file(&asked).unwrap();
+    let deployed = with_password("s3 'cret", &["deploy", "-b", "-K", "--json"]);
+    assert_eq!(deployed.code(), 0, "{}\n{}", deployed.stdout, deployed.stderr);
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "asked\n", "once a run");
+    assert_eq!(root_says(host, "systemctl is-active agent-runner@demo.service"), "active");
+    next_good_round(host);
+    // No log of the host has it.
+    let told = "journalctl --no-pager; cat /var/log/auth.log 2>/dev/null || true";
+    assert!(!root_says(host, told).contains("s3 'cret"));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub enum Sudo {
     Refused,
     /// `sudo -n` works, without a password.
     Passwordless,
+    /// `sudo` asks for the user's password, which a test gives it with `chpasswd`.
+    ByPassword,
 }
 
 impl Default for HostOptions {

@@ -79,6 +79,7 @@ impl Disk {
             Sudo::Passwordless => {
                 self.file("etc/sudoers.d/ops", &format!("{USER} ALL=(ALL) NOPASSWD: ALL\n"))?
             }
+            Sudo::ByPassword => self.file("etc/sudoers.d/ops", &format!("{USER} ALL=(ALL) ALL\n"))?,
         }
         let passwd = fs::read_to_string(self.root().join("etc/passwd"))?;
         self.file("etc/passwd", &with_shell(&passwd, &options.login_shell))?;

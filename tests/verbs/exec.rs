@@ -140,7 +140,7 @@ fn sudo_is_asked_without_and_with_a_password() {
     let refused = wanting.controller.run(&["exec", "-b", "--", "echo $AS_ROOT"]).unwrap();
     assert_eq!(refused.code(), 2);
     assert!(
-        refused.stderr.contains("hint: sudo wants a password there: --ask-become-pass"),
+        refused.stderr.contains("hint: sudo wants a password there: give it once with --ask-become-pass"),
         "{}",
         refused.stderr
     );

@@ -26,6 +26,9 @@ pub(super) struct Entry {
     pub(super) user: String,
     pub(super) machine: String,
     pub(super) run: String,
+    /// The fingerprint of the key that the controller logged in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
     pub(super) id: String,
     pub(super) projects: Vec<String>,
     pub(super) result: Result,
@@ -60,6 +63,7 @@ impl Entry {
             user: by.user.clone(),
             machine: by.machine.clone(),
             run: by.run.clone(),
+            key: by.key.clone(),
             id: id.to_owned(),
             projects: Vec::new(),
             result,

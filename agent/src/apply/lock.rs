@@ -160,7 +160,7 @@ fn is_young(path: &Path, now: Timestamp) -> bool {
 }
 
 fn unknown(now: Timestamp) -> Owner {
-    let by = By { user: "unknown".into(), machine: "unknown".into(), run: String::new() };
+    let by = By { user: "unknown".into(), machine: "unknown".into(), run: String::new(), key: None };
     Owner::new(&by, now, 0)
 }
 
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     fn owner(run: &str, now: Timestamp) -> Owner {
-        let by = By { user: "u".into(), machine: "m".into(), run: run.into() };
+        let by = By { user: "u".into(), machine: "m".into(), run: run.into(), key: None };
         Owner::new(&by, now, 60)
     }
 

@@ -117,6 +117,9 @@ pub struct By {
     pub machine: String,
     /// The run, unique per controller invocation.
     pub run: String,
+    /// The fingerprint of the key it logged in with, `SHA256:..`; `None` without a key, and for a person on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// One agent binary that the controller carries.

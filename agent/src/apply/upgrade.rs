@@ -238,7 +238,7 @@ fn manifest(world: &World, request: &Request<'_>) -> Manifest {
         manifest: MANIFEST_VERSION,
         fleet: String::new(),
         host: machine.clone(),
-        by: By { user: world.acting.user.clone(), machine, run },
+        by: By { user: world.acting.user.clone(), machine, run, key: None },
         agents: Vec::new(),
         projects: Vec::new(),
         only: Part::All,

@@ -145,7 +145,7 @@ mod tests {
             manifest: MANIFEST_VERSION,
             fleet: "attic".into(),
             host: "pi01".into(),
-            by: By { user: "u".into(), machine: "m".into(), run: "r".into() },
+            by: By { user: "u".into(), machine: "m".into(), run: "r".into(), key: None },
             agents: Vec::new(),
             projects: vec![project],
             confirm_s: 60,

@@ -100,6 +100,9 @@ pub(super) fn look(
         }
         Some(_) | None => None,
     });
+    // What systemd restarts is gone for a moment; it may also have come since the status was asked for.
+    let restarts = service.action == Some(Action::Restart)
+        && show.as_ref().is_some_and(|show| show.has_job || show.state.is_some_and(UnitState::is_live));
     let sha256 = running.and_then(running_sha256);
     let since = time::parse(&pending.switched_at);
     let seen = Seen {
@@ -122,7 +125,7 @@ pub(super) fn look(
             &["max_rounds_reached", "stop_file_detected", "agent_self_terminated"],
         )
         .map(|record| record.kind),
-        start_when_gone: service.start_when_gone,
+        start_when_gone: service.start_when_gone || restarts,
         round: match pending.healthy {
             Healthy::Active => None,
             Healthy::Round => Some(first_round(&project.layout, took_over(&project.layout, running, since))),

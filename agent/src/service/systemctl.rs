@@ -62,6 +62,8 @@ pub struct UnitShow {
     pub result: String,
     /// `NRestarts`.
     pub restarts: u64,
+    /// Whether something is queued for it: between the stop and the start of a restart, a unit is inactive.
+    pub has_job: bool,
 }
 
 impl Manager {
@@ -91,7 +93,7 @@ impl Manager {
     /// # Errors
     /// When the manager does not answer.
     pub fn show(&self, unit: &str) -> Result<UnitShow, SystemctlError> {
-        let properties = "--property=ActiveState,SubState,MainPID,Result,NRestarts";
+        let properties = "--property=ActiveState,SubState,MainPID,Result,NRestarts,Job";
         Ok(UnitShow::read(&self.run(&["show", properties, "--", unit])?))
     }
 
@@ -211,6 +213,7 @@ impl UnitShow {
             main_pid: value("MainPID").parse().ok().filter(|&pid| pid > 0),
             result: value("Result").to_owned(),
             restarts: value("NRestarts").parse().unwrap_or(0),
+            has_job: value("Job").parse().is_ok_and(|job: u64| job > 0),
         }
     }
 }
@@ -231,16 +234,16 @@ mod tests {
 
     #[test]
     fn properties_are_read_in_any_order_and_missing_ones_are_nothing() {
-        let text =
-            "Result=exit-code\nNRestarts=3\nMainPID=0\nActiveState=activating\nSubState=auto-restart\n";
+        let text = "Result=exit-code\nJob=812\nNRestarts=3\nMainPID=0\nActiveState=activating\nSubState=auto-restart\n";
         let expected = UnitShow {
             state: Some(UnitState::Activating),
             sub_state: "auto-restart".into(),
             main_pid: None,
             result: "exit-code".into(),
             restarts: 3,
+            has_job: true,
         };
         assert_eq!(UnitShow::read(text), expected);
-        assert_eq!(UnitShow::read("").state, None);
+        assert_eq!((UnitShow::read("").state, UnitShow::read("Job=0\n").has_job), (None, false));
     }
 }

@@ -155,7 +155,7 @@ impl Host {
             manifest: MANIFEST_VERSION,
             fleet: "attic".into(),
             host: "here".into(),
-            by: By { user: "me".into(), machine: "desk".into(), run: "run-1".into() },
+            by: By { user: "me".into(), machine: "desk".into(), run: "run-1".into(), key: None },
             agents: Vec::new(),
             projects: vec![Project {
                 name: "research".into(),

@@ -41,7 +41,7 @@ fn rollback(run: &str) -> Rollback {
 }
 
 fn by(run: &str) -> By {
-    By { user: "me".into(), machine: "desk".into(), run: run.into() }
+    By { user: "me".into(), machine: "desk".into(), run: run.into(), key: None }
 }
 
 fn report(value: serde_json::Value) -> Report {

@@ -244,22 +244,38 @@ fn a_restart_for_a_new_environment_waits_for_the_round() {
     wait_for("the new environment", || host.read("as").contains("two").then_some(()));
 }
 
+/// A project whose round goes on until it is interrupted, and says so.
+fn endless(host: &Host, runtime: &str, drain: Drain) -> Manifest {
+    let script =
+        "trap 'echo interrupted >> ~/end; exit 130' INT; echo $$ > ~/pid; while :; do sleep 0.1; done";
+    let text = config(script, runtime);
+    host.manifest(PROMPT, |manifest| {
+        manifest.projects[0].files[0].content = text;
+        manifest.drain = drain;
+    })
+}
+
 #[test]
 fn drain_now_interrupts_the_round() {
     let host = Host::new();
-    let with = |runtime: &str| {
-        let script =
-            "trap 'echo interrupted >> ~/end; exit 130' INT; echo $$ > ~/pid; while :; do sleep 0.1; done";
-        let text = config(script, runtime);
-        host.manifest(PROMPT, |manifest| {
-            manifest.projects[0].files[0].content = text;
-            manifest.drain = Drain::Now;
-        })
-    };
-    deploy(&host, &with(""));
+    deploy(&host, &endless(&host, "", Drain::Now));
     wait_for("the agent", || host.home().join("pid").exists().then_some(()));
-    let switched = deploy(&host, &with("round_log_retention = 7"));
+    let switched = deploy(&host, &endless(&host, "round_log_retention = 7", Drain::Now));
     assert_eq!(actions(&switched), [(What::File, Action::Update), (What::Service, Action::Restart)]);
+    assert_eq!(host.read("end"), "interrupted\n");
+}
+
+#[test]
+fn a_drain_of_seconds_lets_a_round_go_on_for_them_and_then_interrupts_it() {
+    let host = Host::new();
+    deploy(&host, &endless(&host, "", Drain::Round));
+    wait_for("the agent", || host.home().join("pid").exists().then_some(()));
+    // Longer than the apply itself waits for the old Loop to go.
+    let switched = host.apply(&endless(&host, "round_log_retention = 7", Drain::Seconds(12)), &[]);
+    let waiting = host.decide("--confirm", switched.pending.as_ref().unwrap());
+    assert_eq!(waiting.outcome, Outcome::Waiting, "{waiting:?}");
+    assert!(!host.home().join("end").exists(), "it is let go on");
+    assert_eq!(confirm(&host, &switched).outcome, Outcome::Confirmed);
     assert_eq!(host.read("end"), "interrupted\n");
 }
 

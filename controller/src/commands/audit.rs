@@ -1,5 +1,6 @@
 //! `agent-runner-fleet audit`.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_runner::store::time;
@@ -36,6 +37,9 @@ pub struct AuditArgs {
     /// Only what is newer: 2h, 3d, or a time as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
+    /// Only these, separated by commas: run, host, or a result or verb as switched, reverted, locked, deploy, rollback
+    #[arg(long, value_name = "KIND,..", value_delimiter = ',')]
+    kind: Vec<String>,
     /// Only the runs of this machine
     #[arg(long)]
     local: bool,
@@ -79,6 +83,8 @@ struct Entry {
     machine: String,
     #[serde(default)]
     run: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     #[serde(default)]
     projects: Vec<String>,
     result: String,
@@ -89,8 +95,16 @@ struct Entry {
 /// Something that happened.
 struct Happened {
     at: Timestamp,
+    /// What it is, the words that `--kind` knows: a run and its verb, or a host and what came of it.
+    kinds: [String; 2],
     text: String,
     json: serde_json::Value,
+}
+
+impl Happened {
+    fn is_of(&self, wanted: &[String]) -> bool {
+        wanted.is_empty() || wanted.iter().any(|kind| self.kinds.contains(kind))
+    }
 }
 
 /// Runs the verb.
@@ -108,7 +122,7 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Error> {
         happened.extend(of_hosts);
         exit
     };
-    happened.retain(|one| since.is_none_or(|since| one.at >= since));
+    happened.retain(|one| since.is_none_or(|since| one.at >= since) && one.is_of(&args.kind));
     happened.sort_by_key(|one| one.at);
     for one in happened {
         printed(if ctx.global.json { print::json_line(&one.json) } else { print::text(&one.text) })?;
@@ -138,12 +152,18 @@ fn of_run(run: &Run) -> Option<Happened> {
         [] => String::new(),
         left => format!("; left: {}", fold_names(left)),
     };
+    let keys: BTreeSet<&str> = run.ended.values().filter_map(|ended| ended.key.as_deref()).collect();
+    let keys = match keys.len() {
+        0 => String::new(),
+        _ => format!(" by {}", keys.into_iter().collect::<Vec<_>>().join(", ")),
+    };
     let text = format!(
-        "{}  run {}  {}@{}  {}{on} {ended}{left}\n",
+        "{}  run {}  {}@{}{keys}  {}{on} {ended}{left}\n",
         begin.ts, begin.run, begin.user, begin.machine, begin.verb
     );
     let json = json!({"schema": 1, "kind": "run", "run": run});
-    Some(Happened { at: time::parse(&begin.ts)?, text, json })
+    let kinds = ["run".to_owned(), begin.verb.clone()];
+    Some(Happened { at: time::parse(&begin.ts)?, kinds, text, json })
 }
 
 fn of_hosts(ctx: &Ctx, inventory: &Inventory, on: &Patterns) -> Result<(Exit, Vec<Happened>), Error> {
@@ -182,12 +202,14 @@ fn of_line(host: &str, line: &str) -> Option<Happened> {
     let of =
         if entry.projects.is_empty() { String::new() } else { format!(" {}", entry.projects.join(", ")) };
     let detail = if entry.detail.is_empty() { String::new() } else { format!(": {}", entry.detail) };
+    let key = entry.key.as_deref().map(|key| format!(" by {key}")).unwrap_or_default();
     let text = format!(
-        "{}  {host}  {}@{}  {}{of}{detail}  (run {})\n",
+        "{}  {host}  {}@{}{key}  {}{of}{detail}  (run {})\n",
         entry.ts, entry.user, entry.machine, entry.result, entry.run
     );
     let json = json!({"schema": 1, "kind": "host", "host": host, "entry": entry});
-    Some(Happened { at: time::parse(&entry.ts)?, text, json })
+    let kinds = ["host".to_owned(), entry.result.clone()];
+    Some(Happened { at: time::parse(&entry.ts)?, kinds, text, json })
 }
 
 #[cfg(test)]
@@ -205,6 +227,12 @@ mod tests {
             "2026-01-31T12:00:00.000Z  pi1  me@desk  reverted research: nobody confirmed it in time  (run 1-2)\n"
         );
         assert!(of_line("pi1", "{\"ts\":").is_none());
+        let with_key = line.replace("\"run\":", "\"key\":\"SHA256:6r5p\",\"run\":");
+        let text = of_line("pi1", &with_key).unwrap().text;
+        assert!(text.contains("  me@desk by SHA256:6r5p  reverted research: "), "{text}");
+        let of = |kinds: &[&str]| happened.is_of(&kinds.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(of(&[]) && of(&["host"]) && of(&["locked", "reverted"]));
+        assert!(!of(&["run"]) && !of(&["switched", "locked"]));
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Ctx {
     /// Returns who asks, with an identity for this run.
     pub fn by(&self) -> By {
         let run = format!("{}-{}", jiff::Timestamp::now().as_millisecond(), std::process::id());
-        By { user: self.user(), machine: self.machine(), run }
+        By { user: self.user(), machine: self.machine(), run, key: None }
     }
 
     /// Returns how progress is shown.

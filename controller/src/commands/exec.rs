@@ -22,7 +22,7 @@ use crate::output::print;
 use crate::output::progress::Show;
 use crate::output::recap::{self, HostResult, Status, Stopped};
 use crate::output::result_line::ResultLine;
-use crate::ssh::{Client, Exec, ExitStatus, Output, Source, SshError};
+use crate::ssh::{Client, Exec, ExitStatus, Output, Source, SshError, sudo_refusal};
 use crate::targets::Target;
 
 /// The most of all hosts' output that is kept for folding, in bytes; each host gets its share.
@@ -271,8 +271,8 @@ fn judge(host: &str, output: &Output) -> HostResult {
     }
     // What it printed stands above, folded; the recap names the status.
     let result = HostResult::new(host, Status::Failed, output.status.to_string());
-    if String::from_utf8_lossy(&output.stderr).contains("sudo: a password is required") {
-        return result.hinted("sudo wants a password there: --ask-become-pass");
+    if let Some((why, remedy)) = sudo_refusal(&output.stderr) {
+        return result.hinted(format!("{why}: {remedy}"));
     }
     result
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agent_runner::apply::Held;
-use agent_runner::apply::manifest::{Hold, MANIFEST_VERSION};
+use agent_runner::apply::manifest::{By, Hold, MANIFEST_VERSION};
 use clap::Args;
 
 use super::{Ctx, Patterns};
-use crate::error::{Error, Exit, config};
+use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::runs::Begin;
@@ -36,27 +36,32 @@ pub struct LockArgs {
 /// # Errors
 /// When the inventory or the selection is wrong.
 pub fn run(ctx: &Ctx, args: LockArgs) -> Result<Exit, Error> {
-    let by = ctx.by();
-    let hold = Hold { hold: MANIFEST_VERSION, by, ttl_s: args.ttl, reason: args.reason };
-    let stdin = serde_json::to_vec(&hold).map_err(|error| config("the request").caused_by(error))?;
-    let ask = Ask { verb: "lock", words: &["apply", "--lock"], done: Status::Changed, stdin };
-    each(ctx, &args.on, ask)
+    let (ttl_s, reason) = (args.ttl, args.reason);
+    let says = move |by| {
+        let hold = Hold { hold: MANIFEST_VERSION, by, ttl_s, reason: reason.clone() };
+        serde_json::to_vec(&hold).expect("names and numbers are JSON")
+    };
+    each(ctx, &args.on, Ask { verb: "lock", words: &["apply", "--lock"], done: Status::Changed, says })
 }
 
 /// What the hosts' lock is asked for.
-pub(super) struct Ask<'a> {
+pub(super) struct Ask<'a, S> {
     pub(super) verb: &'a str,
     pub(super) words: &'a [&'a str],
     /// How a host ends that did it.
     pub(super) done: Status,
-    pub(super) stdin: Vec<u8>,
+    /// What is said to it, given who asks.
+    pub(super) says: S,
 }
 
 /// Asks every selected host's lock.
 ///
 /// # Errors
 /// When the inventory or the selection is wrong.
-pub(super) fn each(ctx: &Ctx, on: &Patterns, ask: Ask<'_>) -> Result<Exit, Error> {
+pub(super) fn each<S>(ctx: &Ctx, on: &Patterns, ask: Ask<'_, S>) -> Result<Exit, Error>
+where
+    S: Fn(By) -> Vec<u8> + Clone + Send + Sync + 'static,
+{
     let inventory = ctx.inventory()?;
     let targets = ctx.targets(&inventory, &on.patterns)?;
     if ctx.global.list_hosts {
@@ -64,17 +69,22 @@ pub(super) fn each(ctx: &Ctx, on: &Patterns, ask: Ask<'_>) -> Result<Exit, Error
     }
     let hosts: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
     let count = hosts.len();
-    let begin = Begin { hosts, ..Begin::now(&ctx.by(), ask.verb, &inventory.fleet.name) };
+    let by = ctx.by();
+    let begin = Begin { hosts, ..Begin::now(&by, ask.verb, &inventory.fleet.name) };
     let record = ctx.record(&begin);
     let refused = Arc::new(AtomicUsize::new(0));
     let told = refused.clone();
-    let (script, done, stdin) = (remote::on_host(ask.words), ask.done, ask.stdin);
+    let (script, done, says) = (remote::on_host(ask.words), ask.done, ask.says);
     let recap = ctx.each_host(&inventory, ask.verb, targets, move |client, target| {
-        let exec = target.exec(Exec::command(script.clone()).stdin(stdin.clone()));
-        let refused = told.clone();
+        let (exec, says) = (Exec::command(script.clone()), says.clone());
+        let (refused, by) = (told.clone(), by.clone());
         async move {
             let host = target.name.to_string();
-            let answered = async { client.session(&target.settings).await?.exec(exec).await };
+            let answered = async {
+                let session = client.session(&target.settings).await?;
+                let by = By { key: session.login().key.clone(), ..by };
+                session.exec(target.exec(exec.stdin(says(by)))).await
+            };
             match answered.await {
                 Ok(output) => {
                     let (result, is_held) = answer(&host, &output, done);
@@ -85,7 +95,7 @@ pub(super) fn each(ctx: &Ctx, on: &Patterns, ask: Ask<'_>) -> Result<Exit, Error
             }
         }
     })?;
-    recap.results.iter().for_each(|result| record.host(result));
+    recap.results.iter().for_each(|result| record.host(result, None));
     ctx.print_results(&recap)?;
     let exit = ctx.finish(&inventory, &recap)?;
     let exit = if refused.load(Ordering::Relaxed) == count { Exit::Locked } else { exit };

@@ -342,7 +342,7 @@ fn abort_when_interrupted(cancel: Cancel) {
 }
 
 /// Returns how many hosts the open files allow, up to `wanted`, and the limit of open files.
-fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
+pub(super) fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
     let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
     match open_files::raise() {
         Ok(limit) => (open_files::forks_within(limit, wanted), Some(limit)),

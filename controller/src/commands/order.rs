@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_runner::apply::manifest::{MANIFEST_VERSION, Manifest, Part, Rollback};
 use agent_runner::apply::report::Change;
@@ -11,6 +12,7 @@ use agent_runner_inventory::{Inventory, Share, fold_names};
 
 use super::Ctx;
 use super::context::printed;
+use super::on_hosts::within_open_files;
 use crate::deploy::accounts::{self, Lands};
 use crate::deploy::host::{Deployed, Depth, HostDeploy};
 use crate::deploy::manifest::{Maker, drain, healthy, scope};
@@ -107,7 +109,9 @@ pub(super) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> 
     let (recap, deployed, record) = ctx.block_on(async {
         let cancel = ctx.cancel(&progress)?;
         let forks = ctx.forks(&inventory);
-        let options = FanoutOptions { forks, most: forks, per_host_deadline: None, cancel };
+        // Each task has its own deadline, which does not count the wait for its turn.
+        let most = within_open_files(tasks.len()).0;
+        let options = FanoutOptions { forks, most, per_host_deadline: None, cancel };
         let conduct = Conduct { rules: &rules, options, progress: progress.clone(), record };
         let (recap, deployed) = roll_out(&ctx.client(), tasks, &conduct).await;
         Ok((recap, deployed, conduct.record))
@@ -177,6 +181,11 @@ pub(super) fn tasks(
             scope,
             sudo: target.sudo(),
             depth: order.depth,
+            deadline: match order.depth {
+                Depth::Check => Some(ctx.deadline()),
+                // A round may take hours to drain: only a person knows how long is too long.
+                Depth::Apply => ctx.global.timeout.map(Duration::from_secs),
+            },
         });
     }
     Ok(tasks)

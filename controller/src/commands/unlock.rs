@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::lock::{self, Ask};
 use super::{Ctx, Patterns};
-use crate::error::{Error, Exit, config};
+use crate::error::{Error, Exit};
 use crate::output::recap::Status;
 
 /// Give the lock of hosts back
@@ -25,7 +25,7 @@ pub struct UnlockArgs {
 /// # Errors
 /// When the inventory or the selection is wrong.
 pub fn run(ctx: &Ctx, args: UnlockArgs) -> Result<Exit, Error> {
-    let stdin = serde_json::to_vec(&ctx.by()).map_err(|error| config("the request").caused_by(error))?;
+    let says = |by| serde_json::to_vec(&by).expect("names are JSON");
     let words: &[&str] = if args.force { &["apply", "--unlock", "--force"] } else { &["apply", "--unlock"] };
-    lock::each(ctx, &args.on, Ask { verb: "unlock", words, done: Status::Changed, stdin })
+    lock::each(ctx, &args.on, Ask { verb: "unlock", words, done: Status::Changed, says })
 }

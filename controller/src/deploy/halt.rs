@@ -3,8 +3,9 @@
 use agent_runner::apply::Owner;
 use agent_runner::apply::report::{Problem, Report};
 
+use super::probe::ProbeError;
 use crate::output::recap::{self, HostResult, Status};
-use crate::ssh::{ExitStatus, Output, SshError};
+use crate::ssh::{ExitStatus, Output, SshError, sudo_refusal};
 
 /// Why a host's deploy ended before its end.
 #[derive(Debug)]
@@ -56,6 +57,14 @@ impl Halt {
 
 pub(super) fn read_report(output: &Output) -> Result<Report, Halt> {
     serde_json::from_slice(&output.stdout).map_err(|_| with_output("the agent gave no report".into(), output))
+}
+
+/// Why a probe told nothing: sudo let it not run, or something else answered.
+pub(super) fn unprobed(error: &ProbeError, output: &Output) -> Halt {
+    match sudo_refusal(&output.stderr) {
+        Some((why, remedy)) => Halt::with_remedy(why, remedy),
+        None => with_output(error.to_string(), output),
+    }
 }
 
 pub(super) fn with_output(message: String, output: &Output) -> Halt {

@@ -3,6 +3,7 @@
 //! The host itself plans, stages, switches and, unless it hears a confirmation, puts the old release back; see the
 //! agent's `apply`. Here is only the conversation.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,14 +11,15 @@ use agent_runner::apply::manifest::Scope;
 use agent_runner::apply::newer;
 use agent_runner::apply::report::{Change, Outcome, Report};
 use agent_runner::version::{PROTOCOL, Version};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::failpoint::{self, Step};
-use super::halt::{Halt, read_report, refusal, reverted, with_output};
+use super::halt::{Halt, read_report, refusal, reverted, unprobed, with_output};
 use super::probe::{self, Facts, Known, Places, Probed};
 use super::summary::summary;
+use super::turn::Turn;
 use super::wish::Wish;
 use crate::bundle::{self, Agent};
+use crate::failpoint::{self, Step};
 use crate::output::recap::{HostResult, Status};
 use crate::ssh::{Client, Exec, Output, Payload, Session, Settings, Sudo, Upload};
 
@@ -31,6 +33,8 @@ const DRAIN_PAUSE: Duration = Duration::from_secs(5);
 const LOGIN_DEADLINE: Duration = Duration::from_secs(30);
 /// What a host needs beside the binary itself, in KiB.
 const ROOM_KIB: u64 = 1024;
+/// Where a login's own agents are, below its home.
+const HOME_SHARE: &str = ".local/share/agent-runner";
 /// The largest report, in bytes: it holds a diff of every file.
 const REPORT_MAX: usize = 16 << 20;
 
@@ -49,6 +53,8 @@ pub struct HostDeploy {
     pub sudo: Option<Sudo>,
     /// How far to go.
     pub depth: Depth,
+    /// How long it may take in all, without the wait for its turn; `None` is as long as its rounds take.
+    pub deadline: Option<Duration>,
 }
 
 /// How far a deploy goes.
@@ -71,20 +77,25 @@ pub struct Deployed {
     pub notes: Vec<String>,
     /// Whether somebody else's lock kept us out.
     pub is_held: bool,
+    /// The fingerprint of the key that we logged in with.
+    pub key: Option<String>,
 }
 
 impl Deployed {
     /// Returns a host of which nothing more is known than its result.
     pub fn only(result: HostResult) -> Deployed {
-        Deployed { result, changes: Vec::new(), notes: Vec::new(), is_held: false }
+        Deployed { result, changes: Vec::new(), notes: Vec::new(), is_held: false, key: None }
     }
 }
 
-/// Deploys to one host; `step` is told what happens.
-pub async fn deploy(client: &Client, task: &HostDeploy, step: impl Fn(&str)) -> Deployed {
-    let run = Run { client, task, step, applies: AtomicBool::new(false) };
-    match run.run().await {
-        Ok(deployed) => deployed,
+/// Deploys to one host, when its turn comes; `step` is told what happens.
+pub async fn deploy(client: &Client, task: &HostDeploy, turn: &mut Turn, step: impl Fn(&str)) -> Deployed {
+    let (applies, switched) = (AtomicBool::new(false), AtomicBool::new(false));
+    let run = Run { client, task, step, key: OnceLock::new(), applies, switched };
+    let ended = run.run(turn).await;
+    let key = run.key.get().cloned();
+    match ended {
+        Ok(deployed) => Deployed { key, ..deployed },
         Err(halt) => {
             let is_held = halt.is_held();
             let mut result = halt.into_result(&task.host);
@@ -95,7 +106,7 @@ pub async fn deploy(client: &Client, task: &HostDeploy, step: impl Fn(&str)) -> 
                     task.host
                 );
             }
-            Deployed { is_held, ..Deployed::only(result) }
+            Deployed { is_held, key, ..Deployed::only(result) }
         }
     }
 }
@@ -104,26 +115,62 @@ struct Run<'a, S> {
     client: &'a Client,
     task: &'a HostDeploy,
     step: S,
+    /// The fingerprint of the key that we logged in with.
+    key: OnceLock<String>,
     /// Whether a manifest was sent: from then on something may have been switched.
     applies: AtomicBool,
+    /// Whether it was, and waits for its confirmation.
+    switched: AtomicBool,
 }
 
 impl<S: Fn(&str)> Run<'_, S> {
-    async fn run(&self) -> Result<Deployed, Halt> {
+    async fn run(&self, turn: &mut Turn) -> Result<Deployed, Halt> {
         (self.step)("probing");
         Step::Probe.reach(&self.task.host).await;
-        let session = self.client.session(&self.task.settings).await?;
+        let began = Instant::now();
+        let login = async { Ok(self.client.session(&self.task.settings).await?) };
+        let session = self.within(self.task.deadline, login).await?;
+        if let Some(key) = &session.login().key {
+            self.key.get_or_init(|| key.clone());
+        }
+        let left = self.task.deadline.map(|all| all.saturating_sub(began.elapsed()));
+        if !turn.comes().await {
+            return Ok(Deployed::only(self.result(Status::Skipped, "")));
+        }
+        self.within(left, self.work(&session)).await
+    }
+
+    /// Does what may take so long; what comes too late is dropped, and the host goes on by itself.
+    async fn within<T>(
+        &self,
+        left: Option<Duration>,
+        work: impl Future<Output = Result<T, Halt>>,
+    ) -> Result<T, Halt> {
+        let Some(left) = left else { return work.await };
+        timeout(left, work).await.unwrap_or_else(|_| {
+            let words = format!("no result within {} s", self.task.deadline.unwrap_or_default().as_secs());
+            let (switched, applies) =
+                (self.switched.load(Ordering::Relaxed), self.applies.load(Ordering::Relaxed));
+            Err(match (switched, applies) {
+                (true, _) => self.unconfirmed(&words),
+                (false, true) => Halt::failed(words),
+                (false, false) => Halt::with_remedy(words, "give it longer with --timeout SECONDS"),
+            })
+        })
+    }
+
+    async fn work(&self, session: &Session) -> Result<Deployed, Halt> {
         let places = Places::of(self.task.scope);
         let script = probe::script(places, self.task.wish.verb());
-        let output = self.exec(&session, script, self.text()?, Duration::from_secs(60)).await?;
+        let output = self.exec(session, script, self.text()?, Duration::from_secs(60)).await?;
         let mut probed = probe::read(&String::from_utf8_lossy(&output.stdout))
-            .map_err(|error| with_output(error.to_string(), &output))?;
+            .map_err(|error| unprobed(&error, &output))?;
         Step::Plan.reach(&self.task.host).await;
         if self.task.depth == Depth::Apply {
-            self.enable_linger(&session, &mut probed.facts).await?;
+            self.enable_linger(session, &mut probed.facts).await?;
         }
         let Some(agent) = self.agent(&probed.facts)? else {
-            return self.with_what_is_there(&session, places, (probed, &output)).await;
+            return self.with_what_is_there(session, places, (probed, &output)).await;
         };
         let folder = agent.release().folder();
         let stays = probed.facts.installed.as_deref().filter(|installed| self.outranks(installed, &agent));
@@ -148,13 +195,13 @@ impl<S: Fn(&str)> Run<'_, S> {
             Some(installed) => installed.to_owned(),
             None => {
                 if probed.facts.installed.as_deref() != Some(folder.as_str()) {
-                    self.upload(&session, places, &agent).await?;
+                    self.upload(session, places, &agent).await?;
                 }
                 folder
             }
         };
         let what = format!("agent {}", agent.version);
-        self.switch(&session, &program(places, &folder), &what).await
+        self.switch(session, &program(places, &folder), &what).await
     }
 
     /// Does what needs no other agent than the one that is there.
@@ -248,8 +295,11 @@ impl<S: Fn(&str)> Run<'_, S> {
         Step::Upload.reach(&self.task.host).await;
         let folder = agent.release().folder();
         // Uploads name a path below the home; a system-wide place is filled from there as root.
-        let relative = format!(".local/share/agent-runner/versions/{folder}/agent-runner");
-        let payload = Payload::Gzip(agent.gzip.into());
+        let own = match self.task.scope {
+            Scope::User | Scope::Detached => format!("{HOME_SHARE}/versions/{folder}"),
+            Scope::System => format!("{HOME_SHARE}/incoming/{folder}"),
+        };
+        let (payload, relative) = (Payload::Gzip(agent.gzip.into()), format!("{own}/agent-runner"));
         session.upload(Upload::new(payload, relative.clone(), agent.sha256).mode(0o755)).await?;
         let binary = format!("{}/versions/{folder}/agent-runner", places.share);
         let place = match self.task.scope {
@@ -259,7 +309,14 @@ impl<S: Fn(&str)> Run<'_, S> {
             }
         };
         let script = format!("{place}exec \"{binary}\" --json --version");
-        let output = self.exec(session, script, Vec::new(), Duration::from_secs(30)).await?;
+        let output = self.exec(session, script, Vec::new(), Duration::from_secs(30)).await;
+        if self.task.scope == Scope::System {
+            // As the login whose it is: root removes nothing in a folder of somebody else's.
+            let clear =
+                format!("rm -rf -- {own}; rmdir {HOME_SHARE}/incoming {HOME_SHARE} 2>/dev/null; true");
+            session.exec(Exec::command(clear)).await?;
+        }
+        let output = output?;
         let version: Option<Version> = serde_json::from_slice(&output.stdout).ok();
         match version {
             Some(version) if version.protocol == PROTOCOL => Ok(()),
@@ -309,7 +366,8 @@ impl<S: Fn(&str)> Run<'_, S> {
     /// Asks over a new connection until the host is well: an old connection proves nothing about the login.
     async fn confirm(&self, binary: &str, release: &str) -> Result<(), Halt> {
         (self.step)("confirming");
-        let fresh = tokio::time::timeout(LOGIN_DEADLINE, self.client.connect(&self.task.settings)).await;
+        self.switched.store(true, Ordering::Relaxed);
+        let fresh = timeout(LOGIN_DEADLINE, self.client.connect(&self.task.settings)).await;
         let session = match fresh {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return Err(self.unconfirmed(&error.to_string())),
@@ -367,7 +425,8 @@ impl<S: Fn(&str)> Run<'_, S> {
     }
 
     fn text(&self) -> Result<Vec<u8>, Halt> {
-        self.task.wish.text().map_err(|error| Halt::failed(format!("the manifest: {error}")))
+        let key = self.key.get().map(String::as_str);
+        self.task.wish.text(key).map_err(|error| Halt::failed(format!("the manifest: {error}")))
     }
 
     async fn exec(

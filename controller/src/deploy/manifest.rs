@@ -435,7 +435,7 @@ mod tests {
         write(&dir.path().join("p/a.md"), "plain {{ host.name }}\n");
         write(&dir.path().join("p/b.md"), "token {{ host.vars.token }}\n");
         let inventory = Inventory::load(&path).unwrap();
-        let by = By { user: String::new(), machine: String::new(), run: String::new() };
+        let by = By { user: String::new(), machine: String::new(), run: String::new(), key: None };
         let maker = Maker { inventory: &inventory, home: None, by };
         let host = inventory.host("pi").unwrap();
         let projects: Vec<&inventory::Project> = inventory.projects.iter().collect();

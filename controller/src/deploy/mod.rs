@@ -10,8 +10,8 @@ pub mod rollout;
 pub mod summary;
 pub mod wish;
 
-mod failpoint;
 mod halt;
 
 pub mod host;
 pub mod run;
+pub mod turn;

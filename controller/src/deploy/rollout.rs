@@ -13,10 +13,12 @@ pub enum Ended {
     Badly,
 }
 
-/// The state of one rollout. Hosts are started batch by batch; a batch starts when the one before has ended.
+/// The state of one rollout. Batches open one after another, when all hosts of the one before have ended; the hosts of
+/// an open batch are started one by one, each only while the threshold holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
-    batches: VecDeque<Vec<usize>>,
+    batches: VecDeque<VecDeque<usize>>,
+    open: VecDeque<usize>,
     outstanding: usize,
     failed: usize,
     allowed: usize,
@@ -34,22 +36,34 @@ impl Rollout {
             split.push_back(rest.drain(..size.min(rest.len())).collect());
             size = sizes.next().map_or(size, |batch| batch.size(hosts));
         }
-        Rollout { batches: split, outstanding: 0, failed: 0, allowed: max_fail.floor_of(hosts) }
+        let open = VecDeque::new();
+        Rollout { batches: split, open, outstanding: 0, failed: 0, allowed: max_fail.floor_of(hosts) }
     }
 
-    /// Returns the sizes of the batches that have not been started.
+    /// Returns the sizes of the batches that have not been opened.
     pub fn sizes(&self) -> Vec<usize> {
-        self.batches.iter().map(Vec::len).collect()
+        self.batches.iter().map(VecDeque::len).collect()
     }
 
-    /// Returns the hosts to start now: the next batch, when the one before has ended and the threshold holds.
-    pub fn start(&mut self) -> Vec<usize> {
-        if self.outstanding > 0 || self.is_stopped() {
-            return Vec::new();
+    /// Opens the next batch and returns how many hosts are in it: none while one of the batch before is at work or to
+    /// be started, beyond the threshold, or after the last batch.
+    pub fn open_batch(&mut self) -> usize {
+        if self.outstanding > 0 || !self.open.is_empty() || self.is_stopped() {
+            return 0;
         }
-        let batch = self.batches.pop_front().unwrap_or_default();
-        self.outstanding = batch.len();
-        batch
+        self.open = self.batches.pop_front().unwrap_or_default();
+        self.open.len()
+    }
+
+    /// Returns the next host of the open batch, which is started now; `None` when there is none, and beyond the
+    /// threshold.
+    pub fn start(&mut self) -> Option<usize> {
+        if self.is_stopped() {
+            return None;
+        }
+        let host = self.open.pop_front()?;
+        self.outstanding += 1;
+        Some(host)
     }
 
     /// Records how a started host ended.
@@ -65,7 +79,7 @@ impl Rollout {
 
     /// Returns the hosts that have not been started.
     pub fn never_started(&self) -> Vec<usize> {
-        self.batches.iter().flatten().copied().collect()
+        self.open.iter().chain(self.batches.iter().flatten()).copied().collect()
     }
 }
 
@@ -79,12 +93,14 @@ mod tests {
         let mut rollout = Rollout::new(hosts, &batches, Share::Percent(100));
         let mut sizes = Vec::new();
         loop {
-            let batch = rollout.start();
-            if batch.is_empty() {
+            let size = rollout.open_batch();
+            if size == 0 {
                 return sizes;
             }
-            sizes.push(batch.len());
-            batch.iter().for_each(|_| rollout.ended(Ended::Well));
+            sizes.push(size);
+            while rollout.start().is_some() {
+                rollout.ended(Ended::Well);
+            }
         }
     }
 
@@ -98,28 +114,38 @@ mod tests {
 
     proptest! {
         #[test]
-        fn after_the_threshold_no_host_is_started(
+        fn after_the_threshold_no_host_is_started_whoever_is_at_work(
             hosts in 0usize..60, batch in prop::collection::vec(1u32..20, 0..4), max_fail in 0usize..10,
-            fates in prop::collection::vec(any::<bool>(), 60),
+            forks in 1usize..9, fates in prop::collection::vec(any::<bool>(), 60),
+            turns in prop::collection::vec(any::<prop::sample::Index>(), 60),
         ) {
             let batches: Vec<Batch> = batch.into_iter().map(|count| Batch(Share::Count(count))).collect();
             let mut rollout = Rollout::new(hosts, &batches, Share::Count(u32::try_from(max_fail).unwrap()));
-            let mut started = Vec::new();
-            let mut failed = 0;
+            let (mut started, mut at_work) = (Vec::new(), Vec::new());
+            let (mut failed, mut left) = (0, 0);
+            let mut turns = turns.into_iter();
             loop {
-                let batch = rollout.start();
-                prop_assert!(batch.is_empty() || failed <= max_fail);
-                if batch.is_empty() {
+                while at_work.len() < forks {
+                    if at_work.is_empty() && left == 0 {
+                        left = rollout.open_batch();
+                    } else {
+                        // While one of the batch is at work or waits, no other batch opens.
+                        prop_assert_eq!(rollout.open_batch(), 0);
+                    }
+                    let Some(host) = rollout.start() else { break };
+                    prop_assert!(failed <= max_fail);
+                    prop_assert!(!started.contains(&host));
+                    started.push(host);
+                    at_work.push(host);
+                    left -= 1;
+                }
+                if at_work.is_empty() {
                     break;
                 }
-                for host in batch {
-                    prop_assert!(!started.contains(&host));
-                    // While one of the batch is at work, nobody else starts.
-                    prop_assert!(rollout.start().is_empty());
-                    started.push(host);
-                    failed += usize::from(!fates[host]);
-                    rollout.ended(if fates[host] { Ended::Well } else { Ended::Badly });
-                }
+                // Whoever ends first: at most one ends for each host.
+                let host = at_work.swap_remove(turns.next().unwrap().index(at_work.len()));
+                failed += usize::from(!fates[host]);
+                rollout.ended(if fates[host] { Ended::Well } else { Ended::Badly });
             }
             let mut all = started.clone();
             all.extend(rollout.never_started());

@@ -1,6 +1,6 @@
 //! What one host is asked for: a manifest, or the release before the one in use.
 
-use agent_runner::apply::manifest::{Drain, Healthy, Manifest, Part, Rollback};
+use agent_runner::apply::manifest::{By, Drain, Healthy, Manifest, Part, Rollback};
 use agent_runner::apply::report::{Action, Change, What};
 use agent_runner::config::types::Config;
 
@@ -25,14 +25,19 @@ impl Wish {
         }
     }
 
-    /// Returns what the agent reads.
+    /// Returns what the agent reads, with the fingerprint of the key that we logged in with.
     ///
     /// # Errors
     /// None in practice: all of it is text.
-    pub fn text(&self) -> serde_json::Result<Vec<u8>> {
+    pub fn text(&self, key: Option<&str>) -> serde_json::Result<Vec<u8>> {
+        let with_key = |by: &By| By { key: key.map(str::to_owned), ..by.clone() };
         match self {
-            Wish::Manifest(manifest) => serde_json::to_vec(manifest),
-            Wish::Rollback(rollback) => serde_json::to_vec(rollback),
+            Wish::Manifest(manifest) => {
+                serde_json::to_vec(&Manifest { by: with_key(&manifest.by), ..(**manifest).clone() })
+            }
+            Wish::Rollback(rollback) => {
+                serde_json::to_vec(&Rollback { by: with_key(&rollback.by), ..(**rollback).clone() })
+            }
         }
     }
 

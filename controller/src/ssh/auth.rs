@@ -38,13 +38,14 @@ pub(super) async fn log_in(
         settings,
         offers: Vec::new(),
         accepted: None,
+        key: None,
         methods: None,
         tried: 0,
         rsa_hash: None,
     };
     let outcome = attempt.run(connected).await?;
     match outcome {
-        Outcome::In => Ok(Login { by: attempt.accepted, before: attempt.offers }),
+        Outcome::In => Ok(Login { by: attempt.accepted, key: attempt.key, before: attempt.offers }),
         Outcome::Exhausted => Err(attempt.refused(String::new())),
         Outcome::Bound => Err(attempt.refused(format!("stopped after {MAX_OFFERS} offers"))),
         Outcome::Closed if attempt.tried == 0 => Err(Unreachable::Closed {
@@ -97,6 +98,8 @@ struct Attempt<'a> {
     settings: &'a Settings,
     offers: Vec<Offer>,
     accepted: Option<(OfferKind, String)>,
+    /// The fingerprint of the key that was accepted, also where more was wanted.
+    key: Option<String>,
     methods: Option<MethodSet>,
     tried: usize,
     rsa_hash: Option<Option<HashAlg>>,
@@ -245,6 +248,7 @@ impl Attempt<'_> {
         candidate: Candidate,
     ) -> Result<Answer, Unreachable> {
         let (kind, name) = candidate.label();
+        let fingerprint = candidate.fingerprint();
         let mut hash = None;
         if candidate.is_rsa() {
             hash = match self.rsa_hash {
@@ -284,6 +288,9 @@ impl Attempt<'_> {
                 return Ok(Answer::Refused);
             }
         };
+        if matches!(answer, Answer::In | Answer::Partial) {
+            self.key = Some(fingerprint);
+        }
         self.account(kind, &name, &answer);
         Ok(answer)
     }

@@ -164,6 +164,16 @@ impl Candidate {
         }
     }
 
+    /// The fingerprint of the key, as hosts and people name it.
+    pub(super) fn fingerprint(&self) -> String {
+        match &self.proof {
+            Proof::Key(key) => key.fingerprint(HashAlg::Sha256).to_string(),
+            Proof::Certificate(certificate) => {
+                certificate.public_key().fingerprint(HashAlg::Sha256).to_string()
+            }
+        }
+    }
+
     pub(super) fn is_rsa(&self) -> bool {
         match &self.proof {
             Proof::Key(key) => key.algorithm().is_rsa(),

@@ -59,5 +59,5 @@ pub use self::settings::{
     Strictness,
 };
 pub use self::stream::{Line, Source, Stream};
-pub use self::sudo::Sudo;
+pub use self::sudo::{Sudo, refusal as sudo_refusal};
 pub use self::upload::{Payload, Upload};

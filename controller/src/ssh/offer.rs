@@ -51,6 +51,8 @@ pub enum OfferResult {
 pub struct Login {
     /// What the host accepted at last; `None` where it asked for nothing.
     pub by: Option<(OfferKind, String)>,
+    /// The fingerprint of the key that was accepted, or of the one in the certificate: `SHA256:..`.
+    pub key: Option<String>,
     /// What did not do, in order.
     pub before: Vec<Offer>,
 }

@@ -60,6 +60,18 @@ impl Sudo {
     }
 }
 
+/// Returns why sudo ran nothing and what to do about it, from what a command printed; `None` when it was not sudo.
+pub fn refusal(stderr: &[u8]) -> Option<(&'static str, &'static str)> {
+    let said = String::from_utf8_lossy(stderr);
+    if said.contains("sudo: a password is required") {
+        return Some(("sudo wants a password there", "give it once with --ask-become-pass"));
+    }
+    if said.contains("incorrect password attempt") {
+        return Some(("sudo did not accept the password", "the password is that of the login on the host"));
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;

@@ -18,6 +18,7 @@ use super::exec::{Exec, ExitStatus};
 use super::quote::quote;
 use super::session::Session;
 use super::stream::Source;
+use crate::failpoint::Step;
 
 /// A file to put on a host.
 #[derive(Debug, Clone)]
@@ -81,7 +82,8 @@ impl Upload {
         self
     }
 
-    /// What the host runs: says how it wants the bytes, takes them, verifies, renames.
+    /// What the host runs, with a trap for the pipe that is closed when nobody hears it complain any more: removes what uploads of the same file left whose process is gone (a power cut), says how it
+    /// wants the bytes, takes them, verifies, renames.
     fn script(&self) -> String {
         let receive = match self.payload {
             Payload::Gzip(_) => {
@@ -94,9 +96,14 @@ impl Upload {
              umask 077\n\
              case $d in */*) mkdir -p -- \"${{d%/*}}/\" || exit 1;; esac\n\
              if [ -L \"$d\" ] || {{ [ -e \"$d\" ] && [ ! -f \"$d\" ]; }}; then echo \"it exists and is no regular file\" >&2; exit 1; fi\n\
+             for o in \"$d\".upload.*; do\n\
+               p=${{o##*.}}\n\
+               case $p in ''|*[!0-9]*) continue;; esac\n\
+               if [ -f \"$o\" ] && ! kill -0 \"$p\" 2>/dev/null; then rm -f -- \"$o\"; fi\n\
+             done\n\
              t=$d.upload.$$\n\
              trap 'rm -f -- \"$t\"' EXIT\n\
-             trap 'exit 1' HUP INT TERM\n\
+             trap 'exit 1' HUP INT TERM PIPE\n\
              rm -f -- \"$t\"\n\
              {receive} || {{ echo \"it could not be stored\" >&2; exit 1; }}\n\
              if command -v sha256sum >/dev/null 2>&1; then s=$(sha256sum <\"$t\")\n\
@@ -151,7 +158,7 @@ pub(super) async fn run(session: &Session, upload: Upload) -> Result<(), Failed>
             // Moved in, so that its end is the end of the host's input: cut short, the checksum is wrong there.
             let feed = feed;
             let Ok(takes) = wanted.await else { return Ok(()) };
-            send(&upload.payload, takes, (&feed, &progress)).await
+            send(&upload.payload, takes, (&feed, &progress), session.host()).await
         };
         let both = async { tokio::join!(running, sending) };
         tokio::pin!(both);
@@ -194,6 +201,7 @@ async fn send(
     payload: &Payload,
     takes: Takes,
     (feed, progress): (&mpsc::Sender<Vec<u8>>, &Progress),
+    host: &str,
 ) -> Result<(), Failed> {
     let (bytes, packed) = match payload {
         Payload::Bytes(bytes) => (bytes, false),
@@ -201,7 +209,12 @@ async fn send(
         Payload::File(path) => return send_file(path, (feed, progress)).await,
     };
     if !packed {
-        for chunk in bytes.chunks(CHUNK) {
+        let chunks = bytes.chunks(CHUNK);
+        let half = chunks.len() / 2;
+        for (number, chunk) in chunks.enumerate() {
+            if number == half {
+                Step::HalfSent.reach(host).await;
+            }
             if !push(chunk.to_vec(), (feed, progress)).await {
                 return Ok(());
             }
@@ -298,5 +311,45 @@ mod tests {
             prop_assert_eq!(found.len(), 1);
             prop_assert_eq!(std::fs::read(folder.path().join("a b").join(&name)).unwrap(), b"hello");
         }
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_upload_whose_controller_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let upload = Upload::new(Payload::Bytes(b"hello".to_vec().into()), "agent", sha256);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &upload.script()]).current_dir(folder.path());
+        let mut shell =
+            shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // Nobody reads its complaint that the content is cut short.
+        drop(shell.stderr.take());
+        shell.stdin.take().unwrap().write_all(b"hel").unwrap();
+        assert!(!shell.wait().unwrap().success());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_power_cut_left_of_an_upload_goes_and_one_at_work_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        // Beyond the largest process id there is.
+        let (stale, at_work) = ("agent.upload.4194305", format!("agent.upload.{}", std::process::id()));
+        for name in [stale, &at_work, "agent.upload.mine", "other.upload.4194305"] {
+            std::fs::File::create(folder.path().join(name)).unwrap().write_all(b"hel").unwrap();
+        }
+        let upload = Upload::new(Payload::Bytes(b"hello".to_vec().into()), "agent", sha256);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &upload.script()]).current_dir(folder.path());
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(b"hello").unwrap();
+        assert!(shell.wait().unwrap().success());
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut found: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        found.sort();
+        let mut expected = ["agent", "agent.upload.mine", &at_work, "other.upload.4194305"];
+        expected.sort_unstable();
+        assert_eq!(found, expected);
     }
 }

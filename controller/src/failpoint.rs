@@ -7,13 +7,15 @@
 
 /// A step of a host's deploy, named as in `docs/fleet.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Nothing was asked yet.
     Probe,
     /// The probe has answered.
     Plan,
     /// The agent is about to be uploaded.
     Upload,
+    /// Half of it is sent.
+    HalfSent,
     /// The manifest is about to be sent.
     Stage,
     /// The release is switched, and a round of the old one still runs.
@@ -42,6 +44,7 @@ mod active {
                 Step::Probe => "probe",
                 Step::Plan => "plan",
                 Step::Upload => "upload",
+                Step::HalfSent => "half_sent",
                 Step::Stage => "stage",
                 Step::Drain => "drain",
                 Step::Confirm => "confirm",
@@ -50,7 +53,7 @@ mod active {
         }
 
         /// Stands still where it was asked for.
-        pub(in crate::deploy) async fn reach(self, host: &str) {
+        pub(crate) async fn reach(self, host: &str) {
             let Some(folder) = place(self) else { return };
             let sign = folder.join(host);
             // A sign that cannot be written shows in the test that waits for it.
@@ -65,7 +68,7 @@ mod active {
     }
 
     /// Returns what comes before the agent's command on the host.
-    pub(in crate::deploy) fn prefix() -> String {
+    pub(crate) fn prefix() -> String {
         match variable("AGENT_RUNNER_FLEET_HOST_FAIL_AT") {
             Some(fault) => {
                 format!("export AGENT_RUNNER_FAIL_AT={}; ", crate::ssh::quote(&fault))
@@ -95,13 +98,13 @@ mod active {
 
     impl Step {
         /// Does nothing: this build has no failpoints.
-        pub(in crate::deploy) async fn reach(self, _host: &str) {}
+        pub(crate) async fn reach(self, _host: &str) {}
     }
 
     /// Returns nothing: this build has no failpoints.
-    pub(in crate::deploy) fn prefix() -> String {
+    pub(crate) fn prefix() -> String {
         String::new()
     }
 }
 
-pub(super) use active::prefix;
+pub(crate) use active::prefix;
