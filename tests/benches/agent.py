@@ -2,12 +2,15 @@
 """Measures the agent on this machine: tests/benches/agent.py PROGRAM [OTHER-PROGRAM]
 
 The figures of docs/performance.md: start-up, memory while a round runs, wake-ups while nothing happens, the overhead of
-a round, and how soon the end of the agent is noticed. Every program is measured in the same run, on the same project.
+a round, how soon the end of the agent is noticed, and what a log of 500 MB costs those who read it and those who write
+behind it. Every program is measured in the same run, on the same project.
 """
 
 import datetime, glob, json, os, shutil, signal, statistics, subprocess, sys, tempfile, time
 
 QUIET_S = 25
+LOG_BYTES = 500_000_000  # About three million events, in two months' files.
+POLLS = 12
 
 
 class Project:
@@ -43,9 +46,12 @@ log_dir = "{self.logs}"
         argv = [program, "--config", f"{self.root}/work/agent-runner.toml", *arguments]
         return subprocess.Popen(argv, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def events(self, kind):
-        lines = [line for path in glob.glob(f"{self.logs}/events-*.jsonl") for line in open(path, encoding="utf-8")]
-        return [event for event in map(json.loads, lines) if event["event"] == kind]
+    def last(self, kind):
+        """The newest event of a kind, which is near the end of the newest file."""
+        with open(sorted(glob.glob(f"{self.logs}/events-*.jsonl"))[-1], "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 65_536))
+            lines = file.read().decode().splitlines()[-200:]
+        return [event for event in map(json.loads, lines) if event["event"] == kind][-1]
 
     def remove(self):
         shutil.rmtree(self.root)
@@ -106,18 +112,24 @@ def while_a_round_runs(program):
 def a_round(program):
     # The end is stamped by the agent itself; its own run time is what the event says.
     project = Project("date +%s.%N >\"$HOME/ended\"")
+    figures = rounds_of(project, program)
+    project.remove()
+    return figures
+
+
+def rounds_of(project, program):
+    project.write("agent.sh", "date +%s.%N >\"$HOME/ended\"")
     walls, cpus, noticed = [], [], []
     for _ in range(15):
         before = time.perf_counter()
         cpu = ended(project.start(program, "round"))
         wall = time.perf_counter() - before
-        exit_event = project.events("agent_exit")[-1]
+        exit_event = project.last("agent_exit")
         walls.append(wall - exit_event["duration_s"])
         cpus.append(cpu)
         at = datetime.datetime.fromisoformat(exit_event["ts"].replace("Z", "+00:00")).timestamp()
         with open(f"{project.root}/ended", encoding="utf-8") as file:
             noticed.append(at - float(file.read()))
-    project.remove()
     middle = lambda values: round(statistics.median(values) * 1000, 1)
     return {
         "a round beside its agent: wall ms": middle(walls),
@@ -126,11 +138,114 @@ def a_round(program):
     }
 
 
+def events_of(number, at):
+    """The lines of one round, as they are written."""
+    stamp = lambda ms: (at + datetime.timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    head = "5789a5c4de35b992a33e2817d29325fbd5ed6038"
+    digest = "5b29eb02a898b9ce4d63da103b038917d9d80d6201a593b0a98d26db7ce843d8"
+    rows = [
+        {"event": "round_substrate_before", "round_num": number, "git_head": head, "paths_hash": digest},
+        {"event": "round_start", "round_num": number, "phase": None, "config_digest": digest, "config_changed": False},
+        {"event": "agent_spawn", "round_num": number, "timeout_s": 900},
+        {"event": "agent_exit", "round_num": number, "exit_code": 0, "duration_s": 0.21, "timed_out": False, "exit_cause": "clean"},
+        {"event": "round_end", "round_num": number},
+        {"event": "round_substrate_after", "round_num": number, "git_head": head, "paths_hash": digest, "head_changed": False},
+    ]
+    return "".join(json.dumps({"ts": stamp(100 * place), **row}) + "\n" for place, row in enumerate(rows))
+
+
+def fill(project):
+    """Two months of rounds; the newest ended a few seconds ago."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    first_of_month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    os.makedirs(project.logs, exist_ok=True)
+    size = len(events_of(100_000, now))
+    rounds = LOG_BYTES // size
+    number = 0
+    for begin, end in ((first_of_month - datetime.timedelta(days=20), first_of_month), (first_of_month, now)):
+        step = (end - begin) / (rounds // 2 + 1)
+        with open(f"{project.logs}/events-{begin:%Y-%m}.jsonl", "w", encoding="utf-8") as file:
+            for place in range(rounds // 2):
+                number += 1
+                file.write(events_of(number, begin + step * place))
+    with open(f"{project.logs}/state.json", "w", encoding="utf-8") as file:
+        json.dump({"schema_version": 1, "round_num": number}, file)
+    return number
+
+
+def cost_of(project, program, *arguments, times=5):
+    """Wall and CPU ms and the peak RSS of a command, medians; the first, which may fill caches, is left out."""
+    walls, cpus, peaks = [], [], []
+    for _ in range(times + 1):
+        before = time.perf_counter()
+        child = project.start(program, *arguments)
+        _, _, usage = os.wait4(child.pid, 0)
+        child.returncode = 0
+        walls.append((time.perf_counter() - before) * 1000)
+        cpus.append((usage.ru_utime + usage.ru_stime) * 1000)
+        peaks.append(usage.ru_maxrss)
+    middle = lambda values: round(statistics.median(values[1:]), 1)
+    return f"{middle(walls)} ms, CPU {middle(cpus)} ms, peak {round(middle(peaks) / 1024, 1)} MiB"
+
+
+def with_a_long_log(program):
+    project = Project("true")
+    number = fill(project)
+    ago = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    figures = {
+        "500 MB: peek --json": cost_of(project, program, "peek", "--json"),
+        "500 MB: events --window 10": cost_of(project, program, "events", "--kind", "agent_exit", "--window", "10"),
+        "500 MB: events --since a minute ago": cost_of(project, program, "events", "--kind", "agent_exit", "--since", ago),
+    }
+    figures |= polls(project, program, number)
+    figures |= {f"500 MB: {name}": value for name, value in rounds_of(project, program).items()}
+    project.remove()
+    return figures
+
+
+def polls(project, program, number):
+    """The first poll of the monitor, and those after it, with ten events more each time."""
+    monitor = project.start(program, "monitor", "--interval", "2")
+    time.sleep(1.5)
+    status = lambda name: field(f"/proc/{monitor.pid}/status", name)
+    with open(f"/proc/{monitor.pid}/stat", encoding="utf-8") as file:
+        ticks = sum(int(value) for value in file.read().rsplit(")", 1)[1].split()[11:13])
+    first = f"CPU {round(cpu_ms(monitor.pid), 1)} ms ({ticks} ticks), peak {round(status('VmHWM') / 1024, 1)} MiB"
+    log = sorted(glob.glob(f"{project.logs}/events-*.jsonl"))[-1]
+    costs, read = [], []
+    for _ in range(POLLS):
+        number += 2
+        lines = "".join(events_of(each, datetime.datetime.now(datetime.timezone.utc)) for each in (number - 1, number))
+        with open(log, "a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines.splitlines()[:10]))
+        before = all_cpu_ms(monitor.pid), bytes_read(monitor.pid)
+        time.sleep(2)
+        costs.append(all_cpu_ms(monitor.pid) - before[0])
+        read.append(bytes_read(monitor.pid) - before[1])
+    os.kill(monitor.pid, signal.SIGTERM)
+    ended(monitor)
+    each = f"CPU {round(statistics.median(costs), 2)} ms, {round(statistics.median(read) / 1024, 1)} KiB read"
+    return {"500 MB: first poll": first, "500 MB: each later poll": each}
+
+
+def all_cpu_ms(pid):
+    """CPU of a process and of its ended children, from its clock ticks and, finer, the scheduler's account of its own."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    children = int(fields[13]) + int(fields[14])
+    return cpu_ms(pid) + children * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def bytes_read(pid):
+    with open(f"/proc/{pid}/io", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("rchar"))
+
+
 def main():
     for program in sys.argv[1:]:
         program = os.path.abspath(program)
         figures = {"size KiB": os.stat(program).st_size // 1024, "--version: ms": round(start_up(program), 2)}
-        figures |= a_round(program) | while_a_round_runs(program)
+        figures |= a_round(program) | while_a_round_runs(program) | with_a_long_log(program)
         print(f"{program}   (load {os.getloadavg()[0]:.1f})")
         for name, value in figures.items():
             print(f"  {name:40} {value}")

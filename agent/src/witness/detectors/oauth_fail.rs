@@ -8,7 +8,8 @@ use crate::witness::snapshot::{Evidence, Exit, Snapshot};
 use crate::witness::thresholds::{AUTH_IN_A_ROW, EXITS, FAILURE_RATE};
 
 /// The table entry. A failure is certain when the agent reported it, or when a short exit's log matches an auth
-/// pattern. Failures this detector has already stopped the service for do not stop it again.
+/// pattern. Failures this detector has already stopped the service for do not stop it again, and are past once a round
+/// after that stop could log in.
 pub(super) const DETECTOR: Detector = Detector {
     name: "oauth_fail",
     severity: Severity::Critical,
@@ -40,10 +41,15 @@ pub(super) const DETECTOR: Detector = Detector {
         let found = Found::new(message, context);
         let newest =
             exits.iter().zip(&failed).rev().find(|(_, failed)| **failed).and_then(|(exit, _)| exit.at);
-        if snapshot.acted_on(DETECTOR.name, newest) {
-            return Ok(vec![found.with_action(AutoAction::None)]);
+        if !snapshot.acted_on(DETECTOR.name, newest) {
+            return Ok(vec![found]);
         }
-        Ok(vec![found])
+        let logged_in_since =
+            exits.back().is_some_and(|exit| exit.at.is_some() && !snapshot.acted_on(DETECTOR.name, exit.at));
+        if logged_in_since {
+            return unread(exits.iter().filter(|exit| exit.is_short()));
+        }
+        Ok(vec![found.with_action(AutoAction::None)])
     },
 };
 
@@ -118,6 +124,23 @@ mod tests {
         assert_eq!(stopped.alert(&DETECTOR).unwrap().auto_action, AutoAction::None);
         let again = stopped.round(4, &REFUSED);
         assert_eq!(again.alert(&DETECTOR).unwrap().auto_action, AutoAction::StopService);
+    }
+
+    #[test]
+    fn a_renewed_login_ends_the_episode_though_the_window_still_holds_the_failures() {
+        let stopped =
+            story(&[&REFUSED; 3]).event("monitor_auto_stop_triggered", json!({"detector": "oauth_fail"}));
+        let renewed = (4..=10).fold(stopped, |story, n| {
+            let story = story.round(n, &GOOD);
+            story.check(&DETECTOR, Fires::No);
+            story
+        });
+        let again = renewed.round(11, &REFUSED);
+        assert_eq!(
+            again.alert(&DETECTOR).unwrap().auto_action,
+            AutoAction::StopService,
+            "3 of 10, one of them new"
+        );
     }
 
     #[test]
