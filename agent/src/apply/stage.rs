@@ -5,11 +5,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::desired::Rights;
 use super::diff::sha256;
 use super::facts::file_sha256;
 use super::manifest::AgentRelease;
-use super::owner::with_rights_of;
+use super::owner::with_rights;
 use super::pending::{Pending, Undo, staged};
 use super::places::Places;
 use super::plan::{BinarySwitch, Unlink, Write};
@@ -148,13 +147,6 @@ pub(super) fn sweep(pending: &Pending, owner: &Account) {
 /// Makes the state folder, which is nobody else's.
 pub(super) fn make_state(places: &Places) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(places.state())
-}
-
-fn with_rights<T>(rights: Rights, owner: &Account, work: impl FnOnce() -> T) -> T {
-    match rights {
-        Rights::Project => with_rights_of(owner, work),
-        Rights::Acting => work(),
-    }
 }
 
 fn switch_link(path: &Path, target: &Path) -> io::Result<()> {

@@ -1,12 +1,12 @@
 //! The end of a round's log: the last JSON lines, however much plain text lies between them, in bounded memory.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::store::backward::Lines;
+use crate::store::regular::open_regular;
 
 /// Lines that look like JSON and are looked at.
 const WINDOW: usize = 200;
@@ -42,7 +42,7 @@ pub(super) fn tail(log: &Path) -> Vec<Value> {
 
 /// Returns the JSON objects among the first lines of the log.
 pub(super) fn head(log: &Path) -> Vec<Value> {
-    let Ok(file) = File::open(log) else { return Vec::new() };
+    let Ok(file) = open_regular(log) else { return Vec::new() };
     let lines = BufReader::new(file.take(HEAD_BYTES)).split(b'\n').map_while(Result::ok);
     lines.take(HEAD_LINES).filter_map(|line| parse(&line)).collect()
 }
