@@ -176,3 +176,34 @@ pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
         removed => removed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::Scope;
+    use super::*;
+    use crate::service::Acting;
+
+    #[test]
+    fn a_program_with_another_sum_is_not_placed() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = Account {
+            user: "pi".into(),
+            group: "pi".into(),
+            uid: 1000,
+            gid: 1000,
+            home: dir.path().to_owned(),
+            runtime_dir: None,
+            acting: Acting::Itself,
+        };
+        let places = Places::of(&account, Scope::User);
+        let program = dir.path().join("program");
+        atomic::replace(&program, b"exchanged").unwrap();
+        let switch =
+            |content: &[u8]| BinarySwitch { folder: "1-a".into(), copy_self: true, sha256: sha256(content) };
+        let refused = place_binary(&switch(b"the agent"), &program, &places).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        assert!(!places.binary("1-a").exists() && !places.binary("1-a").parent().unwrap().exists());
+        place_binary(&switch(b"exchanged"), &program, &places).unwrap();
+        assert_eq!(fs::read(places.binary("1-a")).unwrap(), b"exchanged");
+    }
+}

@@ -16,6 +16,7 @@ use crate::error::{Error, Exit, in_words};
 use crate::output::{self, Format};
 use crate::service::systemctl::Manager;
 use crate::service::{self, Mode as ServiceMode, Project, Status, UnitState};
+use crate::store::atomic;
 use crate::store::follow::{Cursor, Follower};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
@@ -196,7 +197,7 @@ fn list(ctx: &Ctx, config: &Config) -> Result<Exit, Error> {
 
 fn narrate(config: &Config) -> Result<Exit, Error> {
     let layout = Layout::new(&config.runtime.log_dir);
-    std::fs::create_dir_all(layout.root())
+    atomic::make_folder(layout.root())
         .map_err(|error| Error::failed(format!("making {}", layout.root().display())).caused_by(error))?;
     ended(tail::follow(&layout, Follower::from_start(), |line, outlet| {
         if let Some(record) = Record::parse(&line.bytes) {

@@ -114,9 +114,17 @@ fn string_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn nesting_without_end_is_no_record() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(nested(100).as_bytes()).is_some());
+        assert_eq!(parse(nested(100_000).as_bytes()), None);
+    }
 
     fn log(write: impl FnOnce(&mut File)) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();

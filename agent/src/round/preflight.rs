@@ -1,7 +1,6 @@
 //! The startup battery: everything a round needs, checked before anything is changed.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -109,7 +108,7 @@ impl Findings {
 
 fn log_dir_writable(config: &Config, found: &mut Findings) {
     let layout = Layout::new(&config.runtime.log_dir);
-    let probed = fs::create_dir_all(layout.root()).and_then(|()| atomic::probe(&layout.write_probe()));
+    let probed = atomic::make_folder(layout.root()).and_then(|()| atomic::probe(&layout.write_probe()));
     if let Err(error) = probed {
         let reason = format!("{} is not writable: {error}", layout.root().display());
         found.environmental(

@@ -128,7 +128,7 @@ pub fn environment(path: &Path) -> io::Result<Vec<(String, String)>> {
 
 fn start(project: &Project, program: &Path, verb: &str) -> Result<Child, ServiceError> {
     let root = project.layout.root();
-    fs::create_dir_all(root).map_err(FileError::of("making", root))?;
+    atomic::make_folder(root).map_err(FileError::of("making", root))?;
     let path = output_path(project, verb);
     let output = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let output = output.map_err(FileError::of("opening", &path))?;

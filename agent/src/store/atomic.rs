@@ -1,8 +1,8 @@
 //! State files are replaced, never edited: temporary file, write, fsync, rename, fsync of the folder.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,6 +47,14 @@ pub fn replace_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<(
 pub fn replace_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(value)?;
     replace(path, &text)
+}
+
+/// Makes a folder, and those above it that are missing, for this account only (0700); what is there stays as it is.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Tries whether files can be made in a folder, by making this one and removing it. What is at its path goes first, so
@@ -98,6 +106,21 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_folder_we_make_is_the_accounts_alone_and_one_that_is_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let old = dir.path().join("old");
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+        let logs = old.join("project/logs");
+        make_folder(&logs).unwrap();
+        assert_eq!((mode(&logs), mode(&old.join("project")), mode(&old)), (0o700, 0o700, 0o755));
+        fs::set_permissions(&logs, fs::Permissions::from_mode(0o750)).unwrap();
+        make_folder(&logs).unwrap();
+        assert_eq!(mode(&logs), 0o750);
+    }
 
     #[test]
     fn a_link_in_the_place_of_a_new_file_is_not_followed() {

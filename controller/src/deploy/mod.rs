@@ -12,6 +12,7 @@ pub mod wish;
 
 mod failpoint;
 mod halt;
+mod place;
 
 pub mod host;
 pub mod run;

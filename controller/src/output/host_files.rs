@@ -1,8 +1,8 @@
 //! A folder with each host's output in files of its own: `HOST.out` and `HOST.err`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -23,12 +23,12 @@ pub struct HostFile {
 }
 
 impl HostFiles {
-    /// Makes the folder where it is missing.
+    /// Makes the folder where it is missing, for this user only; one that is there stays as it is.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn at(folder: &Path) -> io::Result<HostFiles> {
-        fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         Ok(HostFiles { folder: folder.to_owned() })
     }
 
@@ -75,6 +75,7 @@ impl HostFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn each_run_begins_anew_and_links_are_not_followed() {
