@@ -54,9 +54,7 @@ impl Sleeper {
         let identity = Identity::of(i32::try_from(self.0.id()).unwrap()).unwrap();
         fs::File::create(logs.join("serve.pid")).unwrap();
         agent_runner::store::atomic::replace_json(&logs.join("serve.pid"), &identity).unwrap();
-        let (pid, create_time) = (identity.pid, identity.create_time);
-        let round = Holder { pid, started_at: String::new(), cmdline: String::new(), create_time };
-        holder::write(&layout, &round).unwrap();
+        holder::write(&layout, &Holder::new(identity, String::new(), "sleep")).unwrap();
     }
 }
 
