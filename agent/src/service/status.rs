@@ -60,7 +60,8 @@ pub fn running(project: &Project) -> Option<Identity> {
 /// Returns whom serve.pid names. The account writes it: for root, a process of somebody else is no Loop of the account.
 fn recorded(project: &Project) -> Option<Identity> {
     let whose = project.account.signals();
-    pid_file::read(&project.layout).usable().filter(|identity| whose.owns(identity.pid))
+    let ours = |identity: &Identity| identity.is_gone() || whose.owns(identity.pid);
+    pid_file::read(&project.layout).usable().filter(ours)
 }
 
 /// Returns the manager of a mode; `None` where there is none.

@@ -16,11 +16,7 @@ const ACCOUNT: &str = "nobody";
 
 /// A project of the account, and root that called `sudo` from it; `None` where this test is not root.
 fn project() -> Option<(Host, User)> {
-    let account = User::from_name(ACCOUNT).unwrap().filter(|_| geteuid().is_root());
-    let Some(account) = account else {
-        eprintln!("SKIPPED: only root can act for the account {ACCOUNT}");
-        return None;
-    };
+    let account = User::from_name(ACCOUNT).unwrap().filter(|_| geteuid().is_root())?;
     let host = Host::new();
     let logs = host.home().join("logs");
     fs::create_dir(&logs).unwrap();
@@ -67,7 +63,10 @@ impl Drop for Sleeper {
 
 #[test]
 fn root_signals_no_process_but_the_accounts_whatever_its_files_name() {
-    let Some((host, account)) = project() else { return };
+    let Some((host, account)) = project() else {
+        eprintln!("SKIPPED: only root can act for the account {ACCOUNT}");
+        return;
+    };
     let logs = host.home().join("logs");
     let mut ours = Sleeper::of(0);
     ours.record(&logs);
@@ -84,7 +83,10 @@ fn root_signals_no_process_but_the_accounts_whatever_its_files_name() {
 
 #[test]
 fn doctor_as_root_harms_nothing_a_link_of_the_account_leads_to() {
-    let Some((host, _)) = project() else { return };
+    let Some((host, _)) = project() else {
+        eprintln!("SKIPPED: only root can act for the account {ACCOUNT}");
+        return;
+    };
     let (victim, probe) = (host.home().join("victim"), host.home().join("logs/.write_probe"));
     agent_runner::store::atomic::replace(&victim, b"precious").unwrap();
     symlink(&victim, &probe).unwrap();

@@ -46,6 +46,8 @@ mod tests {
     use std::path::Path;
     use std::process::{Command, Output};
 
+    use agent_runner::store::atomic::replace;
+
     use super::*;
 
     const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
@@ -63,12 +65,12 @@ mod tests {
         let uploaded = home.join("up/agent");
         fs::create_dir_all(home.join("up")).unwrap();
         for wrong in ["hellp", "hell", ""] {
-            fs::write(&uploaded, wrong).unwrap();
+            replace(&uploaded, wrong.as_bytes()).unwrap();
             let output = run(&home, &binary);
             assert!(!output.status.success(), "{wrong}: {output:?}");
             assert_eq!(fs::read_dir(dir.path().join("lib/1")).unwrap().count(), 0, "{wrong} left something");
         }
-        fs::write(&uploaded, "hello").unwrap();
+        replace(&uploaded, b"hello").unwrap();
         let output = run(&home, &binary);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(fs::read(&binary).unwrap(), b"hello");
@@ -87,7 +89,7 @@ mod tests {
         {
             let home = dir.path().join(name);
             fs::create_dir_all(home.join("up")).unwrap();
-            fs::write(home.join("up/agent"), "hello").unwrap();
+            replace(&home.join("up/agent"), b"hello").unwrap();
             let binary = dir.path().join("lib").join("agent-runner");
             let script = Placing {
                 home: home.to_str().unwrap(),

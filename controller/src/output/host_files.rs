@@ -76,6 +76,7 @@ impl HostFile {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn each_run_begins_anew_and_links_are_not_followed() {
@@ -83,6 +84,10 @@ mod tests {
         let files = HostFiles::at(&dir.path().join("a/b")).unwrap();
         for text in ["a long first output\n", "short\n"] {
             files.open("pi1").unwrap().write(Source::Stdout, text.as_bytes()).unwrap();
+        }
+        for folder in ["a", "a/b"] {
+            let mode = fs::metadata(dir.path().join(folder)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{folder}");
         }
         assert_eq!(fs::read_to_string(dir.path().join("a/b/pi1.out")).unwrap(), "short\n");
         std::os::unix::fs::symlink("/dev/null", dir.path().join("a/b/pi2.out")).unwrap();

@@ -97,6 +97,16 @@ mod tests {
     use secrecy::ExposeSecret;
 
     #[test]
+    fn a_pipe_in_the_place_of_a_token_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("token");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(read(&pipe).is_err()));
+        assert_eq!(heard.recv_timeout(std::time::Duration::from_secs(30)), Ok(true));
+    }
+
+    #[test]
     fn a_token_is_made_once_for_this_user_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent-runner-fleet/attic.token");
