@@ -120,6 +120,16 @@ impl Browser {
         Ok(answer.get("data").and_then(Value::as_str).context("no picture")?.to_owned())
     }
 
+    /// What the page's script holds, in bytes, after everything that nobody holds was thrown away.
+    ///
+    /// # Errors
+    /// Where the browser does not tell.
+    pub fn heap(&mut self) -> anyhow::Result<u64> {
+        self.call("HeapProfiler.collectGarbage", &json!({}))?;
+        let usage = self.call("Runtime.getHeapUsage", &json!({}))?;
+        usage.get("usedSize").and_then(Value::as_u64).context("no size")
+    }
+
     fn start(program: &Path, url: &str) -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt as _;
         let profile = tempfile::Builder::new().prefix("agent-runner-browser-").tempdir()?;

@@ -7,6 +7,9 @@ mod bad_input;
 /// The demo, to its end and interrupted.
 #[path = "e2e/demo.rs"]
 mod demo;
+/// Every error a person can meet, as printed.
+#[path = "e2e/errors.rs"]
+mod errors;
 /// The scripted agent of the harness.
 #[path = "e2e/fake_agent.rs"]
 mod fake_agent;

@@ -52,6 +52,9 @@ mod matrix;
 /// What the matrix is made of.
 #[path = "hosts/matrix_fleet.rs"]
 mod matrix_fleet;
+/// A release on hosts that are not like others.
+#[path = "hosts/odd_deploys.rs"]
+mod odd_deploys;
 /// What a host's own monitor stops.
 #[path = "hosts/own_stop.rs"]
 mod own_stop;

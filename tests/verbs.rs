@@ -22,6 +22,9 @@ mod import;
 /// The one form of `--json`.
 #[path = "verbs/json.rs"]
 mod json;
+/// A host of the inventory as the way to another.
+#[path = "verbs/jump.rs"]
+mod jump;
 /// Each kind of key.
 #[path = "verbs/keys.rs"]
 mod keys;
@@ -43,6 +46,9 @@ mod ssh_check;
 /// A terminal to press keys on.
 #[path = "verbs/tmux.rs"]
 mod tmux;
+/// Few channels, and the way back of one account.
+#[path = "verbs/two_projects.rs"]
+mod two_projects;
 /// `watch` on a terminal.
 #[path = "verbs/watch.rs"]
 mod watch;

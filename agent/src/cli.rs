@@ -58,7 +58,7 @@ fn run(args: Vec<OsString>) -> Result<Exit, Error> {
         return crate::version::print(format);
     }
     let Some(command) = cli.command else {
-        printed(output::print(&Cli::command().render_help().to_string()))?;
+        output::printed(output::print(&Cli::command().render_help().to_string()))?;
         return Ok(Exit::Failed);
     };
     let config_given =
@@ -72,19 +72,6 @@ fn usage(error: &clap::Error) -> Result<Exit, Error> {
         output::raw_error(&error.render().to_string());
         return Ok(Exit::Usage);
     }
-    printed(output::print(&error.render().to_string()))?;
+    output::printed(output::print(&error.render().to_string()))?;
     Ok(Exit::Ok)
-}
-
-/// Turns a failed print into the verb's error; a closed stdout is quiet success.
-///
-/// # Errors
-/// Any other failure to write.
-pub fn printed(result: std::io::Result<()>) -> Result<(), Error> {
-    match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::failed("writing to stdout").caused_by(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -58,14 +58,22 @@ impl Exit {
 
 /// Returns an error with everything that caused it, on one line.
 pub fn in_words(error: &dyn StdError) -> String {
-    let mut words = error.to_string();
+    let mut words = plain(error);
     let mut source = error.source();
     while let Some(cause) = source {
         words.push_str(": ");
-        words.push_str(&cause.to_string());
+        words.push_str(&plain(cause));
         source = cause.source();
     }
     words
+}
+
+/// Returns one error without the number that the standard library puts behind the system's words.
+fn plain(error: &dyn StdError) -> String {
+    let words = error.to_string();
+    let numbered = words.split_once(" (os error ");
+    let plain = numbered.and_then(|(said, rest)| Some(format!("{said}{}", rest.split_once(')')?.1)));
+    plain.unwrap_or(words).trim_end().to_owned()
 }
 
 /// A verb's failure, as the person sees it: `error:`, `caused by:` for each source, `hint:`. `E` is the program's
@@ -109,7 +117,7 @@ impl<E> Error<E> {
         let mut lines = vec![format!("{kind}: {}", self.message)];
         let mut source = self.source.as_deref().map(|source| source as &dyn StdError);
         while let Some(cause) = source {
-            lines.push(format!("caused by: {cause}"));
+            lines.push(format!("caused by: {}", plain(cause)));
             source = cause.source();
         }
         lines.extend(self.hint.iter().map(|hint| format!("hint: {hint}")));
@@ -137,6 +145,16 @@ impl<E: fmt::Debug> StdError for Error<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_words_stand_without_their_number() {
+        let missing = std::io::Error::from_raw_os_error(nix::libc::ENOENT);
+        assert_eq!(in_words(&missing), "No such file or directory");
+        let error = Error::failed("cannot read x").caused_by(missing);
+        assert_eq!(error.lines("error"), ["error: cannot read x", "caused by: No such file or directory"]);
+        let told_on = std::io::Error::other("it said: Is a directory (os error 21), twice\n");
+        assert_eq!(in_words(&told_on), "it said: Is a directory, twice");
+    }
 
     #[test]
     fn an_error_is_shown_with_each_cause_and_with_what_helps() {

@@ -317,7 +317,7 @@ events! {
     Monitor MonitorAutoStopTriggered "monitor_auto_stop_triggered" { detector: String }
     /// The service could not be stopped.
     Monitor MonitorAutoStopFailed "monitor_auto_stop_failed" { detector: String, error: String }
-    /// A detector crashed; the others ran.
+    /// A detector could not judge; the others did.
     Monitor DetectorError "detector_error" { detector: String, error: String }
     /// The link to a relayed host ended and will be tried again.
     Relay MonitorRemoteBlip "monitor_remote_blip" {
@@ -345,7 +345,7 @@ events! {
     Upgrade ServiceUpgradeRollbackFailed "service_upgrade_rollback_failed" {
         attempted_version: String, restore_target_version: String, failure_reason: String,
     }
-    /// The upgraded service does not start.
+    /// The new program did not take over, the old one is in its place again, and the service does not start.
     Upgrade UpgradeStartFailed "upgrade_start_failed" {
         to_version: String, failure_reason: String, remedy: String,
     }

@@ -9,8 +9,10 @@ pub mod config;
 pub mod git;
 pub mod host;
 pub mod masking;
+pub mod pattern;
 pub mod process;
 pub mod provider;
+pub mod sha256;
 pub mod store;
 
 pub mod round;
@@ -21,6 +23,8 @@ pub mod service;
 pub mod witness;
 
 pub mod peek;
+
+pub mod http;
 
 pub mod cli;
 pub mod commands;

@@ -111,3 +111,16 @@ pub fn raw_error(text: &str) {
     // A closed stderr leaves nobody to tell.
     let _ = err.write_all(shown(text, To::of(&err)).as_bytes());
 }
+
+/// Turns a failed print into the verb's error; a closed stdout is quiet success.
+///
+/// # Errors
+/// Any other failure to write.
+pub fn printed(result: io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::failed("writing to stdout").caused_by(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 
 /// The controller's protocol: verbs, manifest and JSON shapes together. A change that an older reader cannot

@@ -1,7 +1,5 @@
 //! Exit codes of the controller, and the error a verb ends with.
 
-use crate::output::recap::{Recap, Stopped};
-
 /// What the process ends with; the numbers are contract (docs/commands.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -68,15 +66,6 @@ impl Exit {
             Exit::Ok => Exit::Hosts(bits),
             Exit::Hosts(other) => Exit::Hosts(other.and(bits)),
             Exit::Config | Exit::Usage | Exit::Locked | Exit::Interrupted | Exit::Command(_) => self,
-        }
-    }
-
-    /// Returns what a finished run ends with.
-    pub fn of(recap: &Recap) -> Exit {
-        match recap.bits() {
-            _ if recap.stopped == Stopped::ByInterrupt => Exit::Interrupted,
-            HostBits(0) => Exit::Ok,
-            bits => Exit::Hosts(bits),
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod history;
 pub mod remote;
 pub mod sinks;
 pub mod tui;
+pub mod watcher;
 pub mod web;
 
 pub mod demo;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use agent_runner::provider::Presets;
+use agent_runner::provider::presets::Entry;
 use agent_runner_tests::fleet::Running;
 use agent_runner_tests::real_agents::recording::{Recording, folder};
 use agent_runner_tests::real_agents::table::recorded;
@@ -171,6 +172,44 @@ fn a_login_lost_at_night_costs_three_rounds_and_names_its_renewal_for_every_pres
     std::thread::scope(|scope| {
         for entry in presets.entries() {
             scope.spawn(|| Night::new(&entry.name).pass());
+        }
+    });
+}
+
+impl Night {
+    /// One round of a CLI that stays for good after it has printed everything.
+    fn stays(&self) {
+        let program = self.path("bin").join(&self.agent);
+        fs::write(&program, SCRIPT.replace("exit \"$code\"", "exec sleep 86400")).unwrap();
+        let config = self.path("work/agent-runner.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        let runtime = "[runtime]\nmax_grace_after_result_s = 1";
+        fs::write(&config, text.replacen("[runtime]", runtime, 1)).unwrap();
+        self.checked("git", &["commit", "--quiet", "--all", "--message", "a grace"]);
+        let round = self.run(self.agent_runner(), &["round"]);
+        assert!(round.success(), "{}: {}", self.agent, round.stderr);
+        let exits = self.events("agent_exit");
+        let causes: Vec<_> = exits.iter().filter_map(|exit| exit["exit_cause"].as_str()).collect();
+        assert_eq!(causes, ["grace_kill"], "{}", self.agent);
+        assert_eq!(self.events("round_grace_kill").len(), 1, "{}", self.agent);
+    }
+}
+
+#[test]
+fn a_cli_that_stays_after_what_it_was_recorded_to_print_is_ended_by_the_grace() {
+    let presets = Presets::embedded();
+    let marked = |entry: &&&Entry| {
+        let own = entry.rules().and_then(|rules| rules.terminal_marker.as_deref());
+        let is_recorded = recorded().unwrap().iter().any(|name| name.split('-').next() == Some(&entry.name));
+        is_recorded && own != Some("") && entry.rules().is_some()
+    };
+    let entries = presets.entries();
+    let marked: Vec<&&Entry> = entries.iter().filter(marked).collect();
+    let names: Vec<&str> = marked.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["claude", "codex", "gemini", "pi"]);
+    std::thread::scope(|scope| {
+        for entry in marked {
+            scope.spawn(|| Night::new(&entry.name).stays());
         }
     });
 }

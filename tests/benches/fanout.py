@@ -44,9 +44,12 @@ def addresses(count):
 class Fleet:
     """The servers, and what clients need to reach them."""
 
-    def __init__(self, folder, hosts, port, silent):
+    def __init__(self, folder, hosts, port, silent, lines=()):
+        self.lines = lines
         self.folder, self.hosts, self.port, self.silent = folder, hosts, port, silent
         self.servers, self.holes = [], []
+        self.bare_home = folder / "bare"
+        self.bare_home.mkdir()
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]
         for name in ("host", "client"):
             subprocess.run(keygen + [str(folder / name)], check=True)
@@ -75,8 +78,10 @@ class Fleet:
         lines = [f"ListenAddress {host}:{self.port}" for host in hosts]
         lines += [f"HostKey {self.folder}/host", f"AuthorizedKeysFile {self.folder}/authorized"]
         lines += ["PidFile none", "StrictModes no", "UsePAM no", "UseDNS no", "PermitRootLogin yes"]
+        # What the account's shell does when it starts is none of the servers' business: some take seconds for it.
+        lines += [f"SetEnv HOME={self.bare_home}"]
         lines += ["MaxStartups 2000:30:3000", "PerSourceMaxStartups none", "PrintMotd no", "LogLevel ERROR"]
-        config.write_text("\n".join(lines) + "\n")
+        config.write_text("\n".join([*lines, *self.lines]) + "\n")
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
         with open(self.folder / "sshd.log", "ab") as log:
             self.servers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))

@@ -79,6 +79,7 @@ fn outside(renew: bool, words: &[String]) -> anyhow::Result<bool> {
     let (clis, cases) = selected(words)?;
     let mut same = true;
     for cli in clis {
+        let cases: Vec<Case> = cases.iter().copied().filter(|case| cli.plays(*case)).collect();
         let programs = match install(&cli) {
             Ok(programs) => programs,
             Err(Unavailable::Missing(reason)) => {
@@ -159,18 +160,19 @@ fn inside(words: &[String]) -> anyhow::Result<()> {
     };
     let cli = Cli::named(name)?;
     let scratch = PathBuf::from(scratch);
-    let stage = |folder: &str| Stage {
-        cli,
+    let patient = cli.patient();
+    let stage = |folder: &str, case: Option<Case>| Stage {
+        cli: if matches!(case, Some(Case::Patient(_))) { &patient } else { cli },
         programs: Path::new(programs),
         agent_runner: Box::leak(scratch.join("agent-runner").into_boxed_path()),
         folder: scratch.join(folder),
     };
-    let told = version(&stage("version"))?;
+    let told = version(&stage("version", None))?;
     anyhow::ensure!(told.contains(pinned.as_str()), "{name} says that it is {told}, not {pinned}");
     let mut failed = Vec::new();
     for case in cases {
         let case: Case = case.parse()?;
-        let kept = play(&stage(case.name()), case).and_then(|recording| {
+        let kept = play(&stage(case.name(), Some(case)), case).and_then(|recording| {
             recording.save(&scratch.join("out"), case.name())?;
             Ok(recording)
         });

@@ -10,10 +10,10 @@ use agent_runner::witness::alert::{Alert, AutoAction, Severity};
 use agent_runner::witness::stream::{Hello, State, StreamLine};
 use agent_runner_fleet::fleetview::fold::{Beginning, Input};
 use agent_runner_fleet::fleetview::state::{Reach, StreamId};
-use agent_runner_fleet::fleetview::watch::{Setup, Watcher};
 use agent_runner_fleet::history::Store;
 use agent_runner_fleet::history::journal::Journal;
 use agent_runner_fleet::ssh::{Client, ClientOptions};
+use agent_runner_fleet::watcher::watch::{Setup, Watcher};
 use agent_runner_fleet::web::server::{Options, bind, serve};
 use agent_runner_inventory::Monitor;
 use anyhow::Context as _;
@@ -178,6 +178,7 @@ impl Invented {
             mem_available_mb: Some(300 + spread * 11),
             monitor_active: Some(true),
             config_sha256: None,
+            cannot_judge: Vec::new(),
         };
         self.says(place, StreamLine::State(state))
     }

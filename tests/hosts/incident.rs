@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::deployed::{
-    ROUNDS, active, dead_connections_are_noticed_soon, deploy_changes, ended_well, fleet_of, next_good_round,
-    text,
+    ROUNDS, active, dead_connections_are_noticed_soon, deploy_changes, ended_well, fleet_of, is,
+    next_good_round, text,
 };
 
 /// Four hosts of one login and two of another.
@@ -74,6 +74,7 @@ fn a_login_that_breaks_on_three_hosts_is_one_incident_and_resume_brings_them_bac
     for host in victims {
         host.set_mode(&[Mode::Sleep(1)]).unwrap();
     }
+    let seen: Vec<usize> = victims.iter().map(|host| host.events().unwrap().len()).collect();
     let back = controller.run(&["resume", "--yes", "--stagger", "3s", "--json"]).unwrap();
     assert_eq!(back.code(), 0, "{}\n{}", back.stdout, back.stderr);
     let resumed: Vec<String> = back.json_lines().unwrap().iter().map(|line| text(&line["host"])).collect();
@@ -81,6 +82,15 @@ fn a_login_that_breaks_on_three_hosts_is_one_incident_and_resume_brings_them_bac
     for host in lab.hosts() {
         next_good_round(host);
     }
+    // On the hosts' own word: the second starts behind a good round of the first, the third behind the second.
+    let first = |host: usize, wanted: &dyn Fn(&Value) -> bool| -> String {
+        let events = victims[host].events().unwrap();
+        let found = events.iter().skip(seen[host]).find(|event| wanted(event));
+        text(&found.unwrap_or_else(|| panic!("{}: {events:?}", victims[host].name()))["ts"])
+    };
+    let starts = [0, 1, 2].map(|host| first(host, &|event| is(event, "round_start")));
+    let proof = first(0, &ended_well);
+    assert!(starts[0] < proof && proof < starts[1] && starts[1] < starts[2], "{proof}: {starts:?}");
     assert!(wait::until(ROUNDS, || incidents(&monitor, "resolved") == 1), "{:?}", monitor.lines());
     let lines = monitor.lines();
     let told: Vec<_> =

@@ -68,6 +68,12 @@ const CASES: &[Case] = &[
         &["ping"],
         (UNREACHABLE, "the host accepts password"),
     ),
+    case(
+        "asks for the password itself (keyboard-interactive, PAM)",
+        "asks",
+        &["exec", "--ask-pass", "--", "id -un"],
+        (WORKS, "ops"),
+    ),
     case("reached through a jump host only", "middle", &["ssh-check"], (WORKS, " -> ops@")),
     case("the same, straight", "straight", &["ping"], (UNREACHABLE, "was not let in")),
     case("reached through two jump hosts", "inner", &["exec", "--", JOB], (WORKS, "a  b;$(id);0022")),

@@ -58,7 +58,12 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
             ..HostOptions::default()
         },
         HostOptions {
-            sshd_lines: lines(&["PubkeyAuthentication no", "PasswordAuthentication yes"]),
+            sshd_lines: lines(&[
+                "PubkeyAuthentication no",
+                "PasswordAuthentication yes",
+                "KbdInteractiveAuthentication yes",
+                "UsePAM yes",
+            ]),
             ..HostOptions::default()
         },
         HostOptions::default(),
@@ -125,7 +130,8 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
     }
     host("certificate", certificate, &format!("    IdentityFile {home}/signed\n"));
     host("no-certificate", certificate, "");
-    host("password", password, "");
+    host("password", password, "    PreferredAuthentications publickey,password\n");
+    host("asks", password, "    PreferredAuthentications keyboard-interactive\n");
     host("middle", middle, "    ProxyJump fish\n");
     host("straight", middle, "");
     host("inner", inner, "    ProxyJump fish,middle-hop\n");
@@ -143,7 +149,7 @@ pub(crate) fn matrix_fleet() -> Result<MatrixFleet, Unavailable> {
     let several: String =
         (1..=12).map(|n| format!("[hosts.m{n:02}]\nconnect_timeout = {}\n", 40 + n)).collect();
     let names = "\"fish\", \"tcsh\", \"s[1-4]\", \"changed\", \"second\", \"revoked\", \"stranger\", \"certificate\", \
-                 \"no-certificate\", \"password\", \"middle\", \"straight\", \"inner\", \"dropbear\", \"busybox\"";
+                 \"no-certificate\", \"password\", \"asks\", \"middle\", \"straight\", \"inner\", \"dropbear\", \"busybox\"";
     controller.write(
         "fleet.toml",
         &format!("[fleet]\nname = \"odd\"\n[groups.odd]\nhosts = [{names}]\n{several}"),

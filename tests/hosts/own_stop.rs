@@ -6,8 +6,8 @@ use agent_runner_tests::lab::Host;
 use agent_runner_tests::wait;
 use serde_json::Value;
 
-use super::by_hand::{answers, becomes, host_by_hand, says};
-use super::deployed::{ROUNDS, is, next_good_round};
+use super::by_hand::{MONITOR, SERVE, answers, becomes, host_by_hand, says};
+use super::deployed::{ROUNDS, ended_well, is, next_good_round};
 
 /// Lets the host's own monitor look every second: nobody wants to wait for its half minute.
 fn monitor_looks_often(host: &Host) {
@@ -59,6 +59,45 @@ fn an_expired_login_stops_the_unit_and_a_new_one_lets_it_go_on() {
     is_stopped_for(host, "oauth_fail");
     host.set_mode(&[Mode::Work]).unwrap();
     starts_again(host, "oauth_fail");
+}
+
+/// An ordinary account's monitor may not stop a unit of the system. It signals the Loop, which drains while systemd
+/// calls its unit active.
+#[test]
+fn an_expired_login_stops_a_unit_of_the_system() {
+    let Some(lab) = host_by_hand() else { return };
+    let host = &lab.hosts()[0];
+    let events_of = |kind: &str| {
+        let events = host.events().unwrap_or_default();
+        events.into_iter().filter(|event| is(event, kind)).collect::<Vec<_>>()
+    };
+    let state = || host.root(&format!("systemctl is-active '{SERVE}'")).unwrap().stdout.trim().to_owned();
+    says(host, "sudo -n /home/ops/.local/bin/agent-runner install --system --monitor");
+    let hurried = format!(
+        "mkdir -p '/etc/systemd/system/{MONITOR}.d' && \
+         printf '[Service]\\nExecStart=\\nExecStart=/home/ops/.local/bin/agent-runner monitor --interval 1 \
+         --config /home/ops/demo/agent-runner.toml\\n' > '/etc/systemd/system/{MONITOR}.d/often.conf' && \
+         systemctl daemon-reload"
+    );
+    host.root(&hurried).unwrap().checked().unwrap();
+    host.set_mode(&[Mode::Auth, Mode::Auth, Mode::Auth, Mode::Sleep(15)]).unwrap();
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    assert!(wait::until(ROUNDS, || events_of("agent_spawn").len() == 4), "{}", host.newest(30));
+    says(host, &format!("sudo -n systemctl start '{MONITOR}'"));
+    assert!(wait::until(ROUNDS, || state() == "inactive"), "{}", host.newest(30));
+    assert!(wait::until(ROUNDS, || stops(host, "oauth_fail").len() == 1), "{}", host.newest(30));
+    let last = events_of("agent_exit").pop().unwrap();
+    assert!(ended_well(&last) && last["round_num"] == 4, "the round was finished: {}", host.newest(30));
+    assert!(events_of("monitor_auto_stop_failed").is_empty(), "{}", host.newest(30));
+    assert_eq!(events_of("agent_spawn").len(), 4);
+    assert_eq!(events_of("monitor_alert_emitted").len(), 1, "{}", host.newest(30));
+
+    host.set_mode(&[Mode::Work]).unwrap();
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    for _ in 0..2 {
+        next_good_round(host);
+    }
+    assert_eq!((state().as_str(), stops(host, "oauth_fail").len()), ("active", 1), "{}", host.newest(30));
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 use agent_runner_tests::fake_agent::Mode;
 use agent_runner_tests::lab::Host;
+use agent_runner_tests::skip::skip;
 use agent_runner_tests::wait;
 
-use super::by_hand::{MONITOR, SERVE, answers, host_by_hand, refuses, says, typed};
-use super::deployed::{ROUNDS, next_good_round};
+use super::by_hand::{
+    MONITOR, SERVE, answers, hanging, host_by_hand, next_round_runs, refuses, says, typed, typed_in,
+};
+use super::deployed::{ROUNDS, ended_well, is, next_good_round};
 
 const SUDO: &str = "sudo -n /home/ops/.local/bin/agent-runner";
 
@@ -23,6 +26,14 @@ sudo -n true || fail 'become root, as its account may'
 (ulimit -c 0; exec sh -c 'kill -0 $$') || fail 'run programs'
 echo '{"type":"result","subtype":"success","is_error":false,"result":"done","num_turns":1,"duration_ms":1,"total_cost_usd":0,"usage":{"input_tokens":1,"output_tokens":1}}'
 "#;
+
+fn property(host: &Host, name: &str) -> String {
+    host.root(&format!("systemctl show --property {name} --value '{SERVE}'"))
+        .unwrap()
+        .stdout
+        .trim()
+        .to_owned()
+}
 
 fn unit_state(host: &Host, unit: &str) -> String {
     host.root(&format!("systemctl is-active '{unit}'")).unwrap().stdout.trim().to_owned()
@@ -84,6 +95,112 @@ fn a_unit_of_the_system_runs_as_the_account_and_is_removed_by_the_commands_that_
         host.root(command).unwrap().checked().unwrap();
     }
     assert_eq!(answers(host, "agent-runner status --json")["mode"], "none");
+}
+
+#[test]
+fn a_unit_of_the_system_is_ended_by_its_account_and_by_root_in_every_way() {
+    let Some(lab) = host_by_hand() else { return };
+    let host = &lab.hosts()[0];
+    let inactive = || wait::until(ROUNDS, || unit_state(host, SERVE) == "inactive");
+    let hangs = || wait::until(ROUNDS, || hanging(host) == 1);
+    let pid = || property(host, "MainPID");
+    says(host, &format!("{SUDO} install --system"));
+    host.set_mode(&[Mode::Hang]).unwrap();
+
+    // Its account, which systemd does not hear: the Loop ends well, so nobody starts it again.
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    assert!(hangs(), "{}", host.newest(20));
+    let killed = answers(host, "agent-runner kill --json");
+    assert_eq!((&killed["mode"], &killed["active"]), (&"systemd_system".into(), &false.into()), "{killed}");
+    assert_eq!((hanging(host), unit_state(host, SERVE).as_str()), (0, "inactive"));
+    assert_eq!((property(host, "Result"), property(host, "NRestarts")), ("success".into(), "0".into()));
+    assert_eq!(answers(host, "agent-runner kill --json")["active"], false, "twice is harmless");
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    assert!(hangs(), "{}", host.newest(20));
+    says(host, "agent-runner cancel");
+    assert!(inactive() && hanging(host) == 0, "{}", host.newest(20));
+
+    // A Loop that does not follow is root's to end, and how is said.
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    assert!(hangs(), "{}", host.newest(20));
+    says(host, &format!("kill -STOP {}", pid()));
+    let refused = refuses(host, "agent-runner kill", 1);
+    let remedy = refused.lines().find_map(|line| line.split_once("hint: ")).unwrap().1;
+    assert!(remedy.starts_with("sudo systemctl --no-block stop"), "{refused}");
+    // Continued by systemd, it may be gone before it can be killed.
+    let _ = typed(host, &remedy.replace("sudo ", "sudo -n "));
+    assert!(wait::until(ROUNDS, || ["inactive", "failed"].contains(&unit_state(host, SERVE).as_str())));
+    assert_eq!((hanging(host), property(host, "NRestarts").as_str()), (0, "0"));
+
+    // Root.
+    assert_eq!(answers(host, &format!("{SUDO} start --json"))["active"], true);
+    assert!(hangs(), "{}", host.newest(20));
+    let before = pid();
+    assert_eq!(answers(host, &format!("{SUDO} restart --force --json"))["active"], true);
+    assert_ne!(pid(), before);
+    assert!(hangs(), "one agent, the new one: {}", host.newest(20));
+    says(host, &format!("{SUDO} cancel"));
+    assert!(inactive() && hanging(host) == 0, "{}", host.newest(20));
+    host.set_mode(&[Mode::Sleep(8)]).unwrap();
+    assert_eq!(answers(host, &format!("{SUDO} start --json"))["active"], true);
+    let drained = next_round_runs(host, Mode::Sleep(8));
+    let stopping = answers(host, &format!("{SUDO} stop --json"));
+    assert_eq!(stopping["active"], true, "5 s are not enough for a round of 8 s");
+    assert!(inactive(), "{}", host.newest(20));
+    let end = host.events().unwrap().into_iter().rfind(|event| is(event, "agent_exit")).unwrap();
+    assert!(ended_well(&end) && end["round_num"] == drained, "{end}");
+
+    // A namesake in another folder does not take the unit over by accident.
+    host.says("mkdir other && git init -q other/demo && git -C other/demo commit -q --allow-empty -m begin")
+        .unwrap();
+    typed_in(host, "other/demo", "agent-runner init --preset claude").checked().unwrap();
+    let clobbered = typed_in(host, "other/demo", &format!("{SUDO} install --system"));
+    assert_eq!(clobbered.code(), 1);
+    assert!(clobbered.stderr.contains("belongs to /home/ops/demo"), "{}", clobbered.stderr);
+    assert!(clobbered.stderr.contains("hint: `--force` replaces it"), "{}", clobbered.stderr);
+    assert_eq!(property(host, "WorkingDirectory"), "/home/ops/demo");
+    typed_in(host, "other/demo", &format!("{SUDO} install --system --force")).checked().unwrap();
+    assert_eq!(property(host, "WorkingDirectory"), "/home/ops/other/demo");
+}
+
+/// What the files of the host say of the control group of a process of the account.
+fn brake_permitted(host: &Host, pid: &str) -> String {
+    let script = format!(
+        "group=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/{pid}/cgroup); \
+         if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'inert(no cgroup v2)'; \
+         elif [ -O $group ] && [ -w $group/cgroup.procs ] && [ -w $group/memory.high ]; then echo armed; \
+         else echo 'inert(undelegated)'; fi"
+    );
+    host.says(&script).unwrap()
+}
+
+#[test]
+fn the_brake_of_each_kind_of_unit_is_what_its_group_permits() {
+    let Some(lab) = host_by_hand() else { return };
+    let host = &lab.hosts()[0];
+    let wanted = "printf '\\n[monitor.host_health.brake]\\nmemory_high = true\\n' >> agent-runner.toml && \
+                  git commit -qam brake";
+    says(host, wanted);
+    says(host, "agent-runner install");
+    next_good_round(host);
+    let user = brake_permitted(host, &host.main_pid().unwrap());
+    let peeked = answers(host, "agent-runner peek --json");
+    assert_eq!(peeked["brake"], user.as_str());
+    assert!(says(host, "agent-runner peek").contains(&format!("brake     {user}")));
+    let doctor = answers(host, "agent-runner doctor --json");
+    assert_eq!(doctor["cgroup"]["brake"], user.as_str(), "{doctor}");
+    says(host, "agent-runner uninstall");
+    assert!(wait::until(ROUNDS, || answers(host, "agent-runner status --json")["mode"] == "none"));
+
+    says(host, &format!("{SUDO} install --system"));
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    next_good_round(host);
+    let system = brake_permitted(host, &property(host, "MainPID"));
+    assert_eq!(answers(host, "agent-runner peek --json")["brake"], system.as_str());
+    if user == "inert(no cgroup v2)" {
+        return skip("which units may pull the brake: this machine has no cgroup v2 alone");
+    }
+    assert_eq!((user.as_str(), system.as_str()), ("armed", "inert(undelegated)"));
 }
 
 #[test]

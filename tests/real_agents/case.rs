@@ -14,13 +14,19 @@ pub enum Case {
     Stopped,
     /// Rounds under `serve`, which is stopped during the first and started again.
     Served,
+    /// The CLI tries again as often as it does by itself, and the wall clock ends it.
+    Patient(Behavior),
 }
+
+/// Those that are no behavior of the provider alone.
+const OWN: [Case; 4] =
+    [Case::Stopped, Case::Served, Case::Patient(Behavior::Overloaded), Case::Patient(Behavior::Refused)];
 
 impl Case {
     /// All of them, in the order of documents. [`Behavior::Append`] is for many rounds of one work tree, not for one.
     pub fn all() -> impl Iterator<Item = Case> {
         let single = Behavior::all().filter(|behavior| *behavior != Behavior::Append);
-        single.map(Case::Provider).chain([Case::Stopped, Case::Served])
+        single.map(Case::Provider).chain(OWN)
     }
 
     /// Those that a gate plays: one of every kind of end.
@@ -34,7 +40,7 @@ impl Case {
     #[must_use]
     pub fn behavior(self) -> Behavior {
         match self {
-            Case::Provider(behavior) => behavior,
+            Case::Provider(behavior) | Case::Patient(behavior) => behavior,
             Case::Stopped => Behavior::HangLater,
             Case::Served => Behavior::Append,
         }
@@ -47,6 +53,8 @@ impl Case {
             Case::Provider(behavior) => behavior.name(),
             Case::Stopped => "stopped",
             Case::Served => "served",
+            Case::Patient(Behavior::Refused) => "refused-again",
+            Case::Patient(_) => "overloaded-again",
         }
     }
 
@@ -57,6 +65,8 @@ impl Case {
             Case::Provider(behavior) => behavior.told(),
             Case::Stopped => "stopped in the middle of a turn",
             Case::Served => "served: stopped during a round, started again",
+            Case::Patient(Behavior::Refused) => "401, all of its retries",
+            Case::Patient(_) => "529 or 503, all of its retries",
         }
     }
 }
@@ -71,7 +81,7 @@ impl FromStr for Case {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> anyhow::Result<Case> {
-        let own = [Case::Stopped, Case::Served].into_iter().find(|case| case.name() == name);
+        let own = OWN.into_iter().find(|case| case.name() == name);
         own.map_or_else(|| name.parse().map(Case::Provider), Ok)
     }
 }

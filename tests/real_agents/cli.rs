@@ -1,15 +1,10 @@
-//! The CLIs: packages, pinned versions, and how each is pointed at a provider on loopback.
+//! The CLIs: npm packages, pinned versions, and how each is pointed at a provider on loopback.
 
+use super::case::Case;
 use crate::mock_provider::FAKE_KEY;
 
-/// Where a package comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registry {
-    /// `npm install`.
-    Npm,
-    /// `pip install` into an environment of its own.
-    PyPi,
-}
+/// Where programs are inside the folder a package is installed into.
+pub const PROGRAMS: &str = "node_modules/.bin";
 
 /// One CLI of one version.
 #[derive(Debug, Clone, Copy)]
@@ -18,18 +13,18 @@ pub struct Cli {
     pub name: &'static str,
     /// The package.
     pub package: &'static str,
+    /// What is installed beside it: the runtime of its own, where the system's is too old.
+    pub beside: &'static [&'static str],
     /// The version the preset was proven on.
     pub version: &'static str,
-    /// Where it comes from.
-    pub registry: Registry,
     /// Environment; `{url}` and `{key}` are filled in.
     env: &'static [(&'static str, &'static str)],
+    /// Variables that shorten how long it tries again; filled in likewise.
+    retries: &'static [(&'static str, &'static str)],
     /// Files of its home; filled in as the environment is.
     files: &'static [(&'static str, &'static str)],
     /// Arguments that the preset leaves to the operator: the model.
     pub replaced: &'static [(&'static str, &'static str)],
-    /// A line of the page that this version needs after `init`.
-    pub first: Option<&'static str>,
     /// Seconds after which it has given up on a provider that fails again and again.
     pub patience_s: u64,
     /// The arguments that continue the newest session of a work tree with a prompt.
@@ -41,28 +36,28 @@ pub const CLIS: &[Cli] = &[
     Cli {
         name: "claude",
         package: "@anthropic-ai/claude-code",
+        beside: &[],
         version: "2.1.330",
-        registry: Registry::Npm,
         env: &[
             ("ANTHROPIC_BASE_URL", "{url}"),
             // As a subscription's login: only such a one is told the account's own limit.
             ("CLAUDE_CODE_OAUTH_TOKEN", "{key}"),
-            ("CLAUDE_CODE_MAX_RETRIES", "1"),
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
             ("DISABLE_TELEMETRY", "1"),
         ],
+        retries: &[("CLAUDE_CODE_MAX_RETRIES", "1")],
         files: &[],
         replaced: &[],
-        first: None,
         patience_s: 60,
         resume: Some(&["-p", "--continue", "--dangerously-skip-permissions", "Go on."]),
     },
     Cli {
         name: "codex",
         package: "@openai/codex",
+        beside: &[],
         version: "0.169.0",
-        registry: Registry::Npm,
         env: &[("MOCK_API_KEY", "{key}"), ("CODEX_API_KEY", "{key}")],
+        retries: &[],
         files: &[(
             ".codex/config.toml",
             "model = \"gpt-5.5\"\nmodel_provider = \"mock\"\ncheck_for_update_on_startup = false\n\
@@ -71,7 +66,6 @@ pub const CLIS: &[Cli] = &[
              wire_api = \"responses\"\nrequest_max_retries = 1\nstream_max_retries = 1\n",
         )],
         replaced: &[],
-        first: None,
         patience_s: 60,
         resume: Some(&[
             "exec",
@@ -85,13 +79,14 @@ pub const CLIS: &[Cli] = &[
     Cli {
         name: "gemini",
         package: "@google/gemini-cli",
+        beside: &[],
         version: "0.61.0",
-        registry: Registry::Npm,
         env: &[
             ("GEMINI_API_KEY", "{key}"),
             ("GOOGLE_GEMINI_BASE_URL", "{url}"),
             ("GEMINI_TELEMETRY_ENABLED", "false"),
         ],
+        retries: &[],
         files: &[(
             ".gemini/settings.json",
             "{\"model\":{\"name\":\"gemini-2.5-flash\"},\"security\":{\"auth\":{\"selectedType\":\"gemini-api-key\"}},\"telemetry\":{\"enabled\":false},\
@@ -99,20 +94,20 @@ pub const CLIS: &[Cli] = &[
              \"general\":{\"enableAutoUpdate\":false,\"disableAutoUpdate\":true,\"maxAttempts\":2}}",
         )],
         replaced: &[],
-        first: None,
         patience_s: 60,
         resume: Some(&["--yolo", "--skip-trust", "--resume", "latest", "-p", "Go on."]),
     },
     Cli {
         name: "opencode",
         package: "opencode-ai",
+        beside: &[],
         version: "1.18.33",
-        registry: Registry::Npm,
         env: &[
             ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
             ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
             ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1"),
         ],
+        retries: &[],
         files: &[(
             ".config/opencode/opencode.json",
             "{\"autoupdate\":false,\"share\":\"disabled\",\"model\":\"mock/mock-1\",\"small_model\":\"mock/mock-1\",\
@@ -121,16 +116,16 @@ pub const CLIS: &[Cli] = &[
              \"limit\":{\"context\":200000,\"output\":8000}}}}}}",
         )],
         replaced: &[],
-        first: None,
         patience_s: 170,
         resume: Some(&["run", "--continue", "Go on."]),
     },
     Cli {
         name: "pi",
-        package: "@mariozechner/pi-coding-agent",
-        version: "0.73.1",
-        registry: Registry::Npm,
+        package: "@earendil-works/pi-coding-agent",
+        beside: &["node@22.23.3"],
+        version: "0.87.1",
         env: &[("PI_TELEMETRY", "0")],
+        retries: &[],
         files: &[(
             ".pi/agent/models.json",
             "{\"providers\":{\"mock\":{\"baseUrl\":\"{url}/v1\",\"api\":\"openai-completions\",\"apiKey\":\"{key}\",\
@@ -138,12 +133,7 @@ pub const CLIS: &[Cli] = &[
              \"cost\":{\"input\":0,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0},\"contextWindow\":200000,\
              \"maxTokens\":8000}]}}}",
         )],
-        // The newest version that runs on Node 20; trust in project files came later, and with it `-na`; so did `--session-id`.
-        replaced: &[("\"-na\", ", ""), ("PROVIDER/MODEL", "mock/mock-1")],
-        first: Some(
-            "mkdir -p ~/.config/agent-runner/presets && agent-runner presets show pi | grep -v ^resume_flag \
-             >~/.config/agent-runner/presets/pi.toml",
-        ),
+        replaced: &[("PROVIDER/MODEL", "mock/mock-1")],
         patience_s: 60,
         resume: Some(&["-p", "--model", "mock/mock-1", "--continue", "Go on."]),
     },
@@ -165,18 +155,21 @@ impl Cli {
         format!("{}-{}", self.name, self.version)
     }
 
-    /// The folder of its program inside the folder it is installed into.
+    /// Whether it goes through this case: only where its patience can be chosen by a variable, it is left to itself.
     #[must_use]
-    pub fn programs(&self) -> &'static str {
-        match self.registry {
-            Registry::Npm => "node_modules/.bin",
-            Registry::PyPi => "venv/bin",
-        }
+    pub fn plays(&self, case: Case) -> bool {
+        !matches!(case, Case::Patient(_)) || !self.retries.is_empty()
+    }
+
+    /// The same with all of its own retries.
+    #[must_use]
+    pub fn patient(&self) -> Cli {
+        Cli { retries: &[], ..*self }
     }
 
     /// Its environment when the provider is at `url`.
     pub fn env(&self, url: &str) -> Vec<(&'static str, String)> {
-        self.env.iter().map(|(name, value)| (*name, filled(value, url))).collect()
+        self.env.iter().chain(self.retries).map(|(name, value)| (*name, filled(value, url))).collect()
     }
 
     /// The files of its home when the provider is at `url`.

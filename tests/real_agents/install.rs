@@ -1,4 +1,4 @@
-//! Installs the CLIs through their package managers, each version once, into a cache outside the checkout.
+//! Installs the CLIs through their package manager, each version once, into a cache outside the checkout.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::cli::{Cli, Registry};
+use super::cli::{Cli, PROGRAMS};
 use crate::packages;
 use crate::run::{find_program, run};
 use crate::skip::Unavailable;
@@ -40,7 +40,7 @@ pub fn install(cli: &Cli) -> Result<PathBuf, Unavailable> {
     fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
     let _lock = packages::lock(&cache.join("lock"), INSTALL_DEADLINE * 2)?;
     let folder = cache.join(cli.folder());
-    let programs = folder.join(cli.programs());
+    let programs = folder.join(PROGRAMS);
     let program = programs.join(cli.name);
     if program.exists() {
         return Ok(programs);
@@ -68,25 +68,12 @@ pub fn install(cli: &Cli) -> Result<PathBuf, Unavailable> {
 }
 
 fn fetch(cli: &Cli, folder: &Path, cache: &Path) -> anyhow::Result<()> {
-    let mut command = match cli.registry {
-        Registry::Npm => {
-            anyhow::ensure!(find_program("npm").is_some(), "npm is not installed");
-            let mut npm = Command::new("npm");
-            npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder);
-            npm.arg("--cache").arg(cache.join("npm"));
-            npm.arg(format!("{}@{}", cli.package, cli.version));
-            npm
-        }
-        Registry::PyPi => {
-            let venv = folder.join("venv");
-            run(Command::new("python3").args(["-m", "venv"]).arg(&venv), INSTALL_DEADLINE)?.checked()?;
-            let mut pip = Command::new(venv.join("bin/pip"));
-            pip.args(["install", "--quiet", "--disable-pip-version-check"]);
-            pip.arg(format!("{}=={}", cli.package, cli.version));
-            pip
-        }
-    };
-    run(&mut command, INSTALL_DEADLINE)?.checked().map(|_| ())
+    anyhow::ensure!(find_program("npm").is_some(), "npm is not installed");
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(folder);
+    npm.arg("--cache").arg(cache.join("npm"));
+    npm.arg(format!("{}@{}", cli.package, cli.version)).args(cli.beside);
+    run(&mut npm, INSTALL_DEADLINE)?.checked().map(|_| ())
 }
 
 fn size(folder: &Path) -> u64 {

@@ -85,13 +85,6 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_version_needs_first_is_on_the_page() {
-        for line in CLIS.iter().filter_map(|cli| cli.first) {
-            assert!(PAGE.split('`').any(|code| code == line), "{line}");
-        }
-    }
-
-    #[test]
     fn a_variable_that_logs_in_on_the_page_is_what_recordings_were_logged_in_with() {
         for cli in CLIS.iter().filter(|cli| ["claude", "codex", "gemini"].contains(&cli.name)) {
             let env = cli.env("http://127.0.0.1:9");

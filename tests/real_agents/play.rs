@@ -31,6 +31,9 @@ const BUDGET_S: u64 = 150;
 const ROUND_DEADLINE: Duration = Duration::from_secs(240);
 const STEP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How the prompt begins.
+pub(super) const FIRST_WORDS: &str = "Do the next step of the work";
+
 const PROMPT: &str = "Do the next step of the work, commit it, and say so. The work is a file named work.md at the top of \
     this repository: every step adds one line to it and nothing else. A step counts only when it is committed, with a \
     message of a few words. Do not look at other files, do not ask anybody anything, and do not plan more than the one \
@@ -174,7 +177,6 @@ impl Stage<'_> {
             self.shell(url, &line)?.checked()?;
             if line.starts_with("agent-runner init") {
                 self.settle(budget_s)?;
-                self.cli.first.map_or(Ok(()), |line| self.shell(url, line)?.checked().map(drop))?;
             }
         }
         Ok(())
@@ -290,7 +292,7 @@ impl Stage<'_> {
 
 fn budget(cli: &Cli, case: Case) -> u64 {
     match case {
-        Case::Provider(Behavior::Hang | Behavior::HangLater) => SHORT_BUDGET_S,
+        Case::Provider(Behavior::Hang | Behavior::HangLater) | Case::Patient(_) => SHORT_BUDGET_S,
         Case::Provider(
             Behavior::Limited
             | Behavior::LimitedUntil

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use agent_runner::provider::Presets;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::play::{Stage, events, newest_log};
+use super::play::{FIRST_WORDS, Stage, events, newest_log};
 use crate::mock_provider::{Behavior, MockProvider};
 use crate::wait;
 
@@ -37,7 +38,34 @@ impl Stage<'_> {
         mock.behave(Behavior::Append);
         let (code, second) = self.one_round(url, first)?;
         let next = if second == first + 1 { "next round good" } else { "a round is missing" };
-        Ok(Served { code, also: vec![session.to_owned(), next.to_owned()] })
+        let mut also = vec![session.to_owned(), next.to_owned()];
+        if Presets::embedded().resume_flag(self.cli.name).is_some() {
+            mock.behave(Behavior::Append);
+            also.push(self.resumed(url, mock, second)?.to_owned());
+        }
+        Ok(Served { code, also })
+    }
+
+    /// Two rounds of one service: whether the second goes on in the session of the first, by the preset's own option.
+    fn resumed(&self, url: &str, mock: &MockProvider, before: i64) -> anyhow::Result<&'static str> {
+        self.shell(url, &self.steps()?.start)?.checked()?;
+        let spawned = |round: i64| {
+            let events = self.layout().and_then(|layout| events(&layout)).unwrap_or_default();
+            events.iter().any(|event| event["event"] == "agent_spawn" && event["round_num"] == round)
+        };
+        anyhow::ensure!(wait::until(ROUND, || spawned(before + 2)), "the service runs no second round");
+        let stopped = self.shell(url, "agent-runner stop --json")?;
+        let ended = wait::until(ROUND, || self.is_inactive(url));
+        anyhow::ensure!(ended, "the service does not end after its round: {}", stopped.stderr);
+        // Each round asks with its prompt once; the prompt of the round before is there only in its session.
+        let prompts = |body: &str| body.matches(FIRST_WORDS).count();
+        let most = mock.seen().iter().map(|seen| prompts(&seen.body)).max().unwrap_or(0);
+        let told = events(&self.layout()?)?.iter().any(|event| event["event"] == "session_resumed");
+        Ok(match (most, told) {
+            (2.., true) => "both rounds of a service in one session",
+            (2.., false) => "a session continued without a word",
+            (..2, _) => "each round of a service in a session of its own",
+        })
     }
 
     /// Starts the service, stops it once a round after `before` is running, and returns the exit code of the stop and

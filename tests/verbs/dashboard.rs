@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::fleet_view::watched;
 
 /// Where it says that it is served.
-fn address(running: &Running) -> SocketAddr {
+pub(super) fn address(running: &Running) -> SocketAddr {
     running.wait_for_error(wait::DEADLINE, "dashboard: http://").unwrap();
     let said = running.complained();
     let rest = said.split("http://").nth(1).unwrap();

@@ -1,8 +1,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use agent_runner_tests::run::run;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::wait;
@@ -206,4 +207,29 @@ fn a_second_ctrl_c_ends_it_at_once_with_what_there_is() {
     let output = run.wait(Duration::from_secs(30)).unwrap();
     assert_eq!(output.code(), 130);
     assert!(output.stderr.contains("pi2: failed: interrupted"), "{}", output.stderr);
+}
+
+#[test]
+fn few_open_files_and_hosts_that_are_off_cost_no_other_host_its_turn() {
+    let options = SshdOptions { config_lines: vec!["MaxStartups 200".to_owned()], ..SshdOptions::default() };
+    let Some(fleet) = loopback(1, options) else { return };
+    // The kernel takes the connections, and nobody ever says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let inventory = format!(
+        "[fleet]\nname = \"loop\"\n[groups.off]\nhosts = [\"off[1-18]\"]\naddress = \"127.0.0.1\"\nport = {port}\n\
+         connect_timeout = 5\n[groups.on]\nhosts = [\"pi[1-42]\"]\n"
+    );
+    fleet.controller.write("fleet.toml", &inventory).unwrap();
+    let program = fleet.controller.command();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -n 128; exec \"$0\" \"$@\""]).arg(program.get_program());
+    shell.args(["exec", "-f", "60", "--json", "--", "true"]).current_dir(fleet.controller.home());
+    shell.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = run(&mut shell, wait::DEADLINE).unwrap();
+    assert_eq!(output.code(), 4, "{}", output.stderr);
+    let results = output.json_lines().unwrap();
+    let of = |result: &str| results.iter().filter(|line| line["result"] == result).count();
+    assert_eq!((of("ok"), of("unreachable")), (42, 18), "{}", output.stderr);
+    assert!(output.stderr.contains("21") && output.stderr.contains("open files"), "{}", output.stderr);
 }

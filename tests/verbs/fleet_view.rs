@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use agent_runner_tests::dashboard::{Ask, ask};
 use agent_runner_tests::fleet::Controller;
 use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::wait;
@@ -108,6 +109,81 @@ fn a_stop_is_seen_by_every_verb_while_the_monitor_runs_and_after_it_was_killed()
     assert_eq!(output.code(), 0, "{}", output.stderr);
     assert!(!output.stdout.contains("\"agent_exit\""), "the event was told before: {}", output.stdout);
     assert_eq!(fs::read_to_string(controller.home().join("alerts.jsonl")).unwrap(), sent);
+}
+
+#[test]
+fn an_open_alert_its_acknowledgement_and_a_silence_outlive_a_kill_and_nothing_is_sent_again() {
+    let Some(fleet) = watched() else { return };
+    let controller = &fleet.controller;
+    // The alert asks for a stop that nobody grants: it stays open.
+    let inventory = fs::read_to_string(controller.home().join("fleet.toml")).unwrap();
+    controller.write("fleet.toml", &format!("{inventory}\n[monitor]\nauto_stop = []\n")).unwrap();
+    let open = || json(controller, &["alerts", "--json"]);
+    let sent = || fs::read_to_string(controller.home().join("alerts.jsonl")).unwrap_or_default();
+    let monitor = controller.start(&["monitor", "--json"]).unwrap();
+    assert!(wait::until(DEADLINE, || sent().lines().count() == 1), "{}", sent());
+    let id = open().first().unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(controller.run(&["alerts", "--ack", &id]).unwrap().code(), 0);
+    json(controller, &["silence", "detector=hung", "--for", "1h", "--json"]);
+    let silences = json(controller, &["silence", "--json"]);
+    monitor.wait_for(DEADLINE, |line| line["type"] == "alert_changed").unwrap();
+    monitor.signal(Signal::SIGKILL);
+    let _ = monitor.wait(DEADLINE).unwrap();
+    let (before, told) = (open(), sent());
+
+    let again = controller.start(&["monitor", "--json"]).unwrap();
+    again.wait_for(DEADLINE, |line| line["type"] == "state").unwrap();
+    // The host has named what still fires, and nothing of it is news.
+    let output = controller.run(&["monitor", "--for", "6"]).unwrap();
+    assert_eq!(output.code(), 0, "{}", output.stderr);
+    again.signal(Signal::SIGINT);
+    let output = again.wait(DEADLINE).unwrap();
+    assert_eq!(output.code(), 0, "{}", output.stderr);
+    for word in ["\"alert\"", "\"resolved\"", "\"notice\""] {
+        assert!(!output.stdout.contains(&format!("\"type\":{word}")), "{word}: {}", output.stdout);
+    }
+    assert_eq!(sent(), told, "nothing is sent again");
+    assert_eq!(json(controller, &["silence", "--json"]), silences);
+    for (now, then) in open().iter().zip(&before) {
+        assert_eq!(now["acknowledged_by"], then["acknowledged_by"]);
+        assert_eq!((&now["id"], &now["since"]), (&then["id"], &then["since"]));
+        assert!(!now["acknowledged_by"].is_null(), "{now}");
+    }
+    assert_eq!((open().len(), before.len()), (1, 1));
+}
+
+#[test]
+fn a_host_that_left_the_inventory_is_heard_of_no_more() {
+    let Some(fleet) = watched() else { return };
+    let controller = &fleet.controller;
+    fs::write(fleet.sshd.home().join("well"), "").unwrap();
+    controller.replace("fleet.toml", "pi[1-1]", "pi[1-2]").unwrap();
+    let inventory = fs::read_to_string(controller.home().join("fleet.toml")).unwrap();
+    controller.write("fleet.toml", &format!("{inventory}\n[monitor]\nstale_after_s = 30\n")).unwrap();
+    let both = controller.start(&["monitor", "--json"]).unwrap();
+    for host in ["pi1", "pi2"] {
+        both.wait_for(DEADLINE, |line| line["type"] == "event" && line["host"] == host).unwrap();
+    }
+    both.signal(Signal::SIGINT);
+    assert_eq!(both.wait(DEADLINE).unwrap().code(), 0);
+
+    // One of them is only not watched now, by the selection; then it is gone from the inventory.
+    for drop in [false, true] {
+        if drop {
+            controller.replace("fleet.toml", "pi[1-2]", "pi[1-1]").unwrap();
+        }
+        let seconds = if drop { "35" } else { "3" };
+        let monitor = controller
+            .start(&["monitor", "--json", "--serve", "127.0.0.1:0", "--for", seconds, "pi1"])
+            .unwrap();
+        let address = super::dashboard::address(&monitor);
+        monitor.wait_for(DEADLINE, |line| line["type"] == "state").unwrap();
+        let metrics = ask(address, Ask { path: "/metrics", ..Ask::default() }).unwrap().body;
+        assert!(metrics.contains("host=\"pi1\"") && !metrics.contains("host=\"pi2\""), "{metrics}");
+        let output = monitor.wait(DEADLINE).unwrap();
+        assert_eq!(output.code(), 0, "{}", output.stderr);
+        assert!(!output.stdout.contains("pi2"), "{}", output.stdout);
+    }
 }
 
 #[test]

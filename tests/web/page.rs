@@ -12,6 +12,40 @@ const EVIL: &str = "<img src=x onerror=document.title='evil'><script>document.ti
 const ESCAPE: (&str, u32) = ("Escape", 27);
 const ENTER: (&str, u32) = ("Enter", 13);
 
+/// Simulated minutes after which everything that is kept once is kept, and all of them.
+const WARM: usize = 6;
+const MINUTES: usize = 30;
+/// What the page's script may hold more at the end, in bytes: 24 changes of a thousand hosts would be more if they were kept.
+const GROWTH: u64 = 1 << 20;
+
+/// The luminance behind the page, and the texts whose contrast with what is behind them is less than 4.5 to 1 (WCAG AA).
+const FAINT: &str = r#"(() => {
+    const parts = (colour) => {
+        const all = colour.match(/[\d.]+/g).map(Number);
+        return { rgb: all.slice(0, 3).map((v) => (colour.startsWith("color(") ? v : v / 255)), a: all[3] ?? 1 };
+    };
+    const luminance = (rgb) => {
+        const [r, g, b] = rgb.map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (one) => {
+        for (let at = one; at; at = at.parentElement) {
+            const colour = parts(getComputedStyle(at).backgroundColor);
+            if (colour.a > 0.5) return luminance(colour.rgb);
+        }
+        return matchMedia("(prefers-color-scheme: dark)").matches ? 0 : 1;
+    };
+    const texts = [...document.body.querySelectorAll("*")].filter((one) => one.offsetParent
+        && !one.closest(":disabled")
+        && [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
+    const faint = texts.filter((one) => {
+        const [a, b] = [luminance(parts(getComputedStyle(one).color).rgb), behind(one)].sort((x, y) => y - x);
+        return (a + 0.05) / (b + 0.05) < 4.5;
+    });
+    return { behind: behind(document.body), texts: texts.length, 
+        faint: faint.map((one) => `${one.outerHTML.slice(0, 120)} ${getComputedStyle(one).color} on ${behind(one)}`) };
+})()"#;
+
 #[test]
 fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     let mut fleet = Invented::lively(3).unwrap();
@@ -28,6 +62,17 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
     browser.wait_for(&format!("{} === 'active'", standing(0))).unwrap();
     let first = browser.value("document.querySelector('#hosts li').dataset.host").unwrap();
     assert_eq!(first, Value::from(fleet.name(1)), "the worst comes first");
+
+    // The same in the dark: every text stands out from what is behind it.
+    for (scheme, behind) in [("dark", 0.0..0.1), ("light", 0.5..1.0)] {
+        browser.look_at(Screen { width: 1280, height: 800, scheme }).unwrap();
+        // Colours change with the next frame.
+        let clear = browser.wait_for(&format!("{FAINT}.faint.length === 0"));
+        let seen = browser.value(FAINT).unwrap();
+        assert!(clear.is_ok(), "{scheme}: texts with less than 4.5 to 1: {seen:#}");
+        assert!(behind.contains(&seen["behind"].as_f64().unwrap()), "{scheme}: {seen:#}");
+        assert!(seen["texts"].as_u64().unwrap() > 30, "{scheme}: {seen:#}");
+    }
 
     // Live: a service stops, and an alert is told to screen readers, as text.
     fleet.state(0, Service::Stopped).unwrap();
@@ -123,4 +168,30 @@ fn a_thousand_hosts_are_on_the_page_before_the_script_and_change_one_by_one() {
         .unwrap();
     let touched = browser.value("[...window.touched]").unwrap();
     assert_eq!(touched, json!([name]));
+
+    // Half an hour in which every host changes once a minute, as fast as the page takes it, holds no more in the end
+    // than after its first minutes.
+    let minute = |browser: &mut Browser, number: usize| {
+        let (service, word) =
+            if number.is_multiple_of(2) { (Service::Idle, "active") } else { (Service::Stopped, "stopped") };
+        for place in 0..1000 {
+            fleet.state(place, service).unwrap();
+        }
+        let last = fleet.name(999);
+        browser
+            .wait_for(&format!(
+                "document.querySelector('[data-host=\"{last}\"] .w').textContent === '{word}'"
+            ))
+            .unwrap();
+    };
+    for number in 0..WARM {
+        minute(&mut browser, number);
+    }
+    let warm = browser.heap().unwrap();
+    for number in WARM..MINUTES {
+        minute(&mut browser, number);
+    }
+    let end = browser.heap().unwrap();
+    eprintln!("the page holds {} KiB after {WARM} minutes, {} KiB after {MINUTES}", warm / 1024, end / 1024);
+    assert!(end < warm + GROWTH, "from {warm} to {end} bytes");
 }

@@ -2,26 +2,14 @@
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::unified;
+use crate::{sha256, unified};
 
 /// The largest text that is compared line by line, in bytes.
 const TEXT_MAX: usize = 1 << 20;
 
-/// Returns the SHA-256 of some bytes as 64 hex digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Returns bytes as hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Returns what is shown instead of a secret.
 pub(super) fn secret(content: &[u8]) -> String {
-    format!("(secret, sha256 {})", sha256(content).get(..12).unwrap_or_default())
+    format!("(secret, sha256 {})", sha256::of(content).get(..12).unwrap_or_default())
 }
 
 /// Returns a unified diff; a missing side is `/dev/null`.
@@ -31,7 +19,7 @@ pub(super) fn unified(path: &Path, old: Option<&[u8]>, new: Option<&str>) -> Str
         std::str::from_utf8(old.unwrap_or_default()),
         large(old.map_or(0, <[u8]>::len)) || large(new.map_or(0, str::len)),
     ) else {
-        return format!("(binary or large, sha256 {})\n", sha256(new.unwrap_or_default().as_bytes()));
+        return format!("(binary or large, sha256 {})\n", sha256::of(new.unwrap_or_default()));
     };
     let name = |there: bool| if there { path.display().to_string() } else { "/dev/null".to_owned() };
     let names = (name(old.is_some()), name(new.is_some()));

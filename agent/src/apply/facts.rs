@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
-use sha2::{Digest, Sha256};
 
 use super::desired::{Desired, Rights, Wanted};
-use super::diff::hex;
 use super::ground;
 use super::manifest::{AgentRelease, Manifest, Scope};
 use super::owner::with_rights;
@@ -23,6 +21,7 @@ use crate::process::program;
 use crate::service::linger::{self, Linger};
 use crate::service::systemctl::Manager;
 use crate::service::{self, Account, Mode, detached};
+use crate::sha256;
 
 /// Where `WantedBy=` of our units puts the link.
 const WANTS: [&str; 2] = ["default.target.wants", "multi-user.target.wants"];
@@ -176,28 +175,15 @@ pub(super) fn manager(scope: Scope, owner: &Account) -> Option<Manager> {
     }
 }
 
-/// Returns the SHA-256 of a file.
-pub(crate) fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0_u8; 64 * 1024];
-    loop {
-        let count = file.read(&mut buffer)?;
-        let Some(read) = buffer.get(..count).filter(|read| !read.is_empty()) else { break };
-        hasher.update(read);
-    }
-    Ok(hex(&hasher.finalize()))
-}
-
 /// Returns the SHA-256 of what a process executes.
 pub(super) fn running_sha256(serve: Identity) -> Option<String> {
-    file_sha256(&program::file(serve.pid)).ok().filter(|_| serve.is_alive())
+    sha256::of_file(&program::file(serve.pid)).ok().filter(|_| serve.is_alive())
 }
 
 pub(super) fn binary(world: &World, manifest: &Manifest, places: &Places) -> Binary {
     let wanted = manifest.agents.iter().find(|agent| agent.machine == std::env::consts::ARCH).cloned();
-    let there = wanted.as_ref().and_then(|wanted| file_sha256(&places.binary(&wanted.folder())).ok());
-    let own = if there.is_none() && wanted.is_some() { file_sha256(&world.program).ok() } else { None };
+    let there = wanted.as_ref().and_then(|wanted| sha256::of_file(&places.binary(&wanted.folder())).ok());
+    let own = if there.is_none() && wanted.is_some() { sha256::of_file(&world.program).ok() } else { None };
     let bin = match fs::symlink_metadata(places.bin()) {
         Err(_) => Link::Missing,
         Ok(meta) if meta.is_symlink() => fs::read_link(places.bin()).map_or(Link::Taken, Link::To),

@@ -42,7 +42,6 @@ pub mod revert;
 
 pub use candidate::CandidateError;
 pub use facts::World;
-pub(crate) use facts::file_sha256;
 pub use guard::{GuardError, guard};
 pub use hold::{Held, Whose, lock, unlock};
 pub use lock::Owner;

@@ -20,6 +20,27 @@ const OPERATION_WAIT: Duration = Duration::from_secs(60);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// What could not be put back.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The project, when its files are back and its service does not run as it did.
+    pub(super) project: Option<String>,
+    /// What and why.
+    pub(super) text: String,
+}
+
+impl Failure {
+    /// Returns the failure of something that is no service.
+    pub(super) fn plain(text: String) -> Failure {
+        Failure { project: None, text }
+    }
+}
+
+/// Tells failures in one line.
+pub(super) fn in_one_line(failures: &[Failure]) -> String {
+    failures.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("; ")
+}
+
 /// Makes sure that a switch which nobody has confirmed is put back in time although its guard is gone (it was killed,
 /// or the host rebooted). For `serve`'s start. Returns the switch's id when a new guard had to be started; that one
 /// puts it back at once if its time is over.
@@ -41,7 +62,7 @@ pub fn overdue(world: &World) -> Result<Option<String>, GuardError> {
 }
 
 /// Puts everything back and returns what could not be. The caller holds the operation lock.
-pub(super) fn put_back(world: &World, pending: &Pending, reason: &str) -> Vec<String> {
+pub(super) fn put_back(world: &World, pending: &Pending, reason: &str) -> Vec<Failure> {
     let places = world.places(pending.scope);
     let owner = world.owner(pending.scope);
     let failures = if pending.begun { undo(world, pending) } else { Vec::new() };
@@ -60,7 +81,7 @@ pub(super) fn put_back(world: &World, pending: &Pending, reason: &str) -> Vec<St
 }
 
 /// Undoes what was switched, files before services, and returns what could not be.
-fn undo(world: &World, pending: &Pending) -> Vec<String> {
+fn undo(world: &World, pending: &Pending) -> Vec<Failure> {
     let owner = world.owner(pending.scope);
     let mut failures = Vec::new();
     for service in &pending.services {
@@ -68,7 +89,7 @@ fn undo(world: &World, pending: &Pending) -> Vec<String> {
     }
     for undo in pending.undo.iter().rev() {
         if let Err(error) = stage::put_back(undo, owner) {
-            failures.push(format!("{undo:?}: {error}"));
+            failures.push(Failure::plain(format!("{undo:?}: {error}")));
         }
     }
     let places = world.places(pending.scope);
@@ -80,12 +101,13 @@ fn undo(world: &World, pending: &Pending) -> Vec<String> {
     if pending.has_units()
         && let Some(Err(error)) = manager(pending.scope, owner).map(|manager| manager.reload())
     {
-        failures.push(error.to_string());
+        failures.push(Failure::plain(error.to_string()));
     }
     for service in &pending.services {
         if let Err(error) = services::restore(service, owner, &pending.program) {
             let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            failures.push(format!("the service of {}: {error}{cause}", service.name));
+            let text = format!("the service of {}: {error}{cause}", service.name);
+            failures.push(Failure { project: Some(service.name.clone()), text });
         }
     }
     failures

@@ -1,11 +1,13 @@
 //! Back to the release before the one in use. The host kept it: nothing of it has to be sent again.
 
-use super::facts::{World, file_sha256};
+use super::facts::World;
 use super::manifest::{AgentRelease, MANIFEST_VERSION, Manifest, Part, Rollback, Scope};
 use super::places::Places;
 use super::report::{Problem, Report};
 use super::run::{self, Error};
 use super::{newer, release};
+
+use crate::sha256;
 
 /// Tells what a rollback would change. Writes nothing.
 #[must_use]
@@ -80,5 +82,5 @@ fn manifest(world: &World, wanted: &Rollback) -> Result<Manifest, Vec<Problem>> 
 }
 
 fn is_here(places: &Places, agent: &AgentRelease) -> bool {
-    file_sha256(&places.binary(&agent.folder())).is_ok_and(|sha256| sha256 == agent.sha256)
+    sha256::of_file(&places.binary(&agent.folder())).is_ok_and(|sha256| sha256 == agent.sha256)
 }

@@ -357,7 +357,7 @@ fn decided(places: &Places, id: &str) -> Report {
         }
         Some(audit::Result::Failed | audit::Result::Locked | audit::Result::Unlocked) => {
             let message = entry.map(|entry| entry.detail).unwrap_or_default();
-            failed(vec![message], "see the host's audit")
+            failed(vec![revert::Failure::plain(message)], "see the host's audit")
         }
         None => {
             let message = format!("there is no switch `{id}` on this host");
@@ -400,9 +400,13 @@ pub(super) fn refused(problems: Vec<Problem>) -> Report {
     Report { problems, ..report(Outcome::Refused) }
 }
 
-fn failed(messages: Vec<String>, remedy: &str) -> Report {
-    let problem = |message| Problem { project: None, message, remedy: remedy.to_owned() };
-    Report { problems: messages.into_iter().map(problem).collect(), ..report(Outcome::Failed) }
+fn failed(failures: Vec<revert::Failure>, remedy: &str) -> Report {
+    let problem = |failure: revert::Failure| Problem {
+        project: failure.project,
+        message: failure.text,
+        remedy: remedy.to_owned(),
+    };
+    Report { problems: failures.into_iter().map(problem).collect(), ..report(Outcome::Failed) }
 }
 
 fn report(outcome: Outcome) -> Report {

@@ -5,14 +5,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::diff::sha256;
-use super::facts::file_sha256;
 use super::manifest::AgentRelease;
 use super::owner::with_rights;
 use super::pending::{Pending, Undo, staged};
 use super::places::Places;
 use super::plan::{BinarySwitch, Unlink, Write};
 use crate::service::Account;
+use crate::sha256;
 use crate::store::atomic;
 
 /// Copies what a write replaces into its release, and returns how to put it back.
@@ -62,12 +61,12 @@ pub(super) fn place_binary(switch: &BinarySwitch, program: &Path, places: &Place
         return Ok(());
     }
     let wrong = |text: String| Err(io::Error::new(io::ErrorKind::InvalidData, text));
-    if file_sha256(program)? != switch.sha256 {
+    if sha256::of_file(program)? != switch.sha256 {
         let text = format!("{} is not there, and this program is another one", target.display());
         return wrong(text);
     }
     let content = fs::read(program)?;
-    if sha256(&content) != switch.sha256 {
+    if sha256::of(&content) != switch.sha256 {
         return wrong(format!("{} changed while it was read", program.display()));
     }
     make_folder_of(&target)?;
@@ -98,7 +97,7 @@ pub(super) fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
 /// links replaces it and puts it back. The name leads to the same bytes at every step.
 pub(super) fn adopt(places: &Places, program: &Path, own: &AgentRelease) -> io::Result<()> {
     let target = places.binary(&own.folder());
-    if file_sha256(&target).ok().as_ref() != Some(&own.sha256) {
+    if sha256::of_file(&target).ok().as_ref() != Some(&own.sha256) {
         make_folder_of(&target)?;
         atomic::replace_with_mode(&target, &fs::read(program)?, 0o755)?;
     }
@@ -198,8 +197,11 @@ mod tests {
         let places = Places::of(&account, Scope::User);
         let program = dir.path().join("program");
         atomic::replace(&program, b"exchanged").unwrap();
-        let switch =
-            |content: &[u8]| BinarySwitch { folder: "1-a".into(), copy_self: true, sha256: sha256(content) };
+        let switch = |content: &[u8]| BinarySwitch {
+            folder: "1-a".into(),
+            copy_self: true,
+            sha256: sha256::of(content),
+        };
         let refused = place_binary(&switch(b"the agent"), &program, &places).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
         assert!(!places.binary("1-a").exists() && !places.binary("1-a").parent().unwrap().exists());

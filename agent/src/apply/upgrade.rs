@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::candidate::{self, CandidateError};
 use super::desired::Wanted;
-use super::facts::{self, Facts, Link, World, file_sha256, running_sha256};
+use super::facts::{self, Facts, Link, World, running_sha256};
 use super::manifest::{AgentRelease, By, Drain, Healthy, MANIFEST_VERSION, Manifest, Part, Scope};
 use super::pending;
 use super::places::Places;
@@ -22,6 +22,7 @@ use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 use crate::process::tree::called_by;
 use crate::service::{self, Mode, Project};
+use crate::sha256;
 use crate::store::file_error::FileError;
 use crate::version::Version;
 
@@ -126,7 +127,7 @@ pub fn upgrade(world: &World, request: &Request<'_>) -> Result<Begun, UpgradeErr
         guard::dismiss(&places);
         let failures = revert::put_back(&world, &pending, "its time was over");
         if !failures.is_empty() {
-            return Err(UpgradeError::Stuck(failures.join("; ")));
+            return Err(UpgradeError::Stuck(revert::in_one_line(&failures)));
         }
     }
     // A deploy's lock outlives processes, which an upgrade need not: while it is undecided there is its record.
@@ -151,7 +152,7 @@ fn locked(
         sha256: sha256.to_owned(),
     };
     let (from, to) = (Version::own(), staging.verify(request)?);
-    let own_sha256 = file_sha256(&world.program).map_err(FileError::of("reading", &world.program))?;
+    let own_sha256 = sha256::of_file(&world.program).map_err(FileError::of("reading", &world.program))?;
     if staging.sha256 == own_sha256 {
         return Err(UpgradeError::Same { path: request.from.to_owned(), version: to.version });
     }
@@ -186,7 +187,7 @@ fn locked(
             Err(if failures.is_empty() {
                 UpgradeError::PutBack(reason)
             } else {
-                UpgradeError::Stuck(failures.join("; "))
+                UpgradeError::Stuck(revert::in_one_line(&failures))
             })
         }
         Switched::Pending(pending) => {
@@ -297,7 +298,7 @@ impl Staging {
         stage::make_folder_of(&path).map_err(FileError::of("making", &places.versions()))?;
         // Always the same name: what an interrupted upgrade left is overwritten.
         stage::copy_program(from, &path).map_err(FileError::of("copying", from))?;
-        let sha256 = file_sha256(&path).map_err(FileError::of("reading", &path))?;
+        let sha256 = sha256::of_file(&path).map_err(FileError::of("reading", &path))?;
         Ok(Staging { path, sha256 })
     }
 

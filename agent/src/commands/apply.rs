@@ -10,8 +10,8 @@ use super::Ctx;
 use crate::apply::manifest::{By, Hold, Manifest, Rollback};
 use crate::apply::report::{Outcome, Report};
 use crate::apply::{self, Held, Whose, World};
-use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 
 /// The largest manifest that is read, in bytes.

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::Ctx;
-use crate::cli::{definition, printed};
+use crate::cli::definition;
 use crate::error::{Error, Exit};
 use crate::output;
+use crate::output::printed;
 use crate::shell::{self, Shell};
 
 /// Print the completions of a shell, for its startup files

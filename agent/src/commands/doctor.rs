@@ -10,22 +10,22 @@ use serde::Serialize;
 
 use super::{Ctx, project};
 use crate::apply::with_rights_of;
-use crate::cli::printed;
 use crate::config::overlap::{Overlap, overlaps};
 use crate::config::types::{Config, PhasePolicy, Schedule};
 use crate::error::{Error, Exit};
 use crate::git::{Git, Limits};
 use crate::host::Root;
 use crate::host::cgroup::Cgroup;
+use crate::output::printed;
 use crate::output::{self, Format};
+use crate::peek::brake::Standing;
 use crate::provider::presets::Entry;
 use crate::provider::{Presets, unread};
 use crate::round::preflight::{self, CHECKS, Class, Failure, SearchPath};
 use crate::serve::phases::{Candidate, Choice, choose, closed_globally};
 use crate::serve::schedule::Calendar;
-use crate::store::backward;
 use crate::store::layout::Layout;
-use crate::store::round_number;
+use crate::store::{backward, pid_file, round_number};
 
 /// Check everything a round needs, without running one
 ///
@@ -128,6 +128,18 @@ struct Memory {
     memory_high: Option<u64>,
     delegated: Option<bool>,
     brake: &'static str,
+    /// Only for the page: whose group it is.
+    #[serde(skip)]
+    of: Whose,
+}
+
+/// Whose control group is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The running Loop's.
+    Loop,
+    /// This command's own: no Loop runs.
+    Command,
 }
 
 #[derive(Debug, Serialize)]
@@ -224,21 +236,17 @@ fn calendar(schedule: &Schedule) -> Calendar {
 }
 
 fn memory(config: &Config) -> Memory {
-    let own = Cgroup::own(&Root::default());
-    let limits = own.as_ref().map(Cgroup::effective_limits).unwrap_or_default();
-    let delegated = own.as_ref().and_then(Cgroup::delegated);
-    let brake = match (config.monitor.host_health.brake.memory_high, &own, delegated) {
-        (false, _, _) => "off",
-        (true, None, _) => "inert(no cgroup v2)",
-        (true, Some(_), Some(true)) => "armed",
-        (true, Some(_), Some(false) | None) => "inert(undelegated)",
-    };
+    let serve = pid_file::read(&Layout::new(&config.runtime.log_dir)).usable();
+    let serve = serve.filter(|serve| !serve.is_gone());
+    let standing = Standing::of(&Root::default(), serve);
+    let limits = standing.group.as_ref().map(Cgroup::effective_limits).unwrap_or_default();
     Memory {
-        cgroup_path: own.map(|own| own.path),
+        brake: standing.brake(config).as_str(),
+        delegated: standing.delegated,
+        cgroup_path: standing.group.map(|group| group.path),
         memory_max: limits.max,
         memory_high: limits.high,
-        delegated,
-        brake,
+        of: serve.map_or(Whose::Command, |_| Whose::Loop),
     }
 }
 
@@ -308,7 +316,11 @@ fn pretty(findings: &Findings) -> String {
     let memory = &findings.cgroup;
     let limit = |bytes: Option<u64>| bytes.map_or("none".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     text.push_str(&format!(
-        "Memory\n  group {}, memory.max {}, memory.high {}, brake {}\n",
+        "Memory\n  {} group {}, memory.max {}, memory.high {}, brake {}\n",
+        match memory.of {
+            Whose::Loop => "the Loop's",
+            Whose::Command => "no Loop runs; this command's",
+        },
         memory.cgroup_path.as_deref().unwrap_or("none (no cgroup v2)"),
         limit(memory.memory_max),
         limit(memory.memory_high),

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::Ctx;
 use super::observed::{self, FileName};
-use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::store::backward::Lines;
 use crate::store::bisect;
 use crate::store::follow::Follower;

@@ -7,12 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Ctx;
-use crate::cli::printed;
+use crate::config::scaffold;
 use crate::error::{Error, Exit};
 use crate::git::{Git, Limits};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::provider::presets::Presets;
-use crate::provider::scaffold;
 use crate::store::atomic;
 
 /// What is written, in the order of writing; the configuration is last, because its being there means done.

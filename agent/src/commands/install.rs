@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::observed::{self, FileName};
 use super::{Ctx, doctor, project};
-use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::install::{Clobber, InstallError, Installed, Request, Scope, Units, install};
 use crate::service::linger::{self, Linger};

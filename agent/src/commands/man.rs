@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::Ctx;
-use crate::cli::{definition, printed};
+use crate::cli::definition;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::{manual, output};
 
 /// Print the manual page, in roff: `agent-runner man | man -l -`

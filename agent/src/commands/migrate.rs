@@ -8,9 +8,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Ctx;
-use crate::cli::printed;
 use crate::config::migrate::{Migration, migrate};
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::store::atomic;
 use crate::unified;

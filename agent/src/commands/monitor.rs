@@ -1,5 +1,6 @@
 //! `agent-runner monitor`.
 
+use std::cell::Cell;
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -10,19 +11,19 @@ use serde_json::json;
 
 use super::observed::{self, FileName};
 use super::{Ctx, alert_line, relayed};
-use crate::cli::printed;
 use crate::config::types::Config;
 use crate::error::{Error, Exit, in_words};
+use crate::http::server;
+use crate::output::printed;
 use crate::output::{self, Format};
-use crate::service::systemctl::Manager;
-use crate::service::{self, Mode as ServiceMode, Project, Status, UnitState};
+use crate::service::systemctl::{Manager, SystemctlError};
+use crate::service::{self, Asked, Mode as ServiceMode, Project, Stopping, UnitState};
 use crate::store::atomic;
 use crate::store::follow::{Cursor, Follower};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::witness::detectors::DETECTORS;
 use crate::witness::episode::{Change, StopOutcome};
-use crate::witness::http::server;
 use crate::witness::monitor::{self, Edge};
 use crate::witness::reader::Start;
 use crate::witness::relay::command::{Relayed, Remote};
@@ -31,6 +32,8 @@ use crate::witness::{narrate, streaming, tail};
 
 /// Seconds between two polls without `--interval`.
 const INTERVAL_S: u64 = 30;
+/// How long a reader of alerts may take nothing before they are left out for it.
+const READER_PATIENCE: Duration = Duration::from_secs(2);
 /// The port of `--mode http`.
 const PORT: u16 = 8765;
 
@@ -40,14 +43,14 @@ pub struct MonitorArgs {
     /// What to print
     #[arg(long, value_enum, default_value = "anomaly")]
     mode: Mode,
-    /// Anomaly only: seconds between two polls [default: 30]
+    /// Anomaly only: seconds between two polls [default: 30]; not with --host, which hears of an alert when it begins
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "host")]
     interval: Option<u64>,
     /// Poll once, print the alerts that hold, change nothing
-    #[arg(long, conflicts_with = "host")]
+    #[arg(long)]
     once: bool,
     /// List the detectors and their thresholds
-    #[arg(long, conflicts_with_all = ["once", "host"])]
+    #[arg(long, conflicts_with = "once")]
     list: bool,
     /// Stream only: first repeat the events behind this place
     #[arg(long, value_name = "FILE:OFFSET", value_parser = cursor_argument, conflicts_with = "host")]
@@ -104,6 +107,9 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
     }
     if let Some(host) = args.host {
         let remote = Remote { host, config: args.remote_config };
+        if args.once || args.list {
+            return relayed::once(ctx, &remote, &["monitor", if args.list { "--list" } else { "--once" }]);
+        }
         let relayed = match args.mode {
             Mode::Anomaly => Relayed::Anomaly,
             Mode::Narrate => Relayed::Narrate(relayed::all_kinds()),
@@ -135,10 +141,11 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
 
 fn anomaly(ctx: &Ctx, config: Config, interval: Duration) -> Result<Exit, Error> {
     let home = ctx.home();
+    let telling = Telling::default();
     let edge = Edge {
         load: &|| observed::reload(&ctx.config, home.clone()),
         stop: &|config| stop(ctx, config),
-        tell: &|change| tell(ctx.format, change),
+        tell: &|change| telling.tell(ctx.format, change),
         warn: &output::note,
     };
     monitor::watch(config, interval, &edge).map_err(|error| Error::failed("watching").caused_by(error))?;
@@ -254,38 +261,57 @@ fn ended(result: io::Result<()>) -> Result<Exit, Error> {
 /// Stops the service and tells what really became of it.
 fn stop(ctx: &Ctx, config: &Config) -> StopOutcome {
     let project = Project::of(config, ctx.account());
+    let failed =
+        |why: String, mode: ServiceMode| StopOutcome::Failed(format!("{why} (mode {})", mode.as_str()));
     match service::stop(&project) {
-        Err(error) => StopOutcome::Failed(in_words(&error)),
-        Ok(status) if !status.active => StopOutcome::Stopped,
-        Ok(status) => still_active(&project, &status),
+        Err(error) => failed(in_words(&error), service::status(&project).mode),
+        Ok(stopping) if !stopping.status.active => StopOutcome::Stopped,
+        Ok(Stopping { asked, status }) => match drains(&project, asked, status.mode) {
+            Ok(true) => StopOutcome::Draining,
+            Ok(false) => failed("still active after the stop".to_owned(), status.mode),
+            Err(error) => failed(in_words(&error), status.mode),
+        },
     }
 }
 
-/// A pid file's Loop that is still there drains its round, and so does a unit that deactivates. A unit that is plainly
-/// active after a stop was refused somewhere.
-fn still_active(project: &Project, status: &Status) -> StopOutcome {
-    let manager = match status.mode {
-        ServiceMode::PidFile | ServiceMode::None => return StopOutcome::Draining,
-        ServiceMode::SystemdUser => Manager::user(&project.account),
-        ServiceMode::SystemdSystem => Manager::System,
+/// Returns whether a service that is still there after a stop drains its round: a Loop that was signalled does, and so
+/// does a unit that its manager says deactivates. A unit that is plainly active after its manager was asked does not.
+fn drains(project: &Project, asked: Asked, mode: ServiceMode) -> Result<bool, SystemctlError> {
+    let manager = match (asked, mode) {
+        (Asked::Loop, _) | (_, ServiceMode::PidFile | ServiceMode::None) => return Ok(true),
+        (Asked::Manager | Asked::Nobody, ServiceMode::SystemdUser) => Manager::user(&project.account),
+        (Asked::Manager | Asked::Nobody, ServiceMode::SystemdSystem) => Manager::System,
     };
-    match manager.show(&project.serve_unit()) {
-        Ok(shown) if shown.state == Some(UnitState::Deactivating) => StopOutcome::Draining,
-        Ok(_) => StopOutcome::Failed(format!("still active after the stop (mode {})", status.mode.as_str())),
-        Err(error) => StopOutcome::Failed(in_words(&error)),
-    }
+    Ok(manager.show(&project.serve_unit())?.state == Some(UnitState::Deactivating))
 }
 
-fn tell(format: Format, change: &Change) {
-    let alert = match change {
-        Change::Begun { alert, .. } => alert.clone(),
-        Change::Sharpened { .. } => return,
-        Change::Resolved { detector, identity, firing_for_s } => {
-            alert_line::resolved(detector, identity, *firing_for_s)
+/// Printing alerts without being held up: whoever stops reading must neither end the supervision nor delay it.
+#[derive(Debug, Default)]
+struct Telling {
+    /// Whether the reader took nothing the last time.
+    stalled: Cell<bool>,
+}
+
+impl Telling {
+    fn tell(&self, format: Format, change: &Change) {
+        let alert = match change {
+            Change::Begun { alert, .. } => alert.clone(),
+            Change::Sharpened { .. } => return,
+            Change::Resolved { detector, identity, firing_for_s } => {
+                alert_line::resolved(detector, identity, *firing_for_s)
+            }
+        };
+        let patience = if self.stalled.get() { Duration::ZERO } else { READER_PATIENCE };
+        let text = alert_line::text(format, &alert);
+        let printed = output::print_to_reader(text.as_bytes(), patience);
+        let stalled = printed.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        if stalled && !self.stalled.get() {
+            output::note(
+                "nobody reads stdout; alerts are left out there until somebody does, the log has them",
+            );
         }
-    };
-    // Whoever stops reading must not end the supervision.
-    let _ = output::print(&alert_line::text(format, &alert));
+        self.stalled.set(stalled);
+    }
 }
 
 fn cursor_argument(text: &str) -> Result<Cursor, String> {

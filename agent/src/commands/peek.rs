@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use super::Ctx;
 use super::observed::{self, FileName};
-use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::peek::answer::Answer;
 use crate::peek::select::select;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Ctx;
-use crate::cli::printed;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::provider::presets::{Entry, Origin, Presets};
 use crate::provider::rules::Rules;

@@ -7,10 +7,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Ctx;
-use crate::cli::printed;
 use crate::config::ConfigError;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::install::InstallError;
 use crate::service::{Account, Project, ServiceError, Status, linger};

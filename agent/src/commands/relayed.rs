@@ -8,10 +8,12 @@ use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::event::KINDS;
 use crate::output;
+use crate::output::printed;
 use crate::store::atomic;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
 use crate::witness::relay::command::{Relayed, Remote, is_host};
+use crate::witness::relay::one_answer;
 use crate::witness::relay::run::{self, Edge, End};
 use crate::witness::relay::translate::Said;
 
@@ -25,9 +27,7 @@ pub(super) fn all_kinds() -> Vec<String> {
 /// # Errors
 /// When the host's name is none, the port is taken, ssh cannot be started, or the link is down for too long.
 pub(super) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relayed) -> Result<Exit, Error> {
-    if !is_host(&remote.host) {
-        return Err(Error::failed(format!("{:?} is no host for ssh", remote.host)));
-    }
+    check_host(remote)?;
     if let Relayed::Http(port) = relayed {
         // ssh opens it itself; found taken here it is told better.
         drop(super::monitor::listen(port)?);
@@ -52,10 +52,48 @@ pub(super) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relaye
                 remote.host,
                 tolerance.as_secs()
             ));
-            Err(error.hinted(format!("`ssh {} -- agent-runner --version` must work by itself", remote.host)))
+            Err(error.hinted(remedy(remote)))
         }
         Err(error) => Err(Error::failed("relaying over ssh").caused_by(error)),
     }
+}
+
+/// Asks once: what the verb there prints is printed here, and its code is ours.
+///
+/// # Errors
+/// When the host's name is none, or there is no answer of the program there.
+pub(super) fn once(ctx: &Ctx, remote: &Remote, verb: &[&str]) -> Result<Exit, Error> {
+    check_host(remote)?;
+    let json: &[&str] = if ctx.format == output::Format::Json { &["--json"] } else { &[] };
+    let answer = one_answer::ask(remote, &[verb, json].concat())
+        .map_err(|error| Error::failed("asking over ssh").caused_by(error))?;
+    printed(output::print_bytes(&answer.stdout))?;
+    output::raw_error(&String::from_utf8_lossy(&answer.stderr));
+    let host = &remote.host;
+    let exit = Exit::ALL.into_iter().find(|exit| i64::from(exit.code()) == answer.status.code());
+    match exit {
+        _ if answer.timed_out => {
+            let patience = one_answer::PATIENCE.as_secs();
+            Err(Error::failed(format!("{host}: no answer within {patience} s")).hinted(remedy(remote)))
+        }
+        _ if answer.truncated => Err(Error::failed(format!("{host}: the answer is too long"))),
+        Some(exit) => Ok(exit),
+        // What the program there never ends with: it was not reached.
+        None => {
+            Err(Error::failed(format!("{host}: ssh ended with {}", answer.status)).hinted(remedy(remote)))
+        }
+    }
+}
+
+fn check_host(remote: &Remote) -> Result<(), Error> {
+    if is_host(&remote.host) {
+        return Ok(());
+    }
+    Err(Error::failed(format!("{:?} is no host for ssh", remote.host)))
+}
+
+fn remedy(remote: &Remote) -> String {
+    format!("`ssh {} -- agent-runner --version` must work by itself", remote.host)
 }
 
 fn print(format: output::Format, said: Said) -> io::Result<()> {
@@ -63,6 +101,10 @@ fn print(format: output::Format, said: Said) -> io::Result<()> {
         Said::Line(mut line) => {
             line.push(b'\n');
             output::print_bytes(&line)
+        }
+        Said::Blind(blindness) => {
+            output::note(&blindness.to_string());
+            Ok(())
         }
         Said::Begun(alert) => output::print(&alert_line::text(format, &alert)),
         Said::Resolved { detector, identity, firing_for_s } => output::print(&alert_line::text(

@@ -8,9 +8,10 @@ use clap::Args;
 
 use super::Ctx;
 use crate::error::{Error, Exit};
+use crate::process::inherited::{LOCK_VARIABLE, STATE_VARIABLE};
 use crate::round::options::Battery;
 use crate::serve::boot::{self, Inherited, Options, Startup};
-use crate::serve::handover::{self, Invocation};
+use crate::serve::handover::Invocation;
 use crate::serve::notify::Variables;
 use crate::serve::policy::{Rounds, Windows};
 
@@ -56,10 +57,7 @@ pub fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Error> {
             watchdog_usec: ctx.env("WATCHDOG_USEC"),
             watchdog_pid: ctx.env("WATCHDOG_PID"),
         },
-        inherited: Inherited {
-            lock: ctx.env(handover::LOCK_VARIABLE),
-            state: ctx.env(handover::STATE_VARIABLE),
-        },
+        inherited: Inherited { lock: ctx.env(LOCK_VARIABLE), state: ctx.env(STATE_VARIABLE) },
     })
 }
 

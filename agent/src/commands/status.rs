@@ -4,8 +4,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{Ctx, project};
-use crate::cli::printed;
 use crate::error::{Error, Exit};
+use crate::output::printed;
 use crate::output::{self, Format};
 use crate::peek::{self, view};
 use crate::service;

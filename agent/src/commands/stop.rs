@@ -33,7 +33,7 @@ pub fn run(ctx: &Ctx, args: StopArgs) -> Result<Exit, Error> {
     if ctx.format == Format::Pretty {
         output::note(&format!("stopping {} ...", project.name));
     }
-    let status = service::stop(&project).map_err(project::failed)?;
+    let status = service::stop(&project).map_err(project::failed)?.status;
     if ctx.format == Format::Pretty {
         let seconds = since.elapsed().as_secs_f64();
         output::note(&if status.active {

@@ -1,6 +1,6 @@
 //! `agent-runner upgrade`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,16 +9,21 @@ use serde::Serialize;
 use super::{ConfigGiven, Ctx, apply::world, project};
 use crate::apply::report::{Outcome, Report};
 use crate::apply::{self, Begun, Request, UpgradeError, World};
-use crate::cli::printed;
 use crate::error::{Error, Exit};
 use crate::event::Event;
+use crate::output::printed;
 use crate::output::{self, Format};
+use crate::process::capture::{Capture, capture};
+use crate::process::child::{Environment, Stdin};
 use crate::process::wait;
 use crate::service::Project;
 use crate::store::event_log::EventLog;
 
 /// How often the Loop is looked at while it hands over.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long the new program may take to look at a configuration.
+const MIGRATE_MAX: Duration = Duration::from_secs(20);
 
 /// What a hand-over may take beyond the longest round.
 const SLACK: Duration = Duration::from_secs(60);
@@ -32,6 +37,10 @@ pub struct UpgradeArgs {
     /// Leave the running service on the old program until somebody restarts it
     #[arg(long)]
     no_restart: bool,
+    /// Do not look for keys of an older release that `agent-runner migrate` would rewrite. An upgrade never changes the
+    /// configuration itself: one that the new program cannot use refuses the upgrade
+    #[arg(long)]
+    no_migrate: bool,
     /// Seconds after which the old program is put back if this one dies before it is sure of the new one
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     confirm_s: u64,
@@ -67,12 +76,13 @@ pub fn run(ctx: &Ctx, args: UpgradeArgs) -> Result<Exit, Error> {
         return story.put_back(&report);
     }
     story.tell(if begun.hands_over { story.upgraded() } else { story.placed(args.no_restart) });
+    let old_keys = project.as_ref().filter(|_| !args.no_migrate).and_then(|project| old_keys(&name, project));
     let done = Upgraded {
         program: name.display().to_string(),
         from_version: begun.from.version.clone(),
         to_version: begun.to.version.clone(),
         handed_over: begun.hands_over,
-        notes: begun.notes.iter().chain(&report.notes).cloned().collect(),
+        notes: begun.notes.iter().chain(&report.notes).cloned().chain(old_keys).collect(),
     };
     printed(match ctx.format {
         Format::Json => output::print_json(&done),
@@ -87,6 +97,33 @@ fn addressed(ctx: &Ctx) -> Result<Option<Project>, Error> {
         return Ok(None);
     }
     project::load(ctx).map(Some)
+}
+
+/// Asks the new program, which knows best, whether a configuration has keys of an older release.
+fn old_keys(program: &Path, project: &Project) -> Option<String> {
+    let argv = [
+        program.as_os_str(),
+        "migrate".as_ref(),
+        "--dry-run".as_ref(),
+        "--json".as_ref(),
+        "--config".as_ref(),
+    ];
+    let done = capture(Capture {
+        argv: argv.into_iter().chain([project.config.as_os_str()]).map(Into::into).collect(),
+        cwd: project.work_dir.clone(),
+        env: Environment::inherited(),
+        stdin: Stdin::Null,
+        timeout: MIGRATE_MAX,
+        output_limit: 1 << 20,
+    });
+    let told: serde_json::Value = serde_json::from_slice(&done.ok()?.stdout).ok()?;
+    let changed = told.get("changed")?.as_bool()?;
+    changed.then(|| {
+        format!(
+            "{} has keys of an older release: `agent-runner migrate` rewrites them",
+            project.config.display()
+        )
+    })
 }
 
 /// Asks until the switch is decided. A round that runs has to end first; without anybody who asks, the guard decides.
@@ -112,6 +149,9 @@ fn settle(world: &World, begun: &Begun, project: Option<&Project>) -> Result<Rep
             .map_err(|error| Error::failed("waiting for the hand-over").caused_by(error))?;
     }
 }
+
+/// What helps when nothing runs after an upgrade.
+const START: &str = "`agent-runner doctor` names what is in the way; then `agent-runner start`";
 
 /// What goes into the project's log.
 struct Story<'a> {
@@ -147,6 +187,17 @@ impl Story<'_> {
         let reasons: Vec<&str> = report.problems.iter().map(|problem| problem.message.as_str()).collect();
         let failure_reason = reasons.join("; ");
         let (from, to) = (self.begun.from.version.clone(), self.begun.to.version.clone());
+        // The old program is in its place then, and nobody runs it.
+        let only_stopped = report.problems.iter().all(|problem| problem.project.is_some());
+        if report.outcome == Outcome::Failed && only_stopped {
+            self.tell(Event::UpgradeStartFailed {
+                to_version: to.clone(),
+                failure_reason: failure_reason.clone(),
+                remedy: START.into(),
+            });
+            let text = format!("{to} did not take over, {from} is back and does not start: {failure_reason}");
+            return Err(Error::new(Exit::Usage, text).hinted(START));
+        }
         if report.outcome == Outcome::Failed {
             self.tell(Event::ServiceUpgradeRollbackFailed {
                 attempted_version: to,

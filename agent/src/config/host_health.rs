@@ -122,7 +122,10 @@ pub(super) const HOST_HEALTH: Table = Table {
             ..Table::new(
                 "monitor.host_health.brake",
                 Presence::Optional,
-                "The soft brake; needs a delegated memory controller.",
+                "The soft brake. It needs a control group that is the service's own, with the memory controller of cgroup v2. A unit \
+                 of the account has one (`Delegate=yes`). A unit of the system has not: systemd gives it to `User=` without \
+                 `memory.high`, which stays root's. Nor has a host with cgroup v1, whole or in part. There the brake stays \
+                 off; `peek` says `inert(undelegated)` or `inert(no cgroup v2)`, and `degraded`.",
             )
         },
     ],

@@ -20,7 +20,7 @@ mod value;
 
 pub mod migrate;
 pub mod overlap;
-pub mod pattern;
+pub mod scaffold;
 pub mod wall;
 pub mod window;
 

@@ -6,11 +6,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::pattern;
 use super::schema::{ANY, Key, Kind, Range as Numbers};
 use super::section::Value;
 use super::source::{Problem, nearest};
 use super::window::Window;
+use crate::pattern;
 
 /// Reads the value of `key`, called `name` in messages; `None` after telling what is wrong.
 pub(super) fn read(

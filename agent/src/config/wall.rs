@@ -5,9 +5,6 @@ use super::types::Config;
 /// The longest grace between the first signal and KILL, in seconds.
 pub const LARGEST_GRACE_S: u64 = 15;
 
-/// The grace of an agent without a cooperative stop, in seconds.
-pub const PLAIN_GRACE_S: u64 = 5;
-
 /// What git may take after the agent is gone, in seconds.
 pub const COMMIT_S: u64 = 120;
 

@@ -59,11 +59,20 @@ impl Cgroup {
     /// Returns the group this process is in; `None` without the unified hierarchy, or when the group is outside of
     /// what is mounted.
     pub fn own(root: &Root) -> Option<Cgroup> {
+        Cgroup::of(root, "self")
+    }
+
+    /// Returns the group of the process of this number, as [`Cgroup::own`] does.
+    pub fn of_process(root: &Root, pid: i32) -> Option<Cgroup> {
+        Cgroup::of(root, &pid.to_string())
+    }
+
+    fn of(root: &Root, process: &str) -> Option<Cgroup> {
         let mount = root.join("/sys/fs/cgroup");
         if !mount.join("cgroup.controllers").exists() {
             return None;
         }
-        let path = unified_path(&root.read("/proc/self/cgroup").ok()?)?;
+        let path = unified_path(&root.read(format!("/proc/{process}/cgroup")).ok()?)?;
         Some(Cgroup { path, mount })
     }
 
@@ -132,10 +141,23 @@ impl Cgroup {
     /// Returns whether the group is ours to steer: owned by us and its files writable; `None` when it cannot be
     /// told.
     pub fn delegated(&self) -> Option<bool> {
+        self.delegated_to(Uid::current().as_raw())
+    }
+
+    /// Returns the same for a process of another account.
+    pub fn delegated_to(&self, uid: u32) -> Option<bool> {
         let dir = self.dir();
         let owner = std::fs::metadata(&dir).as_ref().map(Metadata::uid).ok()?;
-        let writable = |name: &str| access(&dir.join(name), AccessFlags::W_OK).is_ok();
-        Some(owner == Uid::current().as_raw() && writable("cgroup.procs") && writable("memory.high"))
+        let is_own = uid == Uid::current().as_raw();
+        let writable = |name: &str| {
+            let file = dir.join(name);
+            if is_own {
+                return access(&file, AccessFlags::W_OK).is_ok();
+            }
+            std::fs::metadata(&file)
+                .is_ok_and(|meta| uid == 0 || meta.uid() == uid && meta.mode() & 0o200 != 0)
+        };
+        Some(owner == uid && writable("cgroup.procs") && writable("memory.high"))
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -245,5 +267,23 @@ mod tests {
         assert_eq!(top.path, "/");
         assert!(top.set_memory_high("1").is_err());
         assert_eq!(top.delegated(), Some(false));
+    }
+
+    #[test]
+    fn another_process_has_its_own_group_and_its_account_decides_whether_it_may_steer_it() {
+        let (_dir, root) = host(&[
+            ("/sys/fs/cgroup/cgroup.controllers", "memory\n"),
+            ("/proc/self/cgroup", "0::/session\n"),
+            ("/proc/42/cgroup", "0::/unit\n"),
+            ("/sys/fs/cgroup/unit/memory.high", "max\n"),
+            ("/sys/fs/cgroup/unit/cgroup.procs", ""),
+        ]);
+        let unit = Cgroup::of_process(&root, 42).unwrap();
+        assert_eq!((unit.path.as_str(), Cgroup::own(&root).unwrap().path.as_str()), ("/unit", "/session"));
+        assert_eq!(Cgroup::of_process(&root, 43), None);
+        let me = Uid::current().as_raw();
+        assert_eq!(unit.delegated_to(me), Some(true));
+        assert_eq!(unit.delegated_to(me + 1), Some(false));
+        assert_eq!(Cgroup { path: "/gone".into(), ..unit }.delegated_to(me), None);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::defenses::Defense;
 use crate::store::orphan_state::OrphanState;
-use crate::witness::alert::Alert;
+use crate::witness::alert::{Alert, Blindness};
 
 /// The schema of [`Answer`].
 pub const SCHEMA_VERSION: &str = "2.6";
@@ -55,6 +55,8 @@ pub struct Answer {
     pub running: Option<Running>,
     /// Why the Loop ended, when it does not run and something is on record since its last round.
     pub ended: Option<Ended>,
+    /// The detectors that cannot judge now: of what they look for nobody knows.
+    pub cannot_judge: Vec<Blindness>,
 }
 
 /// Why the Loop ended.

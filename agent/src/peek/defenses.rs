@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::brake::Brake;
 use crate::config::types::{Config, DirtyAction};
 use crate::event::KINDS;
 use crate::service::Mode;
@@ -42,6 +43,9 @@ pub struct Defense {
     pub guarded_by: &'static str,
     /// How much of it there is here.
     pub current_state: Strength,
+    /// What a degraded one lacks, and how to get it.
+    #[serde(skip)]
+    pub lacks: Vec<&'static str>,
 }
 
 /// What the catalogue needs to know of the host.
@@ -53,6 +57,8 @@ pub struct Facts {
     pub lingers: Lingers,
     /// Whether the kernel tells stall times of memory.
     pub psi: Psi,
+    /// Whether the soft brake can be pulled.
+    pub brake: Brake,
 }
 
 /// Whether the account's services outlive its logout.
@@ -80,15 +86,26 @@ pub fn catalogue(config: &Config, facts: Facts) -> Vec<Defense> {
         DirtyAction::Ignore | DirtyAction::AutoCommit => Strength::Off,
     };
     let pressure = &config.monitor.host_health.pressure;
-    let memory = match (pressure.in_round_terminate, facts.psi) {
+    let stall_times = match facts.psi {
+        Psi::Told => None,
+        Psi::Untold => Some("this kernel tells no memory stall times (PSI)"),
+    };
+    let memory_lacks: Vec<&str> = stall_times.into_iter().chain(brakeless(facts.brake)).collect();
+    let memory = match (pressure.in_round_terminate, memory_lacks.is_empty()) {
         (false, _) => Strength::Off,
-        (true, Psi::Told) => Strength::Active,
-        (true, Psi::Untold) => Strength::Degraded,
+        (true, true) => Strength::Active,
+        (true, false) => Strength::Degraded,
     };
-    let restarts = match (facts.mode, facts.lingers) {
-        (Mode::SystemdUser, Lingers::Yes) | (Mode::SystemdSystem, _) => Strength::Active,
-        (Mode::SystemdUser, Lingers::No) | (Mode::PidFile | Mode::None, _) => Strength::Degraded,
+    let unattended = match (facts.mode, facts.lingers) {
+        (Mode::SystemdUser, Lingers::Yes) | (Mode::SystemdSystem, _) => None,
+        (Mode::SystemdUser, Lingers::No) => {
+            Some("the service ends at logout; `sudo loginctl enable-linger` keeps it")
+        }
+        (Mode::PidFile | Mode::None, _) => {
+            Some("nothing starts it again after a crash or a boot; `agent-runner install` does")
+        }
     };
+    let restarts = if unattended.is_none() { Strength::Active } else { Strength::Degraded };
     let env: Vec<&str> = config.agent.env.keys().map(String::as_str).collect();
     let injected = if env.is_empty() { Strength::Off } else { Strength::Active };
     let always = Strength::Active;
@@ -124,6 +141,11 @@ pub fn catalogue(config: &Config, facts: Facts) -> Vec<Defense> {
         ("descendant_reaper", "the round adopts and ends every process its agent leaves behind".into(), always),
         ("pre_round_snapshot", "refs/agent-runner/before/R<N>, the last 20".into(), always),
     ];
+    let lacks = |name: &str| match name {
+        "sigterm_reaper" => unattended.into_iter().collect(),
+        "mem_loop_breaker" if memory == Strength::Degraded => memory_lacks.clone(),
+        _ => Vec::new(),
+    };
     let rows = rows.into_iter().zip(STORIES);
     rows.map(|((name, value, current_state), (codifies, guarded_by))| Defense {
         name,
@@ -131,8 +153,21 @@ pub fn catalogue(config: &Config, facts: Facts) -> Vec<Defense> {
         codifies,
         guarded_by,
         current_state,
+        lacks: lacks(name),
     })
     .collect()
+}
+
+/// Returns what a soft brake lacks that is wanted and cannot be pulled.
+fn brakeless(brake: Brake) -> Option<&'static str> {
+    match brake {
+        Brake::Off | Brake::Armed => None,
+        Brake::Undelegated => Some(
+            "the soft brake cannot be pulled: the Loop's control group is not its own to steer; that of a unit of the \
+             account is",
+        ),
+        Brake::NoGroup => Some("the soft brake cannot be pulled: this host does not run cgroup v2 alone"),
+    }
 }
 
 /// What each codifies and which test guards it, in the catalogue's order.
@@ -224,7 +259,8 @@ mod tests {
         catalogue(config, facts).iter().find(|defense| defense.name == name).unwrap().current_state
     }
 
-    const GOOD: Facts = Facts { mode: Mode::SystemdUser, lingers: Lingers::Yes, psi: Psi::Told };
+    const GOOD: Facts =
+        Facts { mode: Mode::SystemdUser, lingers: Lingers::Yes, psi: Psi::Told, brake: Brake::Off };
 
     #[test]
     fn every_guard_is_a_test_that_exists() {
@@ -259,7 +295,27 @@ mod tests {
         assert_eq!(state(&plain, leaves, "sigterm_reaper"), Strength::Degraded);
         let blind = Facts { psi: Psi::Untold, ..GOOD };
         assert_eq!(state(&plain, blind, "mem_loop_breaker"), Strength::Degraded);
+        let armed = Facts { brake: Brake::Armed, ..GOOD };
+        assert_eq!(state(&plain, armed, "mem_loop_breaker"), Strength::Active);
         let ignoring = config("[vcs]\ndirty_action = \"ignore\"\n");
         assert_eq!(state(&ignoring, GOOD, "sha_locked_stash"), Strength::Off);
+    }
+
+    #[test]
+    fn a_brake_that_is_wanted_and_cannot_be_pulled_degrades_and_says_why() {
+        let plain = config("");
+        let lacks = |facts| {
+            let rows = catalogue(&plain, facts);
+            let memory = rows.into_iter().find(|defense| defense.name == "mem_loop_breaker").unwrap();
+            (memory.current_state, memory.lacks.len(), memory.lacks.concat())
+        };
+        for (brake, why) in [(Brake::Undelegated, "not its own to steer"), (Brake::NoGroup, "cgroup v2")] {
+            let (state, count, said) = lacks(Facts { brake, ..GOOD });
+            assert_eq!((state, count), (Strength::Degraded, 1), "{brake:?}");
+            assert!(said.contains(why), "{said}");
+            let both = lacks(Facts { brake, psi: Psi::Untold, ..GOOD });
+            assert!(both.1 == 2 && both.2.contains("PSI"), "{both:?}");
+        }
+        assert_eq!(lacks(GOOD), (Strength::Active, 0, String::new()));
     }
 }

@@ -10,20 +10,21 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::answer::{Answer, Plugins, RateLimit, Round, Running, SCHEMA_VERSION, Schedule, System};
+use super::brake::{Brake, Standing};
 use super::defenses::{self, Facts, Lingers, Psi};
 use super::history::{History, whole};
 use crate::config::types::Config;
-use crate::host;
+use crate::host::Root;
 use crate::process::signals::StopSignal;
 use crate::provider::Presets;
 use crate::service::{self, Account, Project, linger};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
-use crate::store::{bisect, follow, holder, metrics, orphan_state, status, time};
-use crate::witness::detectors;
+use crate::store::{bisect, follow, holder, metrics, orphan_state, pid_file, status, time};
 use crate::witness::evidence;
 use crate::witness::monitor::look_of;
 use crate::witness::reader::{FirstLook, Reader, Start};
+use crate::witness::rehearsal;
 use crate::witness::snapshot::Snapshot;
 use crate::witness::state::Alive;
 use crate::witness::thresholds::Thresholds;
@@ -96,6 +97,7 @@ pub fn look(config: &Config, account: Account, presets: &Presets, asked: Asked) 
     let alive = Alive::look(&layout);
     let project = Project::of(config, account);
     let service = service::status(&project);
+    let brake = brake(config, &layout, history.cgroup);
     let facts = Facts {
         mode: service.mode,
         lingers: match linger::linger(&project.account) {
@@ -106,8 +108,10 @@ pub fn look(config: &Config, account: Account, presets: &Presets, asked: Asked) 
             Some(_) => Psi::Told,
             None => Psi::Untold,
         },
+        brake,
     };
-    let alerts = detectors::evaluate(snapshot, &Thresholds::of(config), now).alerts;
+    let evaluation = rehearsal::judge(snapshot, &Thresholds::of(config), now);
+    let cannot_judge = evaluation.cannot_judge();
     let active = service.active;
     Ok(Answer {
         schema_version: SCHEMA_VERSION.to_owned(),
@@ -125,11 +129,12 @@ pub fn look(config: &Config, account: Account, presets: &Presets, asked: Asked) 
         recent_blips: history.blips,
         recent_cgroup_growth_warnings: history.growth_warnings,
         schedule: schedule(snapshot),
-        brake: brake(config, history.cgroup).to_owned(),
-        alerts: alerts.into_iter().map(|(_, alert)| alert).collect(),
+        brake: brake.as_str().to_owned(),
+        alerts: evaluation.alerts.into_iter().map(|(_, alert)| alert).collect(),
         critic_findings: history.findings,
         running: running(snapshot, alive, config, now),
         ended: history.end.filter(|_| !active),
+        cannot_judge,
     })
 }
 
@@ -206,19 +211,12 @@ fn schedule(snapshot: &Snapshot) -> Option<Schedule> {
     })
 }
 
-/// Returns the brake's state: as the Loop found it at its start, else as this process finds it.
-fn brake(config: &Config, told: Option<(Option<bool>, bool)>) -> &'static str {
-    if !config.monitor.host_health.brake.memory_high {
-        return "off";
-    }
-    let (delegated, in_group) = told.unwrap_or_else(|| {
-        let own = host::cgroup::Cgroup::own(&host::Root::default());
-        (own.as_ref().and_then(host::cgroup::Cgroup::delegated), own.is_some())
-    });
-    match (in_group, delegated) {
-        (false, _) => "inert(no cgroup v2)",
-        (true, Some(true)) => "armed",
-        (true, Some(false) | None) => "inert(undelegated)",
+/// Returns the brake's state: of the Loop that runs, else as the last one found it, else as this process finds it.
+fn brake(config: &Config, layout: &Layout, told: Option<(Option<bool>, bool)>) -> Brake {
+    let serve = pid_file::read(layout).usable().filter(|serve| !serve.is_gone());
+    match (serve, told) {
+        (None, Some((delegated, in_group))) => Brake::of(config, in_group, delegated),
+        (serve, _) => Standing::of(&Root::default(), serve).brake(config),
     }
 }
 

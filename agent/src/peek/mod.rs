@@ -1,6 +1,7 @@
 //! `peek` and `watch`: one look at a project, as JSON for programs and as a page for a tired person.
 
 pub mod answer;
+pub mod brake;
 pub mod defenses;
 pub mod fit;
 pub mod select;

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::answer::{Answer, Ended, RecentRound, Round};
+use super::brake::Brake;
 use super::defenses::Strength;
+use crate::masking::mask_and_cut;
 use crate::store::time;
 use crate::witness::alert::Severity;
 
@@ -13,6 +15,8 @@ use crate::witness::alert::Severity;
 const BAR: usize = 20;
 /// Characters of a stash shown.
 const SHORT_REF: usize = 10;
+/// Characters of a finding or an error that are shown.
+const FOREIGN_CHARS: usize = 300;
 
 /// Whether the page is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,7 @@ pub fn view(answer: &Answer, now: Timestamp, colour: Colour) -> View {
     page.waiting(answer, now);
     page.orphans(answer);
     page.host(answer);
+    page.brake(answer);
     page.trouble(answer);
     if let Some(round) = &answer.current_round {
         page.one_round(round);
@@ -157,9 +162,13 @@ impl Page {
     }
 
     fn alerts(&mut self, answer: &Answer) {
-        if answer.alerts.is_empty() {
+        if answer.alerts.is_empty() && answer.cannot_judge.is_empty() {
             let none = self.ink(Ink::Green, "none");
             self.row("alerts", &none);
+        }
+        for blindness in &answer.cannot_judge {
+            let value = self.ink(Ink::Yellow, &foreign(&blindness.to_string()));
+            self.row("blind", &value);
         }
         for alert in &answer.alerts {
             let mark = match alert.severity {
@@ -225,16 +234,17 @@ impl Page {
         }
     }
 
+    fn brake(&mut self, answer: &Answer) {
+        let ink = if answer.brake == Brake::Armed.as_str() { Ink::Green } else { Ink::Yellow };
+        if answer.brake != Brake::Off.as_str() {
+            let value = self.ink(ink, &answer.brake);
+            self.row("brake", &value);
+        }
+    }
+
     fn trouble(&mut self, answer: &Answer) {
-        let weak: Vec<&str> = answer
-            .defenses
-            .iter()
-            .filter(|defense| defense.current_state == Strength::Degraded)
-            .map(|defense| defense.name)
-            .collect();
-        let mode = answer.service.get("mode").and_then(serde_json::Value::as_str).unwrap_or("none");
-        for name in weak {
-            self.row("degraded", &format!("{name}: {}", weakness(name, mode)));
+        for weak in answer.defenses.iter().filter(|defense| defense.current_state == Strength::Degraded) {
+            self.row("degraded", &format!("{}: {}", weak.name, weak.lacks.join("; ")));
         }
         for (label, list) in [
             ("hooks", &answer.recent_hook_failures),
@@ -243,8 +253,30 @@ impl Page {
             ("critic", &answer.critic_findings),
         ] {
             if let Some(newest) = list.last() {
-                let ts = newest.get("ts").and_then(serde_json::Value::as_str).unwrap_or_default();
-                self.row(label, &format!("{} recently, the last at {}", list.len(), clean(ts)));
+                self.row(label, &format!("{} recently, the last at {}", list.len(), said(newest, "ts")));
+                self.finding(label, newest);
+            }
+        }
+    }
+
+    /// What the newest of them says.
+    fn finding(&mut self, label: &str, newest: &serde_json::Value) {
+        if label == "hooks" {
+            let (kind, message) = (said(newest, "error_type"), said(newest, "error_message"));
+            self.row("", &format!("{}: {kind}: {message}", said(newest, "hook_name")));
+        }
+        if label == "critic" {
+            let severity = said(newest, "severity");
+            let ink = match severity.as_str() {
+                "critical" => Ink::Red,
+                "warning" => Ink::Yellow,
+                _ => Ink::Dim,
+            };
+            let severity = self.ink(ink, &severity);
+            self.row("", &format!("{severity} {}: {}", said(newest, "detector"), said(newest, "message")));
+            let action = said(newest, "suggested_action");
+            if !action.is_empty() {
+                self.row("", &format!("-> {action}"));
             }
         }
     }
@@ -285,20 +317,6 @@ fn numbered(round_num: i64, phase: Option<&str>) -> String {
     match phase {
         Some(phase) => format!("{round_num} ({})", clean(phase)),
         None => round_num.to_string(),
-    }
-}
-
-/// Returns what a degraded defense lacks, and how to get it.
-fn weakness(name: &str, mode: &str) -> &'static str {
-    match (name, mode) {
-        ("sigterm_reaper", "systemd_user") => {
-            "the service ends at logout; `sudo loginctl enable-linger` keeps it"
-        }
-        ("sigterm_reaper", _) => {
-            "nothing starts it again after a crash or a boot; `agent-runner install` does"
-        }
-        ("mem_loop_breaker", _) => "this kernel tells no memory stall times (PSI)",
-        _ => "this host lacks something it needs",
     }
 }
 
@@ -352,6 +370,16 @@ fn duration(seconds: i64) -> String {
         (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
         (days, hours, _) => format!("{days}d {hours:02}h"),
     }
+}
+
+/// Returns a text of an event, as it may stand in the page.
+fn said(event: &serde_json::Value, key: &str) -> String {
+    foreign(event.get(key).and_then(serde_json::Value::as_str).unwrap_or_default())
+}
+
+/// Text of any length that somebody else wrote: no secret, no more than a few lines.
+fn foreign(text: &str) -> String {
+    clean(&mask_and_cut(text, FOREIGN_CHARS))
 }
 
 /// Foreign text must not move the cursor or colour the page.

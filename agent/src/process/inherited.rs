@@ -1,7 +1,17 @@
-//! A descriptor that outlived the program that opened it: the next program of this process goes on with it.
+//! What outlives the program that had it: a descriptor that the next program of this process goes on with, and the
+//! variables that are meant for one process and none of its children.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// The variable with the number of the inherited lock's descriptor.
+pub const LOCK_VARIABLE: &str = "AGENT_RUNNER_SERVE_LOCK_FD";
+
+/// The variable with what the next program of this process gets, as JSON.
+pub const STATE_VARIABLE: &str = "AGENT_RUNNER_SERVE_HANDOVER";
+
+/// The service manager's channels; no child may talk to our service manager.
+pub const NOTIFY_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// Takes over a descriptor by its number. What stays open under the old number is closed with the next exec, like
 /// everything else.

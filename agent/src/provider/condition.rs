@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
-use crate::config::pattern::{Case, compile};
+use crate::pattern::{Case, compile};
 
 /// Tests by JSON pointer; all must hold. Without any, every record matches.
 #[derive(Debug, Clone, Default, serde::Deserialize)]

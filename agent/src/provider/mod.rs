@@ -14,8 +14,8 @@ mod classify;
 mod tools;
 mod usage;
 
-pub mod scaffold;
 pub mod scan;
+pub mod throttle;
 pub mod unread;
 
 pub use presets::Presets;

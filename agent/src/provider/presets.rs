@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::preset::{Preset, PresetError, PresetFile};
-use super::rules::Rules;
-use crate::config::wall::PLAIN_GRACE_S;
+use super::rules::{PLAIN_GRACE_S, Rules};
 use crate::process::signals::StopSignal;
 use crate::store::regular;
 

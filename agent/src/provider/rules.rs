@@ -6,9 +6,11 @@
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::condition::Conditions;
-use crate::config::pattern::{self, Case};
-use crate::config::wall::PLAIN_GRACE_S;
+use crate::pattern::{self, Case};
 use crate::process::signals::StopSignal;
+
+/// The grace of an agent without a cooperative stop, in seconds.
+pub const PLAIN_GRACE_S: u64 = 5;
 
 /// `[provider]`.
 #[derive(Debug, Clone, serde::Deserialize)]

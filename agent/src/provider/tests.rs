@@ -155,6 +155,33 @@ fn claude_s_account_limit_outranks_the_status() {
 }
 
 #[test]
+fn claude_s_retries_tell_why_a_round_ran_out_of_time() {
+    let retry = |status: Value, error: &str| {
+        json!({"type":"system","subtype":"api_retry","attempt":3,"max_retries":10,
+        "error_status":status,"error":error})
+    };
+    let (refused, overloaded) = (retry(json!(401), "authentication_failed"), retry(json!(529), "overloaded"));
+    let told = [throttle("api_transient_5xx", 60, "overloaded")];
+    check("claude", 143, std::slice::from_ref(&overloaded), &told);
+    let login = json!({"event": "agent_auth_error_detected", "raw": "authentication_failed"});
+    check("claude", 143, &[overloaded.clone(), refused.clone()], &[login]);
+    check("claude", 143, &[refused.clone(), overloaded.clone()], &told);
+    // No status, no class; an answer after it, or a round that ended well: it is over.
+    check("claude", 143, &[retry(json!(null), "unknown")], &[]);
+    let answer = json!({"type":"assistant","message":{"content":[]}});
+    check("claude", 143, &[overloaded.clone(), answer], &[]);
+    let good = json!({"type":"result","is_error":false,"usage":{"input_tokens":1}});
+    check("claude", 0, &[refused.clone(), overloaded.clone(), good], &[json!({"success": true})]);
+    // The result has the last word.
+    let result =
+        |status: i64| json!({"type":"result","is_error":true,"api_error_status":status,"result":"m"});
+    check("claude", 1, &[overloaded.clone(), result(429)], &[throttle("rate_limit_model", 60, "m")]);
+    check("claude", 1, &[overloaded.clone(), result(400)], &[]);
+    let login = json!({"event": "agent_auth_error_detected", "raw": "m"});
+    check("claude", 1, &[overloaded, result(401)], &[login]);
+}
+
+#[test]
 fn claude_s_repetition_is_found_inside_the_last_window() {
     let call = |name: &str, input: Value| json!({"type":"assistant","message":{"content":[{"type":"tool_use","name":name,"input":input}]}});
     let same = call("Read", json!({"file_path": "/w/a.md"}));

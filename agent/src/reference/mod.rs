@@ -4,6 +4,7 @@
 mod commands;
 mod configuration;
 mod events;
+mod spelling;
 
 use std::path::Path;
 

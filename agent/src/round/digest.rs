@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::prompt::FILE_MAX;
 use crate::config::types::{Config, Delivery, Profile};
+use crate::sha256;
 use crate::store::backward::records;
 use crate::store::layout::Layout;
 use crate::store::regular;
@@ -50,13 +50,9 @@ fn of(config: &Config, profile: &Profile, files: &Value) -> String {
         "prompt_delivery": delivery_name(profile.agent.prompt_delivery),
         "agent_env": profile.agent.env,
     });
-    hex(&Sha256::digest(canonical.to_string()))
+    sha256::of(canonical.to_string())
 }
 
 fn hash_of(path: &Path) -> Option<String> {
-    regular::read(path, FILE_MAX).ok().map(|bytes| hex(&Sha256::digest(bytes)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    regular::read(path, FILE_MAX).ok().map(sha256::of)
 }

@@ -57,7 +57,7 @@ fn named(process: &Descendant, matched: Option<&String>) -> NamedProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::pattern::{Case, compile};
+    use crate::pattern::{Case, compile};
 
     fn child(pid: i32, command_line: &str) -> LiveChild {
         let process =

@@ -12,8 +12,8 @@ use regex::bytes::Regex;
 use super::grace::{LiveChild, Verdict, judge};
 use super::marker::{Look, MarkerSearch};
 use super::scene::Scene;
-use crate::config::pattern::{Case, compile};
 use crate::event::Event;
+use crate::pattern::{Case, compile};
 use crate::process::{pidfd, tree, wait};
 
 /// How long after a look at the log the next one is at the earliest.

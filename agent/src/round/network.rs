@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use regex::bytes::Regex;
 
-use crate::config::pattern::{Case, compile};
+use crate::pattern::{Case, compile};
 
 /// What is searched, case-insensitively and in whole words.
 const PATTERN: &str = r"\b(?:connection refused|econnrefused|dns|name or service not known|connect(?:ion)? timed out|nodename nor servname|network (?:is )?unreachable|50[023] (?:service unavailable|bad gateway|gateway timeout)|connection reset|no route to host|enotfound|eai_again|temporary failure in name resolution|could not resolve host)\b";

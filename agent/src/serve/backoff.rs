@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::throttle::Throttle;
 use crate::event::Event;
+use crate::provider::throttle::Throttle;
 
 /// The longest sleep for one throttle, in seconds.
 const SLEEP_MAX_S: i64 = 28_800;

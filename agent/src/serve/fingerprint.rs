@@ -6,6 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::glob;
+use crate::sha256;
 use crate::store::regular::open_regular;
 
 /// Bytes read at most for one fingerprint.
@@ -32,31 +33,12 @@ pub(super) fn of(work_dir: &Path, patterns: &[String]) -> Option<String> {
         all.update(hash.as_bytes());
         all.update(b"\n");
     }
-    matched.then(|| hex(&all.finalize()))
+    matched.then(|| sha256::hex(&all.finalize()))
 }
 
 /// Returns the hash of a file's content and its size, reading one byte more than `limit` at most.
 fn hash_of(path: &Path, limit: u64) -> io::Result<(String, u64)> {
-    let mut hasher = Sha256::new();
-    let size = io::copy(&mut open_regular(path)?.take(limit.saturating_add(1)), &mut Sink(&mut hasher))?;
-    Ok((hex(&hasher.finalize()), size))
-}
-
-struct Sink<'a>(&'a mut Sha256);
-
-impl io::Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256::of_reader(open_regular(path)?.take(limit.saturating_add(1)))
 }
 
 #[cfg(test)]
@@ -72,8 +54,8 @@ mod tests {
         assert_eq!(of(dir.path(), &patterns), None);
         atomic::replace(&dir.path().join("a.md"), b"one").unwrap();
         let first = of(dir.path(), &patterns).unwrap();
-        let content = hex(&Sha256::digest(b"one"));
-        assert_eq!(first, hex(&Sha256::digest(format!("a.md\n{content}\n").as_bytes())));
+        let content = sha256::of(b"one");
+        assert_eq!(first, sha256::of(format!("a.md\n{content}\n")));
         atomic::replace(&dir.path().join("b.txt"), b"other").unwrap();
         assert_eq!(of(dir.path(), &patterns).as_ref(), Some(&first));
         atomic::replace(&dir.path().join("a.md"), b"two").unwrap();

@@ -14,12 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::state::Carried;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
-
-/// The variable with the number of the inherited lock's descriptor.
-pub const LOCK_VARIABLE: &str = "AGENT_RUNNER_SERVE_LOCK_FD";
-
-/// The variable with [`Handover`] as JSON.
-pub const STATE_VARIABLE: &str = "AGENT_RUNNER_SERVE_HANDOVER";
+use crate::process::inherited::{LOCK_VARIABLE, STATE_VARIABLE};
 
 /// The form of [`Handover`]; another number is not read.
 const VERSION: u32 = 1;

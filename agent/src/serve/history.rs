@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::throttle::Throttles;
+use crate::provider::throttle::Throttles;
 use crate::store::record::{Record, glance};
 
 /// Seconds within which three `mem_loop` are one persistent problem.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::accounting::{End, Reading};
 use super::brake::Own;
 use super::floor::Tick;
-use super::throttle::Throttles;
 use crate::host::Sample;
+use crate::provider::throttle::Throttles;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]

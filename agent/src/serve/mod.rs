@@ -10,7 +10,6 @@ pub mod step;
 
 pub mod backoff;
 pub mod history;
-pub mod throttle;
 
 pub mod breakers;
 

@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// The variables that are ours alone: no child may talk to our service manager.
-pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
-
 /// What the service manager put into our environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variables {

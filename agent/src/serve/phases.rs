@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::schedule::Calendar;
-use super::throttle::Throttles;
+use crate::provider::throttle::Throttles;
 
 /// A phase as far as the choice needs it.
 #[derive(Debug, Clone, Copy)]

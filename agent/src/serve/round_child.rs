@@ -6,12 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::handover;
-use super::notify;
 use super::sessions::Eyes;
 use super::state::RoundPlan;
 use crate::masking::mask;
 use crate::process::child::{Child, Environment, ParentDeath, Spawn, Stdin, spawn};
+use crate::process::inherited::{LOCK_VARIABLE, NOTIFY_VARIABLES, STATE_VARIABLE};
 use crate::process::signals::SignalInput;
 use crate::process::stop;
 use crate::process::tree::{self, Descendant};
@@ -157,7 +156,7 @@ fn environment(layout: &Layout, plan: &RoundPlan) -> Environment {
         .with("AGENT_RUNNER_ROUND_NUM", plan.round_num.to_string())
         .with("AGENT_RUNNER_REAP_GRACE_S", plan.grace_s.to_string())
         .with("AGENT_RUNNER_COOPERATIVE_STOP_SIGNAL", plan.stop_signal.name());
-    for name in notify::VARIABLES.into_iter().chain([handover::LOCK_VARIABLE, handover::STATE_VARIABLE]) {
+    for name in NOTIFY_VARIABLES.into_iter().chain([LOCK_VARIABLE, STATE_VARIABLE]) {
         env = env.without(name);
     }
     match &plan.session {

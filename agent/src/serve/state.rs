@@ -11,10 +11,10 @@ use super::brake::Brake;
 use super::breakers::Streaks;
 use super::floor::{Floor, Terminate};
 use super::sessions::{Eyes, Session, Sessions};
-use super::throttle::Throttle;
 use crate::error::Exit;
 use crate::host::Sample;
 use crate::process::signals::StopSignal;
+use crate::provider::throttle::Throttle;
 
 /// The Loop.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,7 +14,7 @@ use super::stop::{STOP_WAIT, ServiceError, send, wait_for_end};
 use super::{Project, env_file};
 use crate::process::child::{Child, Environment, ParentDeath, Spawn, Stdin, spawn};
 use crate::process::identity::Identity;
-use crate::serve::handover;
+use crate::process::inherited::{LOCK_VARIABLE, NOTIFY_VARIABLES, STATE_VARIABLE};
 use crate::store::atomic;
 use crate::store::file_error::FileError;
 use crate::store::regular::{self, open_regular};
@@ -23,14 +23,7 @@ use crate::store::regular::{self, open_regular};
 const START_WAIT: Duration = Duration::from_secs(15);
 
 /// What is meant for the process that started us and for nobody else: a hand-over's state, systemd's channels.
-const NOT_INHERITED: [&str; 6] = [
-    handover::LOCK_VARIABLE,
-    handover::STATE_VARIABLE,
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "INVOCATION_ID",
-];
+const NOT_INHERITED: [&str; 3] = [LOCK_VARIABLE, STATE_VARIABLE, "INVOCATION_ID"];
 
 /// How often serve.pid is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -134,7 +127,10 @@ fn start(project: &Project, program: &Path, verb: &str) -> Result<Child, Service
     let output = output.map_err(FileError::of("opening", &path))?;
     let env_path = project.account.env_file(&project.name);
     let env = environment(&env_path).map_err(FileError::of("reading", &env_path))?;
-    let own = NOT_INHERITED.iter().fold(Environment::inherited(), |own, name| own.without(*name));
+    let own = NOT_INHERITED
+        .iter()
+        .chain(&NOTIFY_VARIABLES)
+        .fold(Environment::inherited(), |own, name| own.without(*name));
     let environment = env.into_iter().fold(own, |environment, (name, value)| environment.with(name, value));
     let argv: Vec<OsString> =
         vec![program.into(), verb.into(), "--config".into(), project.config.clone().into()];

@@ -6,8 +6,8 @@ use nix::sys::signal::Signal;
 
 use super::Project;
 use super::status::{self, Status, running, status};
-use super::stop::{STOP_WAIT, ServiceError, is_unit, send, wait_for_end, wait_for_unit};
-use super::systemctl::Manager;
+use super::stop::{STOP_WAIT, ServiceError, is_unit, own_loop, send, wait_for_end, wait_for_unit};
+use super::systemctl::{Manager, SystemctlError};
 use crate::process::identity::Identity;
 use crate::process::{stop as ladder, tree};
 use crate::store::holder;
@@ -18,15 +18,19 @@ const ROUND_GRACE: Duration = Duration::from_secs(15);
 /// Ends the service and its round: TERM, then KILL. A service that does not run is left alone.
 ///
 /// # Errors
-/// When a process could not be signalled.
+/// When a process could not be signalled, or a Loop whose unit only root can stop does not follow TERM.
 pub fn kill(project: &Project) -> Result<Status, ServiceError> {
     let before = status(project);
-    match status::manager(project, before.mode) {
+    let refused = match status::manager(project, before.mode) {
         Some(manager) if before.active => kill_unit(project, &manager)?,
-        Some(_) | None => {}
-    }
+        Some(_) | None => None,
+    };
+    let by_signals = refused.is_some();
     // Also after systemd: a round that serve left behind, or one started by hand, counts as running.
-    kill_processes(project)?;
+    kill_processes(project, refused)?;
+    if by_signals {
+        wait_for_unit(project, &Manager::System, Instant::now() + STOP_WAIT)?;
+    }
     let mut after = status(project);
     if !is_unit(before.mode) {
         after.mode = before.mode;
@@ -47,20 +51,28 @@ pub fn cancel(project: &Project) -> Result<Status, ServiceError> {
     Ok(status(project))
 }
 
-fn kill_unit(project: &Project, manager: &Manager) -> Result<(), ServiceError> {
+/// Ends a unit through its manager; what that one refused, where the Loop itself can be signalled instead.
+fn kill_unit(project: &Project, manager: &Manager) -> Result<Option<SystemctlError>, ServiceError> {
     let unit = project.serve_unit();
     // Without the stop job, a killed unit with `Restart=on-failure` would come back.
-    manager.queue("stop", &unit)?;
+    if let Err(refused) = manager.queue("stop", &unit) {
+        return match own_loop(project, manager) {
+            Some(_) => Ok(Some(refused)),
+            None => Err(refused.into()),
+        };
+    }
     manager.signal(&unit, "SIGTERM")?;
     wait_for_unit(project, manager, Instant::now() + STOP_WAIT)?;
     if status(project).active {
         manager.signal(&unit, "SIGKILL")?;
         wait_for_unit(project, manager, Instant::now() + STOP_WAIT)?;
     }
-    Ok(())
+    Ok(None)
 }
 
-fn kill_processes(project: &Project) -> Result<(), ServiceError> {
+/// Ends what serve.pid and the holder file name. A Loop that ends after TERM stays down also in a unit whose manager
+/// `refused` to stop it; one that was killed would come back, so it is left alone then.
+fn kill_processes(project: &Project, refused: Option<SystemctlError>) -> Result<(), ServiceError> {
     let serve = running(project);
     if let Some(serve) = serve {
         send(project, serve, Signal::SIGTERM)?;
@@ -77,6 +89,9 @@ fn kill_processes(project: &Project) -> Result<(), ServiceError> {
     if let Some(serve) = serve
         && !wait_for_end(project, serve, Instant::now() + STOP_WAIT)?
     {
+        if let Some(refused) = refused {
+            return Err(refused.into());
+        }
         send(project, serve, Signal::SIGKILL)?;
         wait_for_end(project, serve, Instant::now() + STOP_WAIT)?;
     }

@@ -24,4 +24,4 @@ pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
 pub use status::{Status, running, status};
 pub(crate) use stop::send;
-pub use stop::{STOP_WAIT, ServiceError, stop};
+pub use stop::{Asked, STOP_WAIT, ServiceError, Stopping, stop};

@@ -47,7 +47,7 @@ pub fn restart(project: &Project, program: &Path, how: Restart) -> Result<Status
     let before = status(project);
     match (how, status::manager(project, before.mode)) {
         (Restart::AfterRound, Some(manager)) => {
-            if stop(project)?.active {
+            if stop(project)?.status.active {
                 manager.queue("start", &project.serve_unit())?;
                 return Ok(status(project));
             }

@@ -60,40 +60,65 @@ pub enum ServiceError {
     File(#[from] FileError),
 }
 
+/// Who was asked to end a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Nobody: it did not run.
+    Nobody,
+    /// Its manager, which from then on says of the unit that it ends.
+    Manager,
+    /// The Loop itself, by a signal. It ends after its round; the manager of its unit, which knows nothing of it, calls
+    /// it active until then.
+    Loop,
+}
+
+/// What came of a stop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stopping {
+    /// Who was asked.
+    pub asked: Asked,
+    /// What the service does now.
+    pub status: Status,
+}
+
 /// Asks the service to end after its round, waits up to 5 s, and returns what it does then: `active` means it still
 /// drains. A service that does not run is left alone.
 ///
 /// # Errors
 /// When it could not be asked.
-pub fn stop(project: &Project) -> Result<Status, ServiceError> {
+pub fn stop(project: &Project) -> Result<Stopping, ServiceError> {
     let before = status(project);
-    if before.active {
-        let deadline = Instant::now() + STOP_WAIT;
-        match status::manager(project, before.mode) {
-            Some(manager) => stop_unit(project, &manager, deadline)?,
-            None => stop_process(project, deadline)?,
-        }
-    }
-    Ok(status(project))
+    let deadline = Instant::now() + STOP_WAIT;
+    let asked = match status::manager(project, before.mode).filter(|_| before.active) {
+        Some(manager) => stop_unit(project, &manager, deadline)?,
+        None if before.active => stop_process(project, deadline)?,
+        None => Asked::Nobody,
+    };
+    Ok(Stopping { asked, status: status(project) })
 }
 
-fn stop_unit(project: &Project, manager: &Manager, deadline: Instant) -> Result<(), ServiceError> {
-    let unit = project.serve_unit();
-    if let Err(refused) = manager.queue("stop", &unit) {
-        // An ordinary user may not stop a system unit, but may signal a Loop of their own; it ends with 0 and so is
-        // not restarted.
-        let Some(serve) = running(project).filter(|_| *manager == Manager::System) else {
-            return Err(refused.into());
-        };
+fn stop_unit(project: &Project, manager: &Manager, deadline: Instant) -> Result<Asked, ServiceError> {
+    let mut asked = Asked::Manager;
+    if let Err(refused) = manager.queue("stop", &project.serve_unit()) {
+        let Some(serve) = own_loop(project, manager) else { return Err(refused.into()) };
         send(project, serve, Signal::SIGTERM)?;
+        asked = Asked::Loop;
     }
-    wait_for_unit(project, manager, deadline)
+    wait_for_unit(project, manager, deadline)?;
+    Ok(asked)
 }
 
-fn stop_process(project: &Project, deadline: Instant) -> Result<(), ServiceError> {
-    let Some(serve) = running(project) else { return Ok(()) };
+fn stop_process(project: &Project, deadline: Instant) -> Result<Asked, ServiceError> {
+    let Some(serve) = running(project) else { return Ok(Asked::Nobody) };
     send(project, serve, Signal::SIGTERM)?;
-    wait_for_end(project, serve, deadline).map(drop)
+    wait_for_end(project, serve, deadline)?;
+    Ok(Asked::Loop)
+}
+
+/// Returns the Loop to signal where the manager refuses: an ordinary user may not stop a unit of the system, but may
+/// signal a Loop of their own, which ends with 0 after SIGTERM and so is not restarted.
+pub(super) fn own_loop(project: &Project, manager: &Manager) -> Option<Identity> {
+    running(project).filter(|_| *manager == Manager::System)
 }
 
 /// Waits until a unit has nothing running, or the deadline.

@@ -44,7 +44,7 @@ pub enum SystemctlError {
     Failed {
         /// The command line.
         call: String,
-        /// The last line it printed.
+        /// The last line it printed that says why.
         text: String,
     },
 }
@@ -156,9 +156,7 @@ impl Manager {
         if captured.is_success() {
             return Ok(String::from_utf8_lossy(&captured.stdout).into_owned());
         }
-        let stderr = String::from_utf8_lossy(&captured.stderr).into_owned();
-        let text =
-            stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed nothing").to_owned();
+        let text = reason(&String::from_utf8_lossy(&captured.stderr)).to_owned();
         Err(SystemctlError::Failed { call: self.line(args), text })
     }
 
@@ -189,6 +187,16 @@ impl Manager {
     }
 }
 
+/// Returns the line that says why a call failed; where to read more, which often follows it, is no reason.
+fn reason(stderr: &str) -> &str {
+    let said = |line: &&str| !line.is_empty();
+    let lines = || stderr.lines().map(str::trim).filter(said);
+    lines()
+        .rfind(|line| !line.starts_with("See "))
+        .or_else(|| lines().next_back())
+        .unwrap_or("it printed nothing")
+}
+
 impl UnitShow {
     fn read(text: &str) -> UnitShow {
         let value = |key: &str| {
@@ -210,6 +218,16 @@ impl UnitShow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_what_was_said_and_not_where_to_read_more() {
+        let refused = "Failed to stop a.service: Interactive authentication required.\n\
+                       See system logs and 'systemctl status a.service' for details.\n";
+        assert_eq!(reason(refused), "Failed to stop a.service: Interactive authentication required.");
+        assert_eq!(reason("See a.\n"), "See a.");
+        assert_eq!(reason("one\n two \n\n"), "two");
+        assert_eq!(reason(" \n"), "it printed nothing");
+    }
 
     #[test]
     fn properties_are_read_in_any_order_and_missing_ones_are_nothing() {

@@ -1,5 +1,7 @@
 //! What a detector says.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -61,4 +63,19 @@ pub struct Alert {
     pub ts: String,
     /// What the monitor may do.
     pub auto_action: AutoAction,
+}
+
+/// A detector that cannot judge, in the words of `detector_error`: whether it would fire nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blindness {
+    /// The detector's name.
+    pub detector: String,
+    /// Why it cannot.
+    pub error: String,
+}
+
+impl fmt::Display for Blindness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot judge: {}", self.detector, self.error)
+    }
 }

@@ -19,7 +19,6 @@ pub mod reader;
 pub mod monitor;
 pub mod wake;
 
-pub mod http;
 pub mod relay;
 
 pub mod narrate;

@@ -3,12 +3,13 @@
 //! The release build aborts on a panic. So a copy of the process runs them first; the original runs those that came
 //! through. They are pure, so what went well in the copy goes well here.
 
+use std::fs;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::detectors::{Blind, DETECTORS, Detector, Evaluation, evaluate_those};
+use super::detectors::{Blind, DETECTORS, Detector, Evaluation, evaluate, evaluate_those};
 use super::snapshot::Snapshot;
 use super::thresholds::Thresholds;
 use crate::masking::mask_and_cut;
@@ -23,10 +24,19 @@ const ABOUT_TO_RUN: &str = "detector: ";
 /// Characters kept of what a crash says.
 const SAID_MAX: usize = 300;
 
-/// Runs every detector; one that crashes or does not end is among those that could not judge. Only for a process with
-/// a single thread.
+/// Runs every detector; one that crashes or does not end is among those that could not judge.
+///
+/// A process with more than one thread, which the program never is, cannot be copied safely: there they run unguarded.
 pub fn judge(snapshot: &Snapshot, thresholds: &Thresholds, now: Timestamp) -> Evaluation {
-    judge_by(DETECTORS, snapshot, thresholds, now)
+    if has_one_thread() {
+        judge_by(DETECTORS, snapshot, thresholds, now)
+    } else {
+        evaluate(snapshot, thresholds, now)
+    }
+}
+
+fn has_one_thread() -> bool {
+    fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.take(2).count() == 1)
 }
 
 fn judge_by(

@@ -56,6 +56,8 @@ pub fn of(snapshot: &Snapshot, alive: Alive, now: Timestamp) -> State {
         // What only the disk knows.
         monitor_active: None,
         config_sha256: None,
+        // What only the detectors know.
+        cannot_judge: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::alert::Alert;
+use super::alert::{Alert, Blindness};
 use crate::store::follow::Cursor;
 
 /// Seconds between two lines at most.
@@ -102,4 +102,7 @@ pub struct State {
     /// The digest of the configuration file as it is on disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_sha256: Option<String>,
+    /// The detectors that cannot judge now; without an alert of theirs nobody knows whether all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cannot_judge: Vec<Blindness>,
 }

@@ -18,12 +18,12 @@ use super::state::{self, Alive};
 use super::stream::{HEARTBEAT_S, Hello, State, StreamLine};
 use super::thresholds::Thresholds;
 use super::wake::{Wake, Woken};
-use crate::apply::file_sha256;
 use crate::config::types::Config;
 use crate::host;
 use crate::output;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait::Interest;
+use crate::sha256;
 use crate::store::follow::{Cursor, Follower, Line};
 use crate::store::layout::Layout;
 use crate::store::presence::Presence;
@@ -121,12 +121,13 @@ impl Speaker {
         let mut state = state::of(self.reader.snapshot(), Alive::look(&self.layout), now);
         state.monitor_active = Some(Presence::is_announced(&self.layout.monitor_lock()));
         // A file that cannot be read has no digest; what is wrong with it is the next round's to say.
-        state.config_sha256 = file_sha256(&self.config.path).ok();
+        state.config_sha256 = sha256::of_file(&self.config.path).ok();
+        let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);
+        state.cannot_judge = evaluation.cannot_judge();
         if self.state.as_ref() != Some(&state) {
             self.say(&StreamLine::State(state.clone()));
             self.state = Some(state);
         }
-        let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);
         for change in self.episodes.observe(&evaluation, now) {
             self.say(&match change {
                 Change::Begun { identity, alert } | Change::Sharpened { identity, alert } => {

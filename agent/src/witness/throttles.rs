@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::serve::throttle;
+use crate::provider::throttle;
 use crate::store::record::Record;
 
 /// Agents remembered; a project has one for each phase at most.

@@ -8,3 +8,5 @@ mod inherited;
 mod table;
 /// Our program goes on where the Python program stopped.
 mod takeover;
+/// Our detectors find in its logs what is there.
+mod watched;

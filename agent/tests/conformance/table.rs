@@ -31,7 +31,7 @@ fn table() -> BTreeMap<String, Vec<String>> {
 
 fn known() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
-    for folder in ["agent/src", "agent/tests", "tests/e2e", "tests/hosts"] {
+    for folder in ["agent/src", "agent/tests", "tests/agents", "tests/e2e", "tests/hosts"] {
         tests_in(&Path::new(HOUSE).join(folder), &mut known);
     }
     known

@@ -166,6 +166,48 @@ fn a_program_that_cannot_be_the_loop_is_put_back_and_the_old_loop_goes_on() {
 }
 
 #[test]
+fn an_old_loop_that_does_not_start_again_is_told_with_its_remedy() {
+    let host = Host::new();
+    let bin = placed(&host);
+    started(&host, "sleep 0.2");
+    // It dies, and takes the configuration along.
+    let script = format!(
+        "#!/bin/sh\ncase \"$1\" in --version|doctor) exec {} \"$@\";; esac\n\
+         echo 'broken' >{}\nexit 3\n",
+        program().display(),
+        host.work_dir().join("agent-runner.toml").display()
+    );
+    host.write("new", &script);
+    let done = upgrade(&host, &host.work_dir(), &host.home().join("new"), &[]);
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    assert!(said(&done).contains("is back and does not start"), "{done:?}");
+    assert!(said(&done).contains("agent-runner doctor"), "{done:?}");
+    assert!(same_bytes(&bin, program()));
+    let told = events(&host, "upgrade_start_failed");
+    assert_eq!(told.len(), 1);
+    assert!(told[0]["remedy"].as_str().unwrap().contains("agent-runner start"), "{told:?}");
+    assert_eq!(events(&host, "service_upgrade_rollback_failed").len(), 0);
+}
+
+#[test]
+fn keys_of_an_older_release_are_named_unless_nobody_wants_to_know() {
+    let host = Host::new();
+    placed(&host);
+    host.write("research/agent-runner.toml", &config("true", "\n[vcs]\norphan_action = \"ignore\"\n"));
+    host.write("research/prompts/main.md", PROMPT);
+    let old = host.read("research/agent-runner.toml");
+    for (more, named) in [(&["--no-migrate"][..], false), (&[][..], true)] {
+        let from = host.home().join(format!("new{}", more.len()));
+        copy(program(), &from, if named { b"\n\n" } else { b"\n" });
+        let done = upgrade(&host, &host.work_dir(), &from, more);
+        assert!(done.status.success(), "{done:?}");
+        let told = String::from_utf8_lossy(&done.stdout).contains("`agent-runner migrate` rewrites them");
+        assert_eq!(told, named, "{done:?}");
+        assert_eq!(host.read("research/agent-runner.toml"), old);
+    }
+}
+
+#[test]
 fn what_cannot_run_here_is_refused_and_nothing_is_touched() {
     let host = Host::new();
     let bin = placed(&host);

@@ -81,6 +81,27 @@ fn a_first_poll_is_bounded_and_a_later_one_reads_what_is_new() {
 }
 
 #[test]
+fn samples_that_were_read_are_not_read_again() {
+    let project = Project::new();
+    let padded = json!({"disk_used_pct": 50.0, "mem_total_mb": 8000, "note": "x".repeat(500)});
+    for _ in 0..10_000 {
+        project.sample(&padded);
+    }
+    let look = Look { auth_patterns: Vec::new(), growth_window_s: 1800, disks: Vec::new() };
+    let mut reader = Reader::new(project.layout.clone(), FIRST_LOOK, Start::End);
+    reader.poll(&look, |_| {}).unwrap();
+    let first = reader.bytes_read();
+    assert!(first <= FIRST_LOOK.samples + SLACK, "{first}");
+    for polls in 1..=3 {
+        let (before, by_kernel) = (reader.bytes_read(), read_by_this_thread());
+        project.sample(&padded);
+        reader.poll(&look, |_| {}).unwrap();
+        let (told, seen) = (reader.bytes_read() - before, read_by_this_thread() - by_kernel);
+        assert!(told > 500 && told < 4096 && seen < 64 * 1024, "poll {polls}: {told} bytes, {seen} read");
+    }
+}
+
+#[test]
 fn a_peek_reads_less_than_a_megabyte() {
     let project = Project::new();
     write_long_log(&project.layout);

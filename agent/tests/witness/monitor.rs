@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::project::{Project, eventually};
+use crate::project::{Project, Running, eventually};
 
 /// A process that stands for the Loop: serve.pid names it, it is reaped when it ends, and it ends with the test.
 struct StandIn {
@@ -160,4 +160,84 @@ fn a_missing_or_misnamed_configuration_is_refused() {
     assert_eq!(project.run(&["monitor", "--once"]).status.code(), Some(78));
     assert_eq!(project.run(&["monitor", "--cursor", "a:1"]).status.code(), Some(2));
     assert_eq!(project.run(&["monitor", "--mode", "stream", "--cursor", "../a:1"]).status.code(), Some(2));
+}
+
+/// A systemd that has the project's unit: `state` is what it says of it, every call is noted, and a `stop` ends with
+/// this code.
+struct Systemd<'a> {
+    project: &'a Project,
+    bin: tempfile::TempDir,
+}
+
+impl<'a> Systemd<'a> {
+    fn of(project: &'a Project, stop_ends_with: i32) -> Systemd<'a> {
+        let home = project.config().parent().unwrap().parent().unwrap().to_owned();
+        let units = home.join(".config/systemd/user");
+        fs::create_dir_all(&units).unwrap();
+        fs::File::create(units.join("agent-runner@work.service")).unwrap();
+        let systemd = Systemd { project, bin: tempfile::tempdir().unwrap() };
+        let bin = systemd.bin.path();
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >> {bin}/calls\ncase \"$*\" in\n*' show '*) echo ActiveState=$(cat {bin}/state) ;;\n\
+             *' stop '*) echo 'Access denied' >&2; exit {stop_ends_with} ;;\nesac\n",
+            bin = bin.display()
+        );
+        agent_runner::store::atomic::replace_with_mode(&bin.join("systemctl"), script.as_bytes(), 0o755)
+            .unwrap();
+        systemd.says("active");
+        systemd
+    }
+
+    fn says(&self, state: &str) {
+        agent_runner::store::atomic::replace(&self.bin.path().join("state"), state.as_bytes()).unwrap();
+    }
+
+    fn stops(&self) -> usize {
+        let calls = fs::read_to_string(self.bin.path().join("calls")).unwrap_or_default();
+        calls.lines().filter(|call| call.contains(" stop ")).count()
+    }
+
+    fn monitor(&self) -> Running {
+        let mut command = self.project.command(&["monitor", "--interval", "1", "--json"]);
+        Running::of(command.env("PATH", format!("{}:/usr/bin:/bin", self.bin.path().display())))
+    }
+}
+
+#[test]
+fn a_refused_stop_is_recorded_once_and_names_the_mode() {
+    for (stop_ends_with, why) in [(1, "Access denied"), (0, "still active after the stop")] {
+        let project = Project::new();
+        let systemd = Systemd::of(&project, stop_ends_with);
+        project.sample(&json!({"disk_used_pct": 99.0}));
+        let monitor = systemd.monitor();
+        assert_eq!(monitor.json()["detector"], "disk_critical");
+        eventually("the failure is recorded", || !project.logged("monitor_auto_stop_failed").is_empty());
+        // The polls that follow are seen by what they find.
+        project.sample(&json!({"disk_used_pct": 99.0, "mem_free_mb": null, "psi_some_avg10": 50.0}));
+        assert_eq!(monitor.json()["detector"], "mem_pressure");
+        project.sample(&json!({"disk_used_pct": 99.0, "mem_free_mb": null, "psi_some_avg10": 0.0}));
+        assert_eq!(monitor.json()["context"]["resolved"], true);
+        let failed = project.logged("monitor_auto_stop_failed");
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        let error = failed[0]["error"].as_str().unwrap();
+        assert!(error.contains(why) && error.contains("mode systemd_user"), "{error}");
+        assert_eq!((&failed[0]["detector"], systemd.stops()), (&json!("disk_critical"), 1));
+        assert!(project.logged("monitor_auto_stop_triggered").is_empty());
+    }
+}
+
+#[test]
+fn a_unit_that_deactivates_has_not_failed_to_stop() {
+    let project = Project::new();
+    let systemd = Systemd::of(&project, 0);
+    systemd.says("deactivating");
+    project.sample(&json!({"disk_used_pct": 99.0}));
+    let _monitor = systemd.monitor();
+    eventually("it is asked again while it drains", || systemd.stops() >= 2);
+    assert!(project.logged("monitor_auto_stop_failed").is_empty());
+    assert!(project.logged("monitor_auto_stop_triggered").is_empty());
+    systemd.says("inactive");
+    eventually("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
+    assert!(project.logged("monitor_auto_stop_failed").is_empty());
+    assert_eq!(project.logged("monitor_alert_emitted").len(), 1);
 }

@@ -92,6 +92,16 @@ fn the_state_and_the_page_tell_what_the_log_dir_holds() {
 }
 
 #[test]
+fn the_page_names_what_cannot_be_judged() {
+    let project = Project::new();
+    project.unreadable_round(1);
+    let (_running, address) = serve(&project);
+    let (_, page) = get(&address, "/");
+    assert!(page.contains("<span class=\"warning\">oauth_fail cannot judge: the log of round 1: "), "{page}");
+    assert!(!page.contains("<p class=\"good\">none</p>"), "{page}");
+}
+
+#[test]
 fn a_follower_gets_what_changes_as_it_changes() {
     let project = Project::new();
     let (_running, address) = serve(&project);

@@ -1,6 +1,11 @@
 //! `peek` and `watch`.
 
+use agent_runner::config::types::Config;
+use agent_runner::host::Root;
+use agent_runner::peek::brake::Standing;
+use agent_runner::process::identity::Identity;
 use agent_runner::store::orphan_state::{self, Orphan, OrphanState};
+use agent_runner::store::pid_file;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -121,6 +126,80 @@ fn the_page_names_alerts_and_the_way_back_to_lost_work() {
     assert!(page.contains("CRITICAL oauth_fail"), "{page}");
     assert!(page.contains("git stash apply 0123456789"), "{page}");
     assert!(!page.contains('\x1b'), "no colour without a terminal: {page}");
+}
+
+#[test]
+fn a_detector_that_cannot_judge_is_named_and_no_picture_of_health() {
+    let project = Project::new();
+    project.unreadable_round(1);
+    let text = project.printed(&["peek", "--json"]);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let blind = answer["cannot_judge"].as_array().unwrap();
+    let names: Vec<&Value> = blind.iter().map(|blindness| &blindness["detector"]).collect();
+    assert_eq!(names, ["oauth_fail", "network_fail"]);
+    assert!(blind[0]["error"].as_str().unwrap().starts_with("the log of round 1: "), "{answer}");
+    assert_eq!(answer["alerts"], json!([]));
+    let last_key = text.lines().rfind(|line| line.starts_with("  \""));
+    assert!(last_key.unwrap().starts_with("  \"cannot_judge\""), "new keys come at the end: {text}");
+    let page = project.printed(&["peek"]);
+    assert!(page.contains("blind     oauth_fail cannot judge: the log of round 1: "), "{page}");
+    assert!(!page.contains("alerts    none"), "{page}");
+    let healthy = Project::new();
+    assert_eq!(self::answer(&healthy, &[])["cannot_judge"], json!([]));
+    assert!(healthy.printed(&["peek"]).contains("alerts    none"));
+}
+
+#[test]
+fn the_brake_is_that_of_the_loop_that_runs_however_old_its_fact_is() {
+    let project = Project::new();
+    project.configure("[monitor.host_health.brake]\nmemory_high = true\n");
+    let config = Config::load(&project.config(), None).unwrap().config;
+    let is = |standing: &Standing| standing.brake(&config).as_str();
+    // A fact that differs from what is so here.
+    let now = is(&Standing::of(&Root::default(), None));
+    let (delegated, fact) = if now == "armed" { (false, "inert(undelegated)") } else { (true, "armed") };
+    let limit = json!({"memory_max": null, "cgroup_path": "/unit", "cgroup_delegated": delegated});
+    project.event(60, "host_cgroup_memory_limit", &limit);
+    assert_eq!(answer(&project, &[])["brake"], fact, "the last Loop's");
+    // The Loop that runs is this very process.
+    pid_file::write(&project.layout, &Identity::own()).unwrap();
+    let own = is(&Standing::of(&Root::default(), Some(Identity::own())));
+    assert_eq!(answer(&project, &[])["brake"], own);
+    let progress = json!({"round_num": 1, "filler": "x".repeat(1000)});
+    for _ in 0..400 {
+        project.event(0, "round_progress", &progress);
+    }
+    let answer = answer(&project, &[]);
+    assert_eq!(answer["brake"], own, "with the fact out of sight");
+    let page = project.printed(&["peek"]);
+    assert!(page.contains(&format!("brake     {own}\n")), "{page}");
+    let memory = answer["defenses"].as_array().unwrap().iter().find(|row| row["name"] == "mem_loop_breaker");
+    if own != "armed" {
+        assert_eq!(memory.unwrap()["current_state"], "degraded");
+        assert!(page.contains("the soft brake cannot be pulled"), "{page}");
+    }
+}
+
+#[test]
+fn the_page_says_what_the_newest_finding_and_the_newest_hook_failure_say() {
+    let project = lived();
+    let finding = |message: &str, action: &str| json!({"round_num": 3, "severity": "warning", "detector": "repetition", "message": message, "suggested_action": action});
+    project.event(9, "critic_finding", &finding("an older one", ""));
+    let long =
+        format!("the same file\u{1b}[2J again\r\nand again, token=abcdefghijklmnop {}", "x".repeat(5000));
+    project.event(8, "critic_finding", &finding(&long, "look at main.rs"));
+    let failure = json!({"hook_name": "claude_error_detector", "hook_kind": "post_round", "error_type": "ValueError", "error_message": "bad\nnumber", "traceback": "..."});
+    project.event(7, "hook_failed", &failure);
+    let page = project.printed(&["peek"]);
+    assert!(page.contains("critic    2 recently, the last at "), "{page}");
+    assert!(
+        page.contains("warning repetition: the same file [2J again  and again, token=[masked] xxx"),
+        "{page}"
+    );
+    assert!(page.contains("          -> look at main.rs\n"), "{page}");
+    assert!(page.contains("          claude_error_detector: ValueError: bad number\n"), "{page}");
+    assert!(!page.contains("an older one") && !page.contains('\x1b') && !page.contains('\r'), "{page}");
+    assert!(page.lines().all(|line| line.len() < 500), "{page}");
 }
 
 #[test]

@@ -83,6 +83,16 @@ impl Project {
         }
     }
 
+    /// A round that failed at once, with a log that nobody can read, root neither.
+    pub(crate) fn unreadable_round(&self, round_num: i64) {
+        let exit = json!({"round_num": round_num, "exit_code": 1, "duration_s": 2.0, "timed_out": false, "exit_cause": "error"});
+        self.event(3, "round_start", &json!({"round_num": round_num, "phase": null}));
+        let log = self.layout.agent_log(round_num, Timestamp::now());
+        std::os::unix::fs::symlink(&log, &log).unwrap();
+        self.event(0, "agent_exit", &exit);
+        self.event(0, "round_end", &json!({"round_num": round_num}));
+    }
+
     /// The events of the log with this kind.
     pub(crate) fn logged(&self, kind: &str) -> Vec<Value> {
         let files = self.layout.events_files();

@@ -40,13 +40,22 @@ impl Pair {
     }
 
     fn start(&self, args: &[&str]) -> Running {
+        Running::of(&mut self.command(args))
+    }
+
+    fn run(&self, args: &[&str]) -> std::process::Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
         let path = std::env::join_paths([
             self.bin.path().to_owned(),
             PathBuf::from("/usr/bin"),
             PathBuf::from("/bin"),
         ]);
         let mut command = self.here.command(&[&["monitor", "--host", "pi"], args].concat());
-        Running::of(command.env("PATH", path.unwrap()))
+        command.env("PATH", path.unwrap());
+        command
     }
 
     fn calls(&self) -> Vec<String> {
@@ -103,6 +112,40 @@ fn alerts_of_the_other_host_are_told_here_and_nothing_is_written_there() {
     pair.there.sample(&json!({"disk_used_pct": 50.0}));
     assert_eq!(running.json()["context"]["resolved"], true);
     assert!(pair.there.logged("monitor_alert_emitted").is_empty());
+}
+
+#[test]
+fn one_look_at_the_other_host_is_its_answer_and_its_code() {
+    let pair = Pair::new(THROUGH);
+    pair.there.sample(&json!({"disk_used_pct": 99.0}));
+    let before = std::fs::read_dir(pair.there.layout.root()).unwrap().count();
+    let told = pair.run(&["--once", "--json"]);
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let alert: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(alert["detector"], "disk_critical");
+    assert!(pair.calls()[0].ends_with("pi -- agent-runner monitor --once --json"), "{:?}", pair.calls());
+    let listed = pair.run(&["--list"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&listed.stdout).starts_with("timeout_rate ("), "{listed:?}");
+    assert_eq!(std::fs::read_dir(pair.there.layout.root()).unwrap().count(), before);
+    assert!(pair.here.logged("monitor_remote_blip").is_empty());
+
+    // What is wrong there is said here, with the code from there.
+    pair.there.configure_raw("[agent");
+    let broken = pair.run(&["--once"]);
+    assert_eq!((broken.status.code(), broken.stdout.len()), (Some(78), 0), "{broken:?}");
+    assert!(String::from_utf8_lossy(&broken.stderr).contains("config error"), "{broken:?}");
+    let calls = pair.calls().len();
+    pair.script("#!/bin/sh\necho 'ssh: no route to host' >&2\nexit 255\n");
+    let away = pair.run(&["--once"]);
+    let said = String::from_utf8_lossy(&away.stderr);
+    assert_eq!(away.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("ssh: no route to host") && said.contains("pi: ssh ended with exit code 255"),
+        "{said}"
+    );
+    assert!(said.contains("hint: `ssh pi -- agent-runner --version`"), "{said}");
+    assert_eq!(pair.calls().len(), calls);
 }
 
 #[test]
@@ -192,7 +235,8 @@ fn what_does_not_fit_together_is_refused() {
     for (args, code) in [
         (&["--host", "-oProxyCommand=reboot"][..], 2),
         (&["--host=-oProxyCommand=reboot"], 1),
-        (&["--host", "pi", "--once"], 2),
+        (&["--host=-oProxyCommand=reboot", "--once"], 1),
+        (&["--host", "pi", "--once", "--list"], 2),
         (&["--host", "pi", "--interval", "5"], 2),
         (&["--kind", "round_end", "--mode", "events"], 1),
         (&["--host", "pi", "--kind", "round_end"], 1),

@@ -66,6 +66,21 @@ fn a_cursor_repeats_what_is_behind_it_and_nothing_else() {
 }
 
 #[test]
+fn a_stream_says_what_cannot_be_judged() {
+    let project = Project::new();
+    project.unreadable_round(1);
+    let stream = project.start(&["monitor", "--mode", "stream"]);
+    let state = stream.json_until(|line| line["type"] == "state");
+    assert_eq!(state["cannot_judge"][0]["detector"], "oauth_fail");
+    // A round that logs in is the newest, and a log that is gone says nothing.
+    for entry in std::fs::read_dir(project.layout.rounds_dir()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let again = project.start(&["monitor", "--mode", "stream"]);
+    assert!(again.json_until(|line| line["type"] == "state").get("cannot_judge").is_none());
+}
+
+#[test]
 fn a_stream_ends_with_its_reader_or_its_writer() {
     let project = Project::new();
     let mut stream = project.start(&["monitor", "--mode", "stream"]);

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use agent_runner::config::types::Config;
 use agent_runner::store::layout::Layout;
@@ -113,6 +113,93 @@ fn a_poll_of_the_program_after_ten_events_reads_less_than_64_kb_of_a_long_log() 
     assert_eq!(monitor.json()["context"]["resolved"], true);
     let polled = read() - before;
     assert!(polled < 64 * 1024, "{polled}");
+}
+
+/// A program whose output nobody takes yet; ended with the test.
+struct Unread(Child);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_alert_ends() {
+    /// As many as are told apart.
+    const AGENTS: i64 = 256;
+    const TURNS: i64 = 8;
+    let project = Project::new();
+    let mut command = project.command(&["monitor", "--interval", "1", "--json"]);
+    let monitor = Unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    eventually("the monitor is up", || !project.logged("monitor_started").is_empty());
+    let file = project.layout.events_file(Timestamp::now());
+    let write = |kind: &str, fields: &dyn Fn(i64) -> serde_json::Value| {
+        let mut text = String::new();
+        for agent in 0..AGENTS {
+            let mut line = json!({"ts": time::stamp(Timestamp::now()), "event": kind, "agent": format!("agent-{agent}")});
+            line.as_object_mut().unwrap().extend(fields(agent).as_object().unwrap().clone());
+            text.push_str(&format!("{line}\n"));
+        }
+        append(&file, &text);
+    };
+    let count = |kind: &str| {
+        let texts = project.layout.events_files();
+        let texts = texts.iter().map(|file| fs::read_to_string(file).unwrap_or_default());
+        texts.map(|text| text.matches(&format!("\"{kind}\"")).count()).sum::<usize>()
+    };
+    let memory_kb = || -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", monitor.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    let total = |turns: i64| usize::try_from(turns * AGENTS).unwrap();
+    let mut early = 0;
+    for turn in 1..=TURNS {
+        let reset = Timestamp::now().as_second() + 100_000 * turn;
+        write(
+            "transient_error_detected",
+            &|agent| json!({"classification": "x", "reset_at_epoch": reset + agent, "round_num": turn, "raw": "", "phase": ""}),
+        );
+        eventually("every throttle is told", || count("monitor_alert_emitted") == total(turn));
+        if turn == 2 {
+            early = memory_kb();
+        }
+    }
+    let late = memory_kb();
+    assert!(late < early + 8 * 1024, "{early} kB after two turns, {late} kB after {TURNS}");
+    write("transient_error_recovered", &|_| json!({"classification": "x", "throttled_for_s": 1}));
+    eventually("each alert has its end", || count("monitor_alert_resolved") == total(TURNS));
+    assert_eq!(count("monitor_alert_emitted"), total(TURNS));
+    let mut ended: Vec<String> = Vec::new();
+    for event in project.logged("monitor_alert_resolved") {
+        ended.push(event["identity"].as_str().unwrap().to_owned());
+    }
+    ended.sort();
+    ended.dedup();
+    assert_eq!(ended.len(), total(TURNS), "one end for each");
+
+    // Whoever reads again is told again, in whole lines.
+    let (sender, lines) = std::sync::mpsc::channel();
+    let mut monitor = monitor;
+    let stdout = std::io::BufReader::new(monitor.0.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        std::io::BufRead::lines(stdout).map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    lines.recv_timeout(crate::project::DEADLINE).unwrap();
+    project.sample(&json!({"disk_used_pct": 91.0}));
+    loop {
+        let line = lines.recv_timeout(crate::project::DEADLINE).unwrap();
+        let alert: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if alert["detector"] == "disk_warning" {
+            break;
+        }
+    }
+    monitor.0.kill().unwrap();
+    let said = std::io::read_to_string(monitor.0.stderr.take().unwrap()).unwrap();
+    assert_eq!(said.matches("nobody reads stdout").count(), 1, "{said}");
 }
 
 #[test]

@@ -23,13 +23,13 @@ use crate::deploy::run::{Conduct, run as roll_out};
 use crate::error::{Error, Exit, config};
 use crate::fanout::FanoutOptions;
 use crate::fleetview::fold::Beginning;
-use crate::fleetview::watch::{Setup, Watcher};
 use crate::output::fleet_lines::Detail;
 use crate::output::print;
 use crate::output::progress::{Progress, Show};
 use crate::runs::Recorder;
 use crate::ssh::{Client, ClientOptions};
 use crate::targets::{self, Projects, Target};
+use crate::watcher::watch::{Setup, Watcher};
 
 /// The host whose login expires.
 const VICTIM: &str = "pi2";
@@ -143,7 +143,7 @@ async fn deploy(
 async fn follow(
     ctx: &Ctx,
     (client, inventory): (&Client, &Inventory),
-    watched: Vec<crate::fleetview::streams::Watched>,
+    watched: Vec<crate::watcher::streams::Watched>,
     (hosts, cancel): (&DemoHosts, &Cancel),
 ) -> Result<(Story, crate::fleetview::state::Fleet), Error> {
     let mut story = Story::new(&NAMES, VICTIM);

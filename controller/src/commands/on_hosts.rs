@@ -320,7 +320,7 @@ impl Ctx {
         if !self.global.quiet {
             print::note(recap.text().trim_end());
         }
-        Ok(Exit::of(recap))
+        Ok(recap.exit())
     }
 
     fn selection(&self, inventory: &Inventory, patterns: &[String]) -> Selection {

@@ -7,10 +7,10 @@ use super::Ctx;
 use super::context::printed;
 use super::watching::of_history;
 use crate::error::{Error, Exit, usage};
-use crate::fleetview::act::until;
 use crate::fleetview::silence::{Matcher, Silence};
 use crate::output::{alert_lines, print};
 use crate::span;
+use crate::watcher::act::until;
 
 /// Send nothing of some alerts for a while; without matchers, list the silences
 ///

@@ -58,6 +58,8 @@ struct Seen {
 struct Agreed {
     kex: String,
     cipher: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
     host_key: String,
     server: String,
 }
@@ -130,10 +132,10 @@ async fn check(client: &Client, target: &Target) -> (HostResult, Seen) {
 }
 
 fn note(negotiated: &Negotiated, login: &Login, seen: &mut Seen) {
-    let Negotiated { kex, cipher, host_key, fingerprint, server } = negotiated.clone();
+    let Negotiated { kex, cipher, mac, host_key, fingerprint, server } = negotiated.clone();
     seen.login = login.to_string();
     seen.host_key = format!("known: {host_key} {fingerprint}");
-    seen.agreed = Some(Agreed { kex, cipher, host_key, server });
+    seen.agreed = Some(Agreed { kex, cipher, mac, host_key, server });
 }
 
 /// Says what is known of key and login from the way a connection failed.
@@ -160,6 +162,7 @@ fn error_in_words(error: &SshError, seen: &mut Seen) {
         | Unreachable::Jump { .. }
         | Unreachable::JumpRefused { .. }
         | Unreachable::ProxyCommand { .. }
+        | Unreachable::ProxyEnded { .. }
         | Unreachable::Algorithms { .. } => {}
     }
 }
@@ -186,7 +189,8 @@ fn text(name: &HostName, rows: &[&Explained], seen: Option<&Seen>) -> String {
     let _ = writeln!(text, "host key: {}", seen.host_key);
     let _ = writeln!(text, "login:    {}", seen.login);
     if let Some(agreed) = &seen.agreed {
-        let _ = writeln!(text, "agreed:   {}, {} ({})", agreed.kex, agreed.cipher, agreed.server);
+        let mac = agreed.mac.as_ref().map(|mac| format!(", {mac}")).unwrap_or_default();
+        let _ = writeln!(text, "agreed:   {}, {}{mac} ({})", agreed.kex, agreed.cipher, agreed.server);
         let _ = writeln!(text, "sshd:     {}", seen.limits.join(", "));
     }
     text

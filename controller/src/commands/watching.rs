@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agent_runner_inventory::Inventory;
+use agent_runner_inventory::{HostName, Inventory};
 use jiff::{SignedDuration, Timestamp};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::task::JoinSet;
@@ -14,12 +14,10 @@ use tokio::task::JoinSet;
 use super::Ctx;
 use crate::deploy::manifest::Maker;
 use crate::error::{Error, config, usage};
+use crate::fleetview::brake;
 use crate::fleetview::fold::{Beginning, ago};
 use crate::fleetview::life::Alerts;
 use crate::fleetview::state::{HostFacts, StreamId};
-use crate::fleetview::streams::Watched;
-use crate::fleetview::told::StoppedBy;
-use crate::fleetview::watch::{Setup, Watcher};
 use crate::history::journal::{Journal, Keeps};
 use crate::history::query::Wanted;
 use crate::history::{self, HistoryError, Store};
@@ -27,6 +25,8 @@ use crate::output::print;
 use crate::sinks::{self, Http, Place};
 use crate::ssh::Client;
 use crate::targets::{Projects, Target};
+use crate::watcher::streams::Watched;
+use crate::watcher::watch::{Setup, Watcher};
 
 /// The file every project has.
 const CONFIG: &str = "agent-runner.toml";
@@ -106,7 +106,7 @@ impl Ctx {
         let Role::Guard(lock, mut store) = role else {
             policy.auto_stop.clear();
             let store = self.history(inventory)?;
-            restore(&store, &mut beginning).map_err(of_history)?;
+            restore(&store, &mut beginning, &watched).map_err(of_history)?;
             // The cursors are the other one's: what it has seen, this one has not.
             beginning.streams.clear();
             let journal = Journal::keeping(store, Keeps::Words)
@@ -114,7 +114,8 @@ impl Ctx {
             let setup = Setup { client, watched, policy, beginning, journal: Some((journal, Vec::new())) };
             return Ok(Ready { watcher: Watcher::new(setup), workers: JoinSet::new(), lock: None });
         };
-        restore(&store, &mut beginning).map_err(of_history)?;
+        store.keep_hosts(&inventory.hosts().iter().map(HostName::as_str).collect()).map_err(of_history)?;
+        restore(&store, &mut beginning, &watched).map_err(of_history)?;
         let home = self.home();
         let place =
             |sink| Place::of(sink, home.as_deref()).map_err(|error| config("a sink").caused_by(error));
@@ -173,7 +174,7 @@ pub(super) fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watche
 /// Returns every host of the inventory with its account.
 pub(super) fn hosts(inventory: &Inventory) -> BTreeMap<Arc<str>, HostFacts> {
     let projects = Projects::of(inventory, &[]).ok();
-    let facts = |name: &agent_runner_inventory::HostName| {
+    let facts = |name: &HostName| {
         let account = inventory.host(name.as_str()).and_then(|host| host.account);
         let on = projects.as_ref().map(|projects| {
             projects.on(name).iter().map(|project| Arc::from(project.name.as_str())).collect()
@@ -221,13 +222,14 @@ fn digest(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Takes up what an earlier run left.
-fn restore(store: &Store, beginning: &mut Beginning) -> Result<(), HistoryError> {
+/// Takes up what an earlier run left of what is watched now.
+fn restore(store: &Store, beginning: &mut Beginning, watched: &[Watched]) -> Result<(), HistoryError> {
     let now = Timestamp::now();
     beginning.streams = store.cursors()?.into_iter().map(|(id, cursor)| (id, Some(cursor))).collect();
     beginning.stopped = store.stops()?.into_iter().collect();
-    let ours = beginning.stopped.values().filter(|stopped| stopped.by == StoppedBy::Controller);
-    beginning.recent_stops = ours.filter_map(|stopped| ago(stopped.at, now)).collect();
+    // From the log: a service that was brought back meanwhile was stopped all the same.
+    let since = now.checked_sub(brake::MEMORY).unwrap_or(now);
+    beginning.recent_stops = store.own_stops(since)?.into_iter().filter_map(|at| ago(at, now)).collect();
     beginning.alerts = Alerts::restored(store.open_alerts()?);
     beginning.silences = store.silences(now)?;
     let kinds = ["round_start", "agent_spawn", "agent_exit", "agent_usage_recorded", "round_end"];
@@ -238,6 +240,7 @@ fn restore(store: &Store, beginning: &mut Beginning) -> Result<(), HistoryError>
         .into_iter()
         .map(|line| (StreamId { host: line.host.into(), project: line.project.into() }, line.body))
         .collect();
+    beginning.keep(&watched.iter().map(|one| one.id.clone()).collect());
     Ok(())
 }
 

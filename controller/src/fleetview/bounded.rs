@@ -11,7 +11,7 @@ const FIELD: usize = 512;
 const FRAME: usize = 16;
 
 /// Returns a body as text. Of one that is too long the fields are kept that fit, their texts cut, and `cut` says so.
-pub(super) fn body(body: &Value) -> String {
+pub(crate) fn body(body: &Value) -> String {
     let text = body.to_string();
     if text.len() <= MOST {
         return text;

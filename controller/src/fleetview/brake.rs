@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use agent_runner_inventory::Share;
+use jiff::SignedDuration;
 
 use super::state::StreamId;
 
 /// The time over which stops are counted.
 pub const WINDOW: Duration = Duration::from_secs(600);
+/// The same, on the wall clock.
+pub const MEMORY: SignedDuration = SignedDuration::from_secs(600);
 
 /// The controller's recent stops.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! One fold over everything that happens: streams' lines, links, stops, people's words and the passing of time. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,13 +85,22 @@ pub struct Beginning {
     pub rounds: Vec<(StreamId, Value)>,
 }
 
+impl Beginning {
+    /// Forgets what an earlier run knew of streams that are not watched now: nobody reads them, so they would count as
+    /// silent, and as hosts of which the brake lets a share be stopped.
+    pub fn keep(&mut self, watched: &BTreeSet<StreamId>) {
+        self.streams.retain(|stream, _| watched.contains(stream));
+        self.stopped.retain(|stream, _| watched.contains(stream));
+        self.rounds.retain(|(stream, _)| watched.contains(stream));
+    }
+}
+
 impl Fleet {
     /// Returns a fleet at its beginning.
     pub fn new(beginning: Beginning, policy: &Monitor, now: Moment) -> Fleet {
         let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops, rounds } =
             beginning;
-        let watched: std::collections::BTreeSet<_> =
-            streams.keys().map(|stream| stream.host.clone()).collect();
+        let watched: BTreeSet<_> = streams.keys().map(|stream| stream.host.clone()).collect();
         let mut brake = Brake::new(policy.brake, watched.len());
         brake.remember(now.mono, recent_stops);
         let streams = streams.into_iter().map(|(stream, cursor)| {

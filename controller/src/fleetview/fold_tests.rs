@@ -14,6 +14,7 @@ use agent_runner_inventory::{Monitor, Share};
 use jiff::Timestamp;
 use serde_json::{Map, json};
 
+use super::brake::Brake;
 use super::fold::{Beginning, Input, MAX_ALERTS, STOP_AGAIN, fold};
 use super::state::{Fleet, HostFacts, Moment, Reach, StreamId};
 use super::told::{StoppedBy, Told};
@@ -65,6 +66,7 @@ fn state(active: bool) -> StreamLine {
         mem_available_mb: None,
         monitor_active: None,
         config_sha256: None,
+        cannot_judge: Vec::new(),
     })
 }
 
@@ -287,7 +289,43 @@ fn one_login_on_several_hosts_is_one_incident_and_stopped_hosts_keep_it_open_unt
     assert_eq!(said(&fold(&mut fleet, Input::Tick, &policy(), at(15))), [""; 0]);
     assert_eq!(fleet.auto_stopped().count(), 2);
     assert_eq!(fleet.incidents().count(), 1);
-    assert_eq!(names(&mut fleet, "t1", 20, vec![state(true)]), ["resumed", "state", "resolved account_auth"]);
+    assert_eq!(names(&mut fleet, "t1", 20, vec![state(true)]), ["resumed", "state"]);
+    assert_eq!(names(&mut fleet, "t2", 25, vec![state(true)]), ["resumed", "state", "resolved account_auth"]);
+}
+
+#[test]
+fn hosts_that_come_back_one_by_one_are_one_incident_to_its_end_whatever_each_still_says_of_the_past() {
+    let over = || StreamLine::Resolved {
+        detector: "oauth_fail".into(),
+        identity: "oauth_fail".into(),
+        firing_for_s: 3,
+    };
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (order, stale) in orders.into_iter().flat_map(|order| (0_u8..8).map(move |stale| (order, stale))) {
+        let hosts = ["t1", "t2", "t3"];
+        let mut fleet = fleet(&["t1", "t2", "t3", "a", "b", "c"]);
+        let mut told = Vec::new();
+        for host in hosts {
+            let failing = vec![hello(false), state(true), alert("oauth_fail", AutoAction::StopService)];
+            told.extend(names(&mut fleet, host, 0, failing));
+            let stopped = fold(&mut fleet, Input::Stopped(id(host), "oauth_fail".into()), &policy(), at(3));
+            told.extend(said(&stopped));
+            told.extend(names(&mut fleet, host, 4, vec![state(false), over()]));
+        }
+        for (second, host) in (10..).step_by(5).zip(order) {
+            let mut back = vec![hello(false), state(true)];
+            if stale & (1 << host) != 0 {
+                // The failures of before still stand in the host's window; a good round ends that.
+                back.push(alert("oauth_fail", AutoAction::None));
+                back.push(over());
+            }
+            told.extend(names(&mut fleet, hosts[host], second, back));
+        }
+        let count = |name: &str| told.iter().filter(|told| *told == name).count();
+        let incident = (count("fired account_auth"), count("resolved account_auth"));
+        assert_eq!(incident, (1, 1), "{order:?} {stale:03b}: {told:?}");
+        assert_eq!(fleet.incidents().count(), 0);
+    }
 }
 
 #[test]
@@ -379,4 +417,24 @@ fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
     assert_eq!(tick(&mut fleet, 70), ["fired clock_skew"]);
     names(&mut fleet, "a", 80, vec![beat(81)]);
     assert_eq!(tick(&mut fleet, 82), ["resolved clock_skew"]);
+}
+
+#[test]
+fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
+    let cursor = |offset| Some(Cursor { file: "e".into(), offset });
+    // Ten streams were watched once; one of them still is, and a new one.
+    let earlier = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
+    let mut beginning = Beginning {
+        streams: earlier.iter().map(|host| (id(host), cursor(7))).collect(),
+        rounds: vec![(id("c"), json!({})), (id("b"), json!({}))],
+        ..Beginning::default()
+    };
+    beginning.keep(&["a", "b"].map(id).into());
+    beginning.streams.entry(id("a")).or_default();
+    assert_eq!(beginning.rounds.len(), 1);
+    let fleet = Fleet::new(beginning, &policy(), at(0));
+    let streams: Vec<_> =
+        fleet.streams.iter().map(|(id, state)| (id.clone(), state.cursor.clone())).collect();
+    assert_eq!(streams, [(id("a"), None), (id("b"), cursor(7))]);
+    assert_eq!(fleet.brake, Brake::new(Share::Percent(50), 2), "the share of two hosts, not of eleven");
 }

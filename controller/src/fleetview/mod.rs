@@ -9,8 +9,8 @@
 //!   auto-stop; [`life::Alerts`] with their life, silences, sinks. Cloning it costs a pointer per stream.
 //! - [`fold::fold`] is the only thing that changes it, pure: (fleet, input, policy, now) gives what became known.
 //! - [`detectors`] are the controller's own; with what hosts name they are the level that [`life`] turns into edges.
-//! - [`watch::Watcher`] owns streams, fold and writing; [`hub::Hub`] is the handle for views: snapshots, changes, things
-//!   told, actions ([`act::Action`]) and log tails.
+//!
+//! All of it is pure; [`crate::watcher`] feeds it and acts on what it says.
 
 pub mod alert;
 pub mod rounds;
@@ -18,20 +18,13 @@ pub mod silence;
 pub mod state;
 pub mod told;
 
-mod bounded;
+pub(crate) mod bounded;
 pub mod brake;
 pub mod detectors;
 pub mod fold;
 pub mod life;
-pub mod resume;
-
-pub mod act;
-pub mod auto_stop;
-pub mod entries;
-pub mod hub;
 pub mod meter;
-pub mod streams;
-pub mod watch;
+pub mod resume;
 
 #[cfg(test)]
 mod fold_tests;

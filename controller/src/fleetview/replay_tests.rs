@@ -55,6 +55,7 @@ fn state(round: i64) -> StreamLine {
         mem_available_mb: None,
         monitor_active: None,
         config_sha256: None,
+        cannot_judge: Vec::new(),
     })
 }
 

@@ -218,7 +218,7 @@ pub struct SinkHealth {
     pub name: String,
     /// Messages that wait for it on disk.
     pub waiting: u64,
-    /// Messages dropped because too many waited.
+    /// Messages dropped because too many waited, or because the sink refused them for good.
     pub dropped: u64,
     /// Why the last attempt failed; none when it went well.
     pub failing: Option<String>,

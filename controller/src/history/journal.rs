@@ -175,6 +175,14 @@ impl Journal {
         self.ask(move |writer| writer.store.message_sent(id)).await
     }
 
+    /// Removes a message its sink will never take, and counts it as dropped.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn message_dropped(&self, sink: String, id: i64) -> Result<(), HistoryError> {
+        self.ask(move |writer| writer.store.message_dropped(&sink, id)).await
+    }
+
     /// Removes what is too old, a part at a time. Returns whether there is more.
     ///
     /// # Errors

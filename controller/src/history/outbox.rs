@@ -31,11 +31,15 @@ pub(super) fn add(work: &Transaction<'_>, (sink, at, body): (&str, Timestamp, &s
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sink = ? ORDER BY id LIMIT ?)",
         )?;
         let gone = delete.execute((sink, waiting - OUTBOX_MOST))?;
-        let mut count = work.prepare_cached(
-            "INSERT INTO dropped VALUES (?1, ?2) ON CONFLICT DO UPDATE SET count = count + ?2",
-        )?;
-        count.execute((sink, i64::try_from(gone).unwrap_or(i64::MAX)))?;
+        count_dropped(work, sink, gone)?;
     }
+    Ok(())
+}
+
+fn count_dropped(work: &Transaction<'_>, sink: &str, gone: usize) -> rusqlite::Result<()> {
+    let mut count = work
+        .prepare_cached("INSERT INTO dropped VALUES (?1, ?2) ON CONFLICT DO UPDATE SET count = count + ?2")?;
+    count.execute((sink, i64::try_from(gone).unwrap_or(i64::MAX)))?;
     Ok(())
 }
 
@@ -65,6 +69,18 @@ impl Store {
     pub fn message_sent(&mut self, id: i64) -> Result<(), HistoryError> {
         let done = self.connection.execute("DELETE FROM outbox WHERE id = ?", [id]);
         self.named(done).map(|_| ())
+    }
+
+    /// Removes a message that its sink will never take, and counts it as dropped.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn message_dropped(&mut self, sink: &str, id: i64) -> Result<(), HistoryError> {
+        let done = self.transact(|work| {
+            let gone = work.execute("DELETE FROM outbox WHERE id = ?", [id])?;
+            count_dropped(work, sink, gone)
+        });
+        self.named(done)
     }
 
     /// Returns how many messages wait for a sink, and how many were dropped.

@@ -26,6 +26,18 @@ pub(super) fn remove(work: &Transaction<'_>, stream: &StreamId) -> rusqlite::Res
 }
 
 impl Store {
+    /// Returns when the controller itself stopped something, from the log: what was brought back since counts too.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn own_stops(&self, since: Timestamp) -> Result<Vec<Timestamp>, HistoryError> {
+        let sql = "SELECT at FROM log
+            WHERE at >= ? AND kind = 'stop' AND json_extract(body, '$.by') = ? ORDER BY at";
+        self.rows(sql, (since.as_millisecond(), StoppedBy::Controller.as_str()), |row| {
+            Ok(Timestamp::from_millisecond(row.get(0)?).unwrap_or_default())
+        })
+    }
+
     /// Returns them, the oldest first.
     ///
     /// # Errors

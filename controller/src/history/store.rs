@@ -1,5 +1,6 @@
 //! Opening the file, and what is written in one transaction.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ impl Store {
             .map_err(|source| HistoryError::Sql { path, source })
     }
 
-    fn transact(
+    pub(super) fn transact(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
@@ -132,6 +133,20 @@ impl Store {
                 Cursor { file: row.get(2)?, offset },
             ))
         })
+    }
+
+    /// Forgets the places in the logs of hosts that the inventory does not name any more.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn keep_hosts(&mut self, names: &BTreeSet<&str>) -> Result<(), HistoryError> {
+        let known: Vec<String> = self.rows("SELECT DISTINCT host FROM cursors", [], |row| row.get(0))?;
+        let gone: Vec<&String> = known.iter().filter(|host| !names.contains(host.as_str())).collect();
+        let done = self.transact(|work| {
+            gone.iter()
+                .try_for_each(|host| work.execute("DELETE FROM cursors WHERE host = ?", [host]).map(|_| ()))
+        });
+        self.named(done)
     }
 
     pub(super) fn named<T>(&self, result: rusqlite::Result<T>) -> Result<T, HistoryError> {

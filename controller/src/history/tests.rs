@@ -208,6 +208,54 @@ fn a_stop_is_remembered_until_somebody_brings_the_service_back() {
 }
 
 #[test]
+fn the_controllers_own_stops_are_remembered_though_the_service_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("h.db")).unwrap();
+    let stop = |second, by: &str| Entry::Log {
+        at: after(second),
+        host: "pi1".into(),
+        project: "research".into(),
+        kind: "stop",
+        name: "oauth_fail".into(),
+        body: format!("{{\"by\":\"{by}\"}}"),
+    };
+    let stopped = AutoStopped { detector: "oauth_fail".into(), at: after(20), by: StoppedBy::Controller };
+    store.write(&[stop(1, "controller"), stop(10, "host"), stop(20, "controller")]).unwrap();
+    store.write(&[Entry::Stopped(stream(), stopped), Entry::Resumed(stream())]).unwrap();
+    assert_eq!(store.own_stops(after(2)).unwrap(), [after(20)]);
+    assert_eq!(store.own_stops(day()).unwrap(), [after(1), after(20)]);
+}
+
+#[test]
+fn the_places_of_hosts_that_the_inventory_has_no_more_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("h.db")).unwrap();
+    let cursor = |host: &str| {
+        let id = StreamId { host: host.into(), project: "p".into() };
+        Entry::Cursor(id, Cursor { file: "e".into(), offset: 1 })
+    };
+    store.write(&["pi1", "pi2", "pi3"].map(cursor)).unwrap();
+    store.keep_hosts(&["pi2", "pi4"].into()).unwrap();
+    let left: Vec<String> = store.cursors().unwrap().iter().map(|(id, _)| id.host.to_string()).collect();
+    assert_eq!(left, ["pi2"]);
+}
+
+#[test]
+fn a_message_that_its_sink_refused_is_gone_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("h.db")).unwrap();
+    let message =
+        |number: i64| Entry::Message { sink: "s".into(), at: after(number), body: number.to_string() };
+    store.write(&[message(1), message(2)]).unwrap();
+    let first = store.next_message("s").unwrap().unwrap();
+    store.message_dropped("s", first.id).unwrap();
+    assert_eq!(store.next_message("s").unwrap().unwrap().body, "2");
+    assert_eq!(store.waiting("s").unwrap(), (1, 1));
+    store.message_dropped("s", first.id).unwrap();
+    assert_eq!(store.waiting("s").unwrap(), (1, 1), "it is counted once");
+}
+
+#[test]
 fn the_log_is_asked_by_time_host_and_kind_and_forgets_after_90_days() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(&dir.path().join("h.db")).unwrap();

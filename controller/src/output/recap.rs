@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use agent_runner::error::in_words;
 
-use crate::error::HostBits;
+use crate::error::{Exit, HostBits};
 use crate::fanout::Outcome;
 use crate::ssh::SshError;
 
@@ -150,6 +150,15 @@ pub enum Stopped {
 }
 
 impl Recap {
+    /// Returns what the run ends with.
+    pub fn exit(&self) -> Exit {
+        match self.bits() {
+            _ if self.stopped == Stopped::ByInterrupt => Exit::Interrupted,
+            bits if bits == HostBits::default() => Exit::Ok,
+            bits => Exit::Hosts(bits),
+        }
+    }
+
     /// Returns how many hosts ended so.
     pub fn count(&self, status: Status) -> usize {
         self.results.iter().filter(|result| result.status == status).count()
@@ -176,7 +185,8 @@ impl Recap {
             .filter(|(status, count)| *count > 0 || matches!(status, Status::Ok | Status::Changed))
             .map(|(status, count)| format!("{} {count}", status.as_str()))
             .collect();
-        let _ = writeln!(text, "{} hosts: {}", self.results.len(), counts.join("  "));
+        let hosts = if self.results.len() == 1 { "host" } else { "hosts" };
+        let _ = writeln!(text, "{} {hosts}: {}", self.results.len(), counts.join("  "));
         let mut bad: Vec<&HostResult> = self.results.iter().filter(|result| result.status.is_bad()).collect();
         bad.sort_by_key(|result| result.status);
         for result in &bad {
@@ -219,7 +229,7 @@ mod tests {
             ],
             stopped: Stopped::ByFailures,
         };
-        assert_eq!(crate::error::Exit::of(&recap).code(), 2 | 4 | 8);
+        assert_eq!(recap.exit().code(), 2 | 4 | 8);
         assert_eq!(
             recap.text(),
             "4 hosts: ok 0  changed 1  unreachable 1  failed 1  skipped 1\n\

@@ -12,11 +12,12 @@ use super::http::{Http, SendError};
 use super::jsonl;
 use super::place::{Place, exposed};
 use super::webhook::{SIGNATURE, signature};
-use crate::fleetview::entries::reminders;
 use crate::fleetview::fold::Input;
-use crate::fleetview::hub::Hub;
 use crate::fleetview::state::SinkHealth;
 use crate::history::journal::Journal;
+use crate::history::{HistoryError, Message};
+use crate::watcher::entries::reminders;
+use crate::watcher::hub::Hub;
 
 /// How often the outbox is looked into while it is empty.
 const IDLE: Duration = Duration::from_millis(500);
@@ -25,53 +26,75 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// How often an Alertmanager is told of what still fires; it forgets after five minutes.
 const REMIND: Duration = Duration::from_secs(60);
 
+/// What one look into the outbox came to.
+enum Turn {
+    /// A message was taken, from the outbox or as a reminder.
+    Taken {
+        /// How many messages fewer wait.
+        of_outbox: u64,
+    },
+    /// A message was refused for good, and is dropped.
+    Dropped(SendError),
+    /// There was nothing to send, which proves nothing about the sink.
+    Idle,
+    /// The sink took nothing.
+    Failed(SendError),
+    /// The history could not be read or written.
+    Unread(HistoryError),
+}
+
 /// Serves one sink for as long as somebody takes its news.
 pub async fn work(place: Place, http: Http, journal: Journal, (hub, inputs): (Hub, Sender<Input>)) {
     let name = place.name();
     let mut health = SinkHealth { name: name.clone(), waiting: 0, dropped: 0, failing: None };
     let (mut pause, mut reminded) = (PAUSES.0, Instant::now());
+    // What the sink said last: it fails until something has gone through.
+    let mut complaint: Option<String> = None;
     while !inputs.is_closed() {
         let before = health.clone();
-        let result = match journal.next_message(name.clone()).await {
+        let turn = match journal.next_message(name.clone()).await {
             Ok((next, (waiting, dropped))) => {
+                if dropped > health.dropped {
+                    let more = dropped - health.dropped;
+                    tracing::warn!("{name}: too many messages wait; the oldest {more} were dropped");
+                }
                 (health.waiting, health.dropped) = (waiting, dropped);
                 match next {
-                    Some(message) => match send(&place, &http, &message.body).await {
-                        Ok(()) => {
-                            journal.message_sent(message.id).await.map(|()| true).map_err(|e| e.to_string())
-                        }
-                        Err(error) if error.is_final() => {
-                            tracing::warn!("{name} does not want a message, which is dropped: {error}");
-                            journal.message_sent(message.id).await.map(|()| true).map_err(|e| e.to_string())
-                        }
-                        Err(error) => Err(error.to_string()),
-                    },
+                    Some(message) => deliver(&place, &http, &journal, message).await,
                     None if reminded.elapsed() >= REMIND => {
                         reminded = Instant::now();
-                        remind(&place, &http, &hub).await.map(|()| false).map_err(|error| error.to_string())
+                        remind(&place, &http, &hub).await
                     }
-                    None => Ok(false),
+                    None => Turn::Idle,
                 }
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Turn::Unread(error),
         };
-        let wait = match result {
-            Ok(more) => {
-                // An empty outbox proves nothing about the sink: only a message that went through does.
-                if more || health.waiting == 0 {
-                    health.failing = None;
-                    pause = PAUSES.0;
-                }
-                health.waiting = health.waiting.saturating_sub(u64::from(more));
-                if more { Duration::ZERO } else { IDLE }
+        let mut unread = None;
+        let mut wait = Duration::ZERO;
+        match turn {
+            Turn::Taken { of_outbox } => {
+                health.waiting = health.waiting.saturating_sub(of_outbox);
+                complaint = None;
+                pause = PAUSES.0;
             }
-            Err(why) => {
-                health.failing = Some(why);
-                let wait = pause;
-                pause = (pause * 2).min(PAUSES.1);
-                wait
+            Turn::Dropped(why) => {
+                health.waiting = health.waiting.saturating_sub(1);
+                health.dropped += 1;
+                tracing::warn!("{name} does not want a message, which is dropped: {why}");
+                complaint = Some(format!("a message was refused and dropped: {why}"));
             }
-        };
+            Turn::Idle => wait = IDLE,
+            Turn::Failed(why) => {
+                complaint = Some(format!("{why}; messages wait on disk"));
+                (wait, pause) = (pause, (pause * 2).min(PAUSES.1));
+            }
+            Turn::Unread(why) => {
+                unread = Some(why.to_string());
+                (wait, pause) = (pause, (pause * 2).min(PAUSES.1));
+            }
+        }
+        health.failing = unread.or_else(|| complaint.clone());
         say(&before, &health);
         if before != health && inputs.send(Input::Sink(health.clone())).await.is_err() {
             return;
@@ -84,14 +107,21 @@ pub async fn work(place: Place, http: Http, journal: Journal, (hub, inputs): (Hu
 
 fn say(before: &SinkHealth, now: &SinkHealth) {
     match (&before.failing, &now.failing) {
-        (None, Some(why)) => tracing::warn!("{}: {why}; messages wait on disk", now.name),
+        (None, Some(why)) => tracing::warn!("{}: {why}", now.name),
         (Some(_), None) => tracing::warn!("{}: takes messages again", now.name),
         (None, None) | (Some(_), Some(_)) => {}
     }
-    if now.dropped > before.dropped {
-        let more = now.dropped - before.dropped;
-        tracing::warn!("{}: too many messages wait; the oldest {more} were dropped", now.name);
-    }
+}
+
+async fn deliver(place: &Place, http: &Http, journal: &Journal, message: Message) -> Turn {
+    let (done, turn) = match send(place, http, &message.body).await {
+        Ok(()) => (journal.message_sent(message.id).await, Turn::Taken { of_outbox: 1 }),
+        Err(error) if error.is_final() => {
+            (journal.message_dropped(place.name(), message.id).await, Turn::Dropped(error))
+        }
+        Err(error) => return Turn::Failed(error),
+    };
+    done.map_or_else(Turn::Unread, |()| turn)
 }
 
 async fn send(place: &Place, http: &Http, body: &str) -> Result<(), SendError> {
@@ -118,14 +148,17 @@ async fn send(place: &Place, http: &Http, body: &str) -> Result<(), SendError> {
 }
 
 /// Tells an Alertmanager of everything that still fires; the others need no reminder.
-async fn remind(place: &Place, http: &Http, hub: &Hub) -> Result<(), SendError> {
-    let Place::Alertmanager { url } = place else { return Ok(()) };
+async fn remind(place: &Place, http: &Http, hub: &Hub) -> Turn {
+    let Place::Alertmanager { url } = place else { return Turn::Idle };
     let fleet = hub.snapshot();
     let now = Timestamp::now();
     let messages: Vec<Value> = reminders(&fleet.alerts, &fleet.name, now);
     if messages.is_empty() {
-        return Ok(());
+        return Turn::Idle;
     }
     let body = alertmanager::body(&messages, now).to_string();
-    http.post(&alertmanager::url(url), &[], body.into_bytes()).await
+    match http.post(&alertmanager::url(url), &[], body.into_bytes()).await {
+        Ok(()) => Turn::Taken { of_outbox: 0 },
+        Err(error) => Turn::Failed(error),
+    }
 }

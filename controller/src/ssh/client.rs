@@ -16,12 +16,12 @@ use super::error::{SshError, Unreachable};
 use super::handshake::{blocking, handshake, lock};
 use super::host_key_files::HostKeyFiles;
 use super::identity::Identities;
-use super::jump;
 use super::known_hosts::KnownHosts;
 use super::limiter::{Limiter, Limits, backoff, jitter};
 use super::session::{Session, WeakSession};
 use super::settings::{Settings, Strictness};
 use super::wire::{Turn, wire};
+use super::{jump, proxy};
 use crate::slot;
 
 /// A question to the person at the terminal.
@@ -215,9 +215,12 @@ impl Client {
 
     async fn attempt(&self, settings: &Settings, jump: Option<&Session>) -> Result<Session, Unreachable> {
         let limiter = Arc::clone(&self.shared.limiter);
+        let mut proxy = None;
         let (transport, turn): (_, Turn) = match (&settings.proxy_command, jump) {
             (Some(command), _) => {
-                (jump::proxy_command(command)?, Box::pin(async move { vec![limiter.start().await] }))
+                let (transport, words) = proxy::start(command)?;
+                proxy = Some(words);
+                (transport, Box::pin(async move { vec![limiter.start().await] }))
             }
             (None, Some(jump)) => {
                 let address = limiter.address(&format!("through {}", jump.host()));
@@ -232,7 +235,11 @@ impl Client {
             }
         };
         let (wire, line) = wire(transport, turn);
-        let mut connected = handshake(settings, &self.shared.host_keys, wire, &line).await?;
+        let shaken = handshake(settings, &self.shared.host_keys, wire, &line).await;
+        let mut connected = match (shaken, proxy) {
+            (Err(cause @ Unreachable::Closed { .. }), Some(words)) => return Err(words.explain(cause).await),
+            (shaken, _) => shaken?,
+        };
         let login = auth::log_in(&self.shared, settings, &mut connected).await?;
         line.release();
         let negotiated = lock(&connected.notes).negotiated.clone();

@@ -64,7 +64,7 @@ pub enum Unreachable {
         source: io::Error,
     },
     /// No answer in time.
-    #[error("no answer from {endpoint} within {after:?} ({stage})")]
+    #[error("no answer from {endpoint} within {:.1} s ({stage})", after.as_secs_f64())]
     Timeout {
         /// Address and port.
         endpoint: String,
@@ -182,6 +182,14 @@ pub enum Unreachable {
         #[source]
         source: io::Error,
     },
+    /// The proxy command ended before there was a connection.
+    #[error("proxy command `{command}` failed, saying `{said}`")]
+    ProxyEnded {
+        /// The command.
+        command: String,
+        /// What it said last.
+        said: String,
+    },
     /// A setting names no algorithm we have.
     #[error("{setting} `{value}` leaves no algorithm to use")]
     Algorithms {
@@ -202,7 +210,7 @@ pub enum Failed {
         reason: String,
     },
     /// The command did not end in time. It may still be running.
-    #[error("no result within {after:?}")]
+    #[error("no result within {:.1} s", after.as_secs_f64())]
     Timeout {
         /// The deadline.
         after: Duration,
@@ -238,7 +246,7 @@ pub enum Failed {
         reason: String,
     },
     /// An upload made no progress.
-    #[error("upload of {path} stalled for {after:?} after {sent} bytes")]
+    #[error("upload of {path} stalled for {} s after {sent} bytes", after.as_secs())]
     Stalled {
         /// The path on the host.
         path: String,
@@ -335,16 +343,21 @@ impl Unreachable {
             Self::Resolve { .. } => Some(format!(
                 "if the name is not its address, say where it is: [hosts.{host:?}] address = ..."
             )),
+            Self::Refused { .. } => Some(format!(
+                "is sshd running there, on this port? agent-runner-fleet ssh-check {host} shows the way to it"
+            )),
+            Self::Timeout { .. } => Some(format!(
+                "is it on, and is this its address? agent-runner-fleet ssh-check {host} shows the way to it"
+            )),
             Self::NoAddress { .. }
-            | Self::Refused { .. }
             | Self::Connect { .. }
-            | Self::Timeout { .. }
             | Self::Handshake { .. }
             | Self::HostKeyRevoked { .. }
             | Self::HostCertificate { .. }
             | Self::HostKeyFile { .. }
             | Self::JumpRefused { .. }
             | Self::ProxyCommand { .. }
+            | Self::ProxyEnded { .. }
             | Self::Algorithms { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Running a command to its end: what to run, within which bounds, and what came out.
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,7 +9,7 @@ use tokio::time::timeout;
 use super::channel::{self, End, Feed};
 use super::error::Failed;
 use super::quote::{login_shell_line, quote_all};
-use super::session::Session;
+use super::session::{OpenChannel, Session};
 use super::stream::Source;
 
 /// A command for `/bin/sh`, whatever the user's login shell is.
@@ -146,9 +147,10 @@ impl Output {
     }
 }
 
-/// Runs `exec` to its end; `seen` gets every piece of output as it comes, also what is beyond the limit.
+/// Runs `exec` to its end on the channel that `opening` gives; `seen` gets every piece of output as it comes, also what is beyond the limit.
 pub(super) async fn run(
     session: &Session,
+    opening: impl Future<Output = Result<OpenChannel, Failed>>,
     exec: Exec,
     mut seen: impl FnMut(Source, &[u8]),
 ) -> Result<Output, Failed> {
@@ -156,7 +158,7 @@ pub(super) async fn run(
     let mut output = Output::default();
     let limit = exec.output_limit;
     let running = async {
-        let open = session.open_channel().await?;
+        let open = opening.await?;
         channel::run(open, (line, Feed::Bytes(exec.stdin, exec.stdin_end)), |source, bytes| {
             seen(source, bytes);
             output.keep(source, bytes, limit);

@@ -28,6 +28,8 @@ pub struct Negotiated {
     pub kex: String,
     /// The cipher.
     pub cipher: String,
+    /// The code that guards what we send against changes; none where the cipher does that itself.
+    pub mac: Option<String>,
     /// The type of the host key.
     pub host_key: String,
     /// SHA256 fingerprint of the host key.
@@ -232,6 +234,8 @@ impl client::Handler for Handler {
         let mut notes = lock(&self.notes);
         notes.negotiated.kex = names.kex.as_ref().to_owned();
         notes.negotiated.cipher = names.cipher.as_ref().to_owned();
+        let guards_itself = ["gcm", "poly1305"].iter().any(|kind| names.cipher.as_ref().contains(kind));
+        notes.negotiated.mac = (!guards_itself).then(|| names.client_mac.as_ref().to_owned());
         notes.negotiated.host_key = names.key.to_string();
         notes.negotiated.server = String::from_utf8_lossy(session.remote_sshid()).into_owned();
         Ok(())

@@ -1,15 +1,10 @@
-//! The way to a host: straight over TCP, through a jump host, or through a command.
+//! The way to a host: straight over TCP, or through a jump host.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::process::Stdio;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::Unreachable;
@@ -86,24 +81,6 @@ pub(super) async fn through(jump: &Session, settings: &Settings) -> Result<Box<d
     }
 }
 
-/// Starts a proxy command, whose stdin and stdout are the connection.
-pub(super) fn proxy_command(command: &str) -> Result<Box<dyn Transport>, Unreachable> {
-    let failed = |source| Unreachable::ProxyCommand { command: command.to_owned(), source };
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(format!("exec {command}"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    let (Some(stdout), Some(stdin)) = (child.stdout.take(), child.stdin.take()) else {
-        return Err(failed(io::Error::other("it has no stdin or stdout")));
-    };
-    Ok(Box::new(ProxyStream { pipes: tokio::io::join(stdout, stdin), _child: child }))
-}
-
 pub(super) fn timed_out(settings: &Settings, stage: &'static str) -> Unreachable {
     Unreachable::Timeout { endpoint: settings.endpoint(), after: settings.connect_timeout, stage }
 }
@@ -146,34 +123,4 @@ fn connect_error(settings: &Settings, source: io::Error) -> Unreachable {
         return Unreachable::Closed { endpoint, stage: "while connecting", said: String::new() };
     }
     Unreachable::Connect { endpoint, source }
-}
-
-/// The pipes of a proxy command, which ends with them.
-struct ProxyStream {
-    pipes: Join<ChildStdout, ChildStdin>,
-    _child: Child,
-}
-
-impl AsyncRead for ProxyStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipes).poll_read(cx, out)
-    }
-}
-
-impl AsyncWrite for ProxyStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.pipes).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipes).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipes).poll_shutdown(cx)
-    }
 }

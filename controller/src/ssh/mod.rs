@@ -17,6 +17,7 @@ mod revoked;
 mod handshake;
 mod jump;
 mod limiter;
+mod proxy;
 mod wire;
 
 mod agent;
@@ -26,6 +27,7 @@ mod identity;
 mod offer;
 mod signing;
 
+mod beside;
 mod channel;
 mod client;
 mod exec;

@@ -118,7 +118,9 @@ impl Session {
     /// # Errors
     /// As [`exec`](Self::exec).
     pub async fn exec_seen(&self, exec: Exec, seen: impl FnMut(Source, &[u8])) -> Result<Output, SshError> {
-        exec::run(self, exec, seen).await.map_err(|cause| SshError::failed(self.host(), cause))
+        exec::run(self, self.open_channel(), exec, seen)
+            .await
+            .map_err(|cause| SshError::failed(self.host(), cause))
     }
 
     /// Starts a command and returns its output line by line.
@@ -126,7 +128,9 @@ impl Session {
     /// # Errors
     /// If the command cannot be started.
     pub async fn stream(&self, exec: Exec) -> Result<Stream, SshError> {
-        stream::start(self, exec).await.map_err(|cause| SshError::failed(self.host(), cause))
+        stream::start(self, self.open_channel(), exec)
+            .await
+            .map_err(|cause| SshError::failed(self.host(), cause))
     }
 
     /// Puts a file in place, whole or not at all.
@@ -163,12 +167,7 @@ impl Session {
             let permit = Arc::clone(&self.inner.channels).acquire_owned().await;
             let permit = permit.expect("the semaphore is never closed");
             match self.inner.handle.channel_open_session().await {
-                Ok(channel) => {
-                    let open = Arc::clone(&self.inner.open);
-                    open.fetch_add(1, Ordering::AcqRel);
-                    let slot = ChannelSlot { open, _permit: permit, _session: self.clone() };
-                    return Ok(OpenChannel { channel, slot });
-                }
+                Ok(channel) => return Ok(self.counted(channel, permit)),
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
                     if self.inner.open.load(Ordering::Acquire) > 0 {
                         // MaxSessions: this place does not exist. Wait for one that does; the open
@@ -177,7 +176,7 @@ impl Session {
                         continue;
                     }
                     if retries == OPEN_RETRIES {
-                        return Err(Failed::Refused { reason: open_failure(&reason) });
+                        return Err(Failed::Refused { reason: no_channel(&reason) });
                     }
                     drop(permit);
                     sleep(Duration::from_millis(20 << retries)).await;
@@ -186,6 +185,28 @@ impl Session {
                 Err(_) => return Err(Failed::Lost { detail: self.epitaph(), output: Output::default() }),
             }
         }
+    }
+
+    /// Opens a channel for a command at once, or none where every place is taken.
+    pub(super) async fn spare_channel(&self) -> Result<Option<OpenChannel>, Failed> {
+        let Ok(permit) = Arc::clone(&self.inner.channels).try_acquire_owned() else { return Ok(None) };
+        match self.inner.handle.channel_open_session().await {
+            Ok(channel) => Ok(Some(self.counted(channel, permit))),
+            Err(russh::Error::ChannelOpenFailure(_)) => {
+                if self.inner.open.load(Ordering::Acquire) > 0 {
+                    // As above: this place does not exist.
+                    permit.forget();
+                }
+                Ok(None)
+            }
+            Err(_) => Err(Failed::Lost { detail: self.epitaph(), output: Output::default() }),
+        }
+    }
+
+    fn counted(&self, channel: Channel<client::Msg>, permit: OwnedSemaphorePermit) -> OpenChannel {
+        let open = Arc::clone(&self.inner.open);
+        open.fetch_add(1, Ordering::AcqRel);
+        OpenChannel { channel, slot: ChannelSlot { open, _permit: permit, _session: self.clone() } }
     }
 
     /// Opens a stream from this host to another.
@@ -223,12 +244,24 @@ impl std::fmt::Debug for Inner {
     }
 }
 
+/// Why a command gets no channel, and what helps.
+fn no_channel(reason: &ChannelOpenFailure) -> String {
+    match reason {
+        ChannelOpenFailure::ConnectFailed => {
+            "it opens no channel for a command: MaxSessions in its sshd_config is too small, raise it"
+                .to_owned()
+        }
+        ChannelOpenFailure::AdministrativelyProhibited
+        | ChannelOpenFailure::UnknownChannelType
+        | ChannelOpenFailure::ResourceShortage
+        | ChannelOpenFailure::Other { .. } => open_failure(reason),
+    }
+}
+
 fn open_failure(reason: &ChannelOpenFailure) -> String {
     match reason {
         ChannelOpenFailure::AdministrativelyProhibited => "prohibited by its configuration".to_owned(),
-        ChannelOpenFailure::ConnectFailed => {
-            "open failed (MaxSessions, or the target does not answer)".to_owned()
-        }
+        ChannelOpenFailure::ConnectFailed => "open failed: the target does not answer".to_owned(),
         ChannelOpenFailure::UnknownChannelType => "it does not know this type of channel".to_owned(),
         ChannelOpenFailure::ResourceShortage => "it is out of resources".to_owned(),
         ChannelOpenFailure::Other { code, reason } => format!("{reason} (code {code})"),

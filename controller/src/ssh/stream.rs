@@ -1,6 +1,7 @@
 //! A long command's output, line by line, through a queue that never holds up the connection.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::channel::{End, Feed, pump};
 use super::error::{Failed, SshError};
 use super::exec::{Exec, ExitStatus, Output};
-use super::session::Session;
+use super::session::{OpenChannel, Session};
 
 /// Which of a command's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,11 @@ impl Stream {
         self.interest = None;
     }
 
+    /// Says goodbye and closes the connection under it, for all who share that.
+    pub async fn cut(&self) {
+        self.session.close().await;
+    }
+
     /// Waits for the end and returns how the command ended. Lines not read by then are dropped.
     ///
     /// # Errors
@@ -97,9 +103,13 @@ impl Stream {
     }
 }
 
-pub(super) async fn start(session: &Session, exec: Exec) -> Result<Stream, Failed> {
+pub(super) async fn start(
+    session: &Session,
+    opening: impl Future<Output = Result<OpenChannel, Failed>>,
+    exec: Exec,
+) -> Result<Stream, Failed> {
     let line = exec.line()?;
-    let open = session.open_channel().await?;
+    let open = opening.await?;
     let queue = Arc::new(Queue::default());
     let (interest, lost_interest) = oneshot::channel::<()>();
     let (late, lost_or_late) = oneshot::channel();

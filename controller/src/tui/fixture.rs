@@ -52,6 +52,7 @@ pub(super) fn said(how: Said) -> State {
         mem_available_mb: Some(412),
         monitor_active: None,
         config_sha256: None,
+        cannot_judge: Vec::new(),
     }
 }
 

@@ -4,10 +4,10 @@ use super::model::{Back, Mode, Model, Screen, Tail};
 use super::question::{self, Question, Wish};
 use super::rows::Row;
 use super::view::View;
-use crate::fleetview::act::Action;
 use crate::fleetview::alert::AlertState;
 use crate::fleetview::state::StreamId;
 use crate::span;
+use crate::watcher::act::Action;
 
 /// Rows a page key moves.
 const PAGE: isize = 10;

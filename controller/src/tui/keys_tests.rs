@@ -6,8 +6,8 @@ use super::model::{Mode, Model, Screen};
 use super::question::Wish;
 use super::rows::Sort;
 use super::view::{Entry, View};
-use crate::fleetview::act::Action;
 use crate::fleetview::alert::{Key as AlertKey, Subject};
+use crate::watcher::act::Action;
 
 /// Presses keys, written as text: `<Enter>` and its kin are one key, everything else is a character.
 fn typed(model: &mut Model, keys: &str) -> Vec<Effect> {

@@ -5,11 +5,11 @@ use agent_runner::plain::plain;
 use super::rows::Row;
 use super::status::{self, Status};
 use super::view::View;
-use crate::fleetview::act::Action;
 use crate::fleetview::alert::{AlertState, Muted, Subject};
 use crate::fleetview::silence::Matcher;
 use crate::fleetview::state::StreamState;
 use crate::output::alert_lines::span;
+use crate::watcher::act::Action;
 
 /// How long a silence is when nobody says otherwise.
 const SILENCE: &str = "2h";

@@ -20,8 +20,8 @@ use super::model::Model;
 use super::rows::Facts;
 use super::terminal::Input;
 use super::view::View;
-use crate::fleetview::hub::Hub;
 use crate::fleetview::state::{Fleet, Moment, StreamId};
+use crate::watcher::hub::Hub;
 
 /// Answers that may wait.
 const QUEUE: usize = 64;

@@ -16,10 +16,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::actions::Actions;
 use super::counters::{Counted, count};
 use super::view::View;
-use crate::fleetview::hub::Hub;
 use crate::fleetview::silence::glob;
 use crate::fleetview::told::Told;
 use crate::output::fleet_lines;
+use crate::watcher::hub::Hub;
 
 /// Updates a page may be behind.
 const BEHIND: usize = 32;

@@ -157,7 +157,7 @@ fn of_fleet(out: &mut Text, fleet: &Fleet, own: Own) {
     out.family(
         "sink_dropped_messages_total",
         "counter",
-        "Messages dropped because too many waited for the sink.",
+        "Messages dropped because too many waited for the sink, or because it refused them for good.",
     );
     for sink in fleet.sinks.iter() {
         out.sample("sink_dropped_messages_total", &[("sink", &sink.name)], big(sink.dropped));

@@ -17,7 +17,7 @@ use super::board::Board;
 use super::guard::{Guard, Need};
 use super::metrics::{self, Own};
 use super::{api, page};
-use crate::fleetview::hub::Hub;
+use crate::watcher::hub::Hub;
 
 /// Pages that may be open at once.
 pub(super) const PAGES: usize = 64;

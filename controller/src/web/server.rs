@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::guard::Guard;
 use super::routes::{Site, router};
-use crate::fleetview::hub::Hub;
+use crate::watcher::hub::Hub;
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 256;

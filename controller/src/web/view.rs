@@ -214,6 +214,7 @@ pub(super) mod tests {
             mem_available_mb: Some(512),
             monitor_active: None,
             config_sha256: None,
+            cannot_judge: Vec::new(),
         };
         take(fleet, Input::Line(id(host), Box::new(StreamLine::State(state))), 1);
     }

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::fleetview::act::Action;
 use crate::fleetview::silence::Matcher;
 use crate::fleetview::state::{Fleet, StreamId};
+use crate::watcher::act::Action;
 
 /// The longest silence, in seconds: a month.
 const LONGEST_S: u64 = 31 * 86_400;

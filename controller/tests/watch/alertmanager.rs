@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use agent_runner_fleet::sinks::Place;
+use agent_runner_fleet::watcher::hub::Hub;
 
 use super::support::{Controller, Receiver, Recorded, until};
+use super::webhook::FAILING;
 
 const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
 
@@ -17,6 +19,21 @@ impl Drop for Member {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Says nothing while the file `quiet` is there.
+const QUIET: &str = r#"[ ! -e "$HOME/quiet" ] || exec cat >/dev/null
+hello; state
+exec 3<&0; cat <&3 >/dev/null & w=$!
+while kill -0 $w 2>/dev/null; do [ -e "$HOME/quiet" ] || beat; sleep 1; done"#;
+
+/// Silence that counts as stale, in seconds: a busy machine must not look like it.
+const STALE_S: u64 = 20;
+
+/// Waits until a member that waits its turn, five seconds, has looked whether the other one has told already.
+async fn their_turn_is_over() {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(15);
+    until("the time of the second member is over", || tokio::time::Instant::now() > deadline).await;
 }
 
 fn free_port() -> u16 {
@@ -53,8 +70,10 @@ async fn two_controllers_and_two_alertmanagers_make_one_notification() {
         }
         return;
     }
-    let script = "hello; alert hung; state\nexec 3<&0; cat <&3 >/dev/null & w=$!\nwhile kill -0 $w 2>/dev/null; do beat; sleep 1; done";
-    let fleet = Recorded::start(vec![("pi1".into(), script.into())]).await;
+    let hosts = vec![("pi1".into(), FAILING.into()), ("pi2".into(), QUIET.into())];
+    let fleet = Recorded::start(hosts).await;
+    let (bad, quiet) = (fleet.root.path().join("pi1/bad"), fleet.root.path().join("pi2/quiet"));
+    std::fs::write(&bad, "").unwrap();
     let receiver = Receiver::start(0).await;
     let dir = fleet.root.path();
     let config = format!(
@@ -72,16 +91,43 @@ async fn two_controllers_and_two_alertmanagers_make_one_notification() {
         let url = |&(web, _): &(u16, u16)| Place::Alertmanager { url: format!("http://127.0.0.1:{web}") };
         ports.iter().map(url).collect()
     };
-    let one = Controller::start(&fleet, &dir.join("one.db"), places());
-    let two = Controller::start(&fleet, &dir.join("two.db"), places());
-    until("a notification comes", || !receiver.got.lock().unwrap().is_empty()).await;
-    // The other member would have sent its own by now: it waits its turn, five seconds, and then looks.
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(15);
-    until("the time of the second member is over", || tokio::time::Instant::now() > deadline).await;
-    let bodies = receiver.bodies();
-    assert_eq!(bodies.len(), 1, "{bodies:?}");
-    assert_eq!(bodies[0]["alerts"][0]["labels"]["host"], "pi1");
-    assert_eq!(bodies[0]["alerts"][0]["labels"]["alertname"], "hung");
+    let one = Controller::impatient(&fleet, &dir.join("one.db"), places(), STALE_S);
+    let two = Controller::impatient(&fleet, &dir.join("two.db"), places(), STALE_S);
+    // What the receiver was told of an alert: how it stood each time.
+    let told = |host: &str, detector: &str| -> Vec<String> {
+        let bodies = receiver.bodies();
+        let of = bodies
+            .iter()
+            .flat_map(|body| body["alerts"].as_array().unwrap())
+            .filter(|alert| alert["labels"]["host"] == host && alert["labels"]["alertname"] == detector);
+        of.map(|alert| alert["status"].as_str().unwrap().to_owned()).collect()
+    };
+    let both_hear = |detector: &'static str, open: bool| {
+        let hubs = [&one.hub, &two.hub];
+        let has = |hub: &Hub| hub.snapshot().alerts.open().any(|alert| &*alert.key.detector == detector);
+        hubs.into_iter().all(|hub| has(hub) == open)
+    };
+    until("a notification comes", || !told("pi1", "hung").is_empty()).await;
+    assert!(both_hear("hung", true));
+    their_turn_is_over().await;
+    assert_eq!(told("pi1", "hung"), ["firing"]);
+    // Its end is one notification too, whichever controller saw it first.
+    std::fs::remove_file(&bad).unwrap();
+    until("both controllers know the end", || both_hear("hung", false)).await;
+    until("the end comes", || told("pi1", "hung").len() > 1).await;
+    // An alert of the controllers' own: each sees the silence by itself.
+    std::fs::write(&quiet, "").unwrap();
+    until("both controllers miss the host", || both_hear("host_stale", true)).await;
+    until("that is told", || !told("pi2", "host_stale").is_empty()).await;
+    their_turn_is_over().await;
+    assert_eq!(told("pi1", "hung"), ["firing", "resolved"]);
+    assert_eq!(told("pi2", "host_stale"), ["firing"]);
+    std::fs::remove_file(&quiet).unwrap();
+    until("both controllers hear the host again", || both_hear("host_stale", false)).await;
+    until("that is told too", || told("pi2", "host_stale").len() > 1).await;
+    their_turn_is_over().await;
+    assert_eq!(told("pi1", "hung"), ["firing", "resolved"]);
+    assert_eq!(told("pi2", "host_stale"), ["firing", "resolved"]);
     one.kill().await;
     two.kill().await;
     fleet.shutdown().await;

@@ -8,6 +8,8 @@
 
 /// Two controllers, two Alertmanagers, one notification.
 mod alertmanager;
+/// Hosts that send garbage, endless lines or floods.
+mod bad_hosts;
 /// Hosts with a recorded agent, and a receiver of webhooks.
 mod support;
 /// A fleet of 200 hosts, some of which hang or flap.

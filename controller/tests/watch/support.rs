@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_runner_fleet::fleetview::fold::{Beginning, Input};
-use agent_runner_fleet::fleetview::hub::Hub;
 use agent_runner_fleet::fleetview::life::Alerts;
 use agent_runner_fleet::fleetview::state::{Fleet, HostFacts, StreamId};
-use agent_runner_fleet::fleetview::streams::Watched;
 use agent_runner_fleet::fleetview::told::Told;
-use agent_runner_fleet::fleetview::watch::{Setup, Watcher};
 use agent_runner_fleet::history::Store;
 use agent_runner_fleet::history::journal::Journal;
 use agent_runner_fleet::sinks::{Http, Place, work};
 use agent_runner_fleet::ssh::server::{Server, ServerOptions, generate_key};
 use agent_runner_fleet::ssh::{Client, ClientOptions, IdentityAgent, IdentityFile, Settings};
+use agent_runner_fleet::watcher::hub::Hub;
+use agent_runner_fleet::watcher::streams::Watched;
+use agent_runner_fleet::watcher::watch::{Setup, Watcher};
 use agent_runner_inventory::{Monitor, Share};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,7 +29,8 @@ use tokio::task::JoinHandle;
 /// Generous: the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What an agent says: `$c` is the offset it is asked to go on behind, `emit N` prints event N.
+/// What an agent says: `$c` is the offset it is asked to go on behind, `emit N` prints event N, `late N` with
+/// the time it is printed at.
 pub(crate) const PRELUDE: &str = r#"c=0
 for word; do case $word in events-2026-11.jsonl:*) c=${word#*:};; esac; done
 at() { date -u +%Y-%m-%dT%H:%M:%S.000Z; }
@@ -37,6 +38,7 @@ hello() { printf '{"type":"hello","protocol":1,"version":"0.1.0","project":"p","
 state() { printf '{"type":"state","active":true,"round_num":1,"phase":null,"running":false,"since":null,"last_exit_code":0,"last_duration_s":1.0,"disk_used_pct":10.0,"throttled_until":null}\n'; }
 emit() { [ "$1" -le "$c" ] || printf '{"type":"event","cursor":{"file":"events-2026-11.jsonl","offset":%s},"event":{"ts":"2026-11-01T00:00:00.000Z","event":"round_end","round_num":%s}}\n' "$1" "$1"; }
 alert() { printf '{"type":"alert","identity":"%s","alert":{"severity":"critical","detector":"%s","message":"m","context":{},"ts":"2026-11-01T00:00:00.000Z","auto_action":"none"}}\n' "$1" "$1"; }
+late() { printf '{"type":"event","cursor":{"file":"events-2026-11.jsonl","offset":%s},"event":{"ts":"%s","event":"round_end","round_num":%s}}\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$1"; }
 beat() { printf '{"type":"heartbeat","at":"%s"}\n' "$(at)"; }
 "#;
 
@@ -116,12 +118,22 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts one with its history at `path`.
     pub(crate) fn start(fleet: &Recorded, path: &Path, places: Vec<Place>) -> Controller {
+        Controller::impatient(fleet, path, places, 60)
+    }
+
+    /// As [`Controller::start`], with another silence that counts as stale.
+    pub(crate) fn impatient(
+        fleet: &Recorded,
+        path: &Path,
+        places: Vec<Place>,
+        stale_after_s: u64,
+    ) -> Controller {
         let store = Store::open(path).unwrap();
         let open = store.open_alerts().unwrap();
         let cursors = store.cursors().unwrap();
         let journal = Journal::start(store).unwrap();
         let names = places.iter().map(Place::name).collect();
-        let mut setup = fleet.setup(60, Some((journal.clone(), names)));
+        let mut setup = fleet.setup(stale_after_s, Some((journal.clone(), names)));
         setup.beginning.alerts = Alerts::restored(open);
         setup.beginning.streams = cursors.into_iter().map(|(id, cursor)| (id, Some(cursor))).collect();
         let watcher = Watcher::new(setup);
@@ -175,6 +187,31 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Returns whether this process runs the named test and nothing else; if not, runs it so, and insists that it passes.
+/// For tests that measure their process.
+pub(crate) fn alone(test: &str) -> bool {
+    const ALONE: &str = "AGENT_RUNNER_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
+
+/// Returns a figure of this process in KiB, by its name in /proc/self/status: `VmRSS`, `VmHWM`.
+pub(crate) fn memory_kib(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// One request a receiver got: head and body.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -182,9 +219,10 @@ pub(crate) struct Request {
     pub(crate) body: String,
 }
 
-/// Answers every POST with 200 and keeps it.
+/// Answers every POST with `status`, at first 200, and keeps it.
 pub(crate) struct Receiver {
     pub(crate) port: u16,
+    pub(crate) status: Arc<Mutex<&'static str>>,
     pub(crate) got: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
 }
@@ -194,13 +232,14 @@ impl Receiver {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let got: Arc<Mutex<Vec<Request>>> = Arc::default();
-        let all = got.clone();
+        let status = Arc::new(Mutex::new("200 OK"));
+        let (all, says) = (got.clone(), status.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, all.clone()));
+                tokio::spawn(answer(stream, all.clone(), says.clone()));
             }
         });
-        Receiver { port, got, task }
+        Receiver { port, status, got, task }
     }
 
     pub(crate) fn bodies(&self) -> Vec<serde_json::Value> {
@@ -214,7 +253,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn answer(mut stream: TcpStream, all: Arc<Mutex<Vec<Request>>>) {
+async fn answer(mut stream: TcpStream, all: Arc<Mutex<Vec<Request>>>, says: Arc<Mutex<&'static str>>) {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -228,7 +267,9 @@ async fn answer(mut stream: TcpStream, all: Arc<Mutex<Vec<Request>>>) {
             continue;
         }
         all.lock().unwrap().push(Request { head, body: body.to_owned() });
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        let head =
+            format!("HTTP/1.1 {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", says.lock().unwrap());
+        let _ = stream.write_all(head.as_bytes()).await;
         return;
     }
 }

@@ -10,6 +10,7 @@ use crate::config::window::Window;
 use crate::error::Exit;
 use crate::host::{Sample, Thresholds};
 use crate::process::signals::StopSignal;
+use crate::provider::throttle::{Throttle, Throttles};
 use crate::serve::brake::{Brake, BrakePolicy};
 use crate::serve::floor::{Floor, FloorPolicy, Nudge, Terminate, Tick};
 use crate::serve::input::{BrakeWrite, Facts, Input, MemoryTick, Request, Scan, Started};
@@ -20,7 +21,6 @@ use crate::serve::state::{
     BackingOff, Carried, Delaying, EndingRound, Judging, Loop, Now, RoundPlan, Rung, Running, State, Waiting,
     Wish,
 };
-use crate::serve::throttle::{Throttle, Throttles};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
 

@@ -1,5 +1,6 @@
 //! The order of an iteration, and what each way through a round leads to.
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::example::*;
@@ -13,7 +14,9 @@ use crate::serve::floor::Tick;
 use crate::serve::input::{Facts, Input, MemoryTick, Request, Scan, Started};
 use crate::serve::policy::{Policy, Rounds, Turns};
 use crate::serve::sessions::Eyes;
-use crate::serve::state::{Carried, EndingRound, Judging, Loop, Now, RoundPlan, Rung, State, Wish};
+use crate::serve::state::{
+    Carried, Delaying, EndingRound, Judging, Loop, Now, RoundPlan, Rung, State, Waiting, Wish,
+};
 
 /// Decides with these facts and returns where it leads and the kinds it emits.
 fn decide(policy: &Policy, facts: Facts) -> (State, Vec<&'static str>) {
@@ -217,6 +220,46 @@ fn once_ends_after_one_round_and_a_hand_over_waits_for_the_end_of_the_round() {
     assert_eq!(after.carried, Carried { rounds_completed: 1, ..Carried::default() });
     let (after, _) = step(&policy(), after, Input::HandOverFailed, now());
     assert_eq!((after.wish, after.deadline()), (Wish::GoOn, Some(secs(1003))));
+}
+
+#[test]
+fn a_clock_that_is_set_ends_no_wait_early_and_stretches_none() {
+    let at = |hours: i64, mono: u64| Now {
+        wall: now().wall + SignedDuration::from_hours(hours),
+        mono: secs(mono),
+    };
+    let throttled = Facts { throttles: throttles("agent-base", 600), ..facts() };
+    for hours in [-24, 24] {
+        let delay = Delaying { until: secs(1003), recheck: secs(1003) };
+        let delaying = |mono: u64| {
+            let current = in_state(State::Delaying(delay));
+            step(&policy(), current, Input::Timer, at(hours, mono)).0.state
+        };
+        assert!(matches!(delaying(1002), State::Delaying(still) if still.until == delay.until), "{hours}");
+        assert_eq!(delaying(1003), State::Deciding, "{hours}");
+
+        let waiting = in_state(State::Deferred(Waiting { since: secs(900), recheck: secs(930) }));
+        let calm = Input::Facts(Box::new(Facts { sample: calm(), ..facts() }));
+        let (_, actions) = step(&policy(), waiting, calm, at(hours, 1000));
+        let told = actions.iter().find_map(|action| {
+            let Action::Emit(Event::RoundResumed { deferred_for_s }) = action else { return None };
+            Some(*deferred_for_s)
+        });
+        assert_eq!(told, Some(100), "{hours}");
+
+        // A reset time is the calendar's: it is looked at again within 30 s, whatever the clock said before.
+        let (State::BackingOff(off), _) = decide(&policy(), throttled.clone()) else { panic!() };
+        assert!(off.recheck <= now().mono + secs(30));
+        let (after, actions) =
+            step(&policy(), in_state(State::BackingOff(off)), Input::StopFile(None), at(hours, 1030));
+        match hours {
+            24 => assert_eq!(
+                (after.state, kinds(&actions)),
+                (State::Deciding, vec!["transient_error_recovered"])
+            ),
+            _ => assert!(matches!(after.state, State::BackingOff(off) if off.recheck <= secs(1060))),
+        }
+    }
 }
 
 #[test]

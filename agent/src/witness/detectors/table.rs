@@ -7,7 +7,7 @@ use super::{
     mem_pressure_gate_inert, mem_signal_unavailable, network_fail, oauth_fail, orphan_chain,
     rate_limit_active, smoke_fail_rate, supervisor_stale, timeout_rate,
 };
-use crate::witness::alert::Alert;
+use crate::witness::alert::{Alert, Blindness};
 use crate::witness::snapshot::Snapshot;
 use crate::witness::thresholds::Thresholds;
 
@@ -37,6 +37,17 @@ pub struct Evaluation {
     pub alerts: Vec<(String, Alert)>,
     /// The detectors that could not judge.
     pub blind: Vec<(&'static str, Blind)>,
+}
+
+impl Evaluation {
+    /// Returns the detectors that could not judge, as they are told.
+    pub fn cannot_judge(&self) -> Vec<Blindness> {
+        let told = |(detector, blind): &(&'static str, Blind)| Blindness {
+            detector: (*detector).to_owned(),
+            error: blind.to_string(),
+        };
+        self.blind.iter().map(told).collect()
+    }
 }
 
 /// Runs every detector.

@@ -45,8 +45,24 @@ pub fn is_host(host: &str) -> bool {
     !host.is_empty() && !host.starts_with('-') && !host.chars().any(|c| c.is_control() || c == ' ')
 }
 
-/// Returns the command line.
+/// Returns the command line of a relay.
 pub fn argv(remote: &Remote, relayed: &Relayed, place: &Place) -> Vec<String> {
+    let options = match relayed {
+        Relayed::Http(port) => {
+            let forward = format!("127.0.0.1:{port}:127.0.0.1:{port}");
+            vec!["-o".to_owned(), "ExitOnForwardFailure=yes".to_owned(), "-L".to_owned(), forward]
+        }
+        Relayed::Events(_) | Relayed::Narrate(_) | Relayed::Anomaly | Relayed::Stream => Vec::new(),
+    };
+    ssh(remote, options, verb(relayed, place))
+}
+
+/// Returns the command line of a verb that answers and ends; its words must be plain.
+pub fn argv_of_one_answer(remote: &Remote, verb: &[&str]) -> Vec<String> {
+    ssh(remote, Vec::new(), verb.iter().map(|&word| word.to_owned()).collect())
+}
+
+fn ssh(remote: &Remote, more: Vec<String>, verb: Vec<String>) -> Vec<String> {
     let mut argv: Vec<String> = ["ssh", "-T"].map(str::to_owned).to_vec();
     let options = [
         "BatchMode=yes".to_owned(),
@@ -60,12 +76,9 @@ pub fn argv(remote: &Remote, relayed: &Relayed, place: &Place) -> Vec<String> {
     for option in options {
         argv.extend(["-o".to_owned(), option]);
     }
-    if let Relayed::Http(port) = relayed {
-        let forward = format!("127.0.0.1:{port}:127.0.0.1:{port}");
-        argv.extend(["-o".to_owned(), "ExitOnForwardFailure=yes".to_owned(), "-L".to_owned(), forward]);
-    }
+    argv.extend(more);
     argv.extend([remote.host.clone(), "--".to_owned(), "agent-runner".to_owned()]);
-    argv.extend(verb(relayed, place));
+    argv.extend(verb);
     if let Some(config) = &remote.config {
         argv.extend(["--config".to_owned(), quoted(config)]);
     }
@@ -143,6 +156,8 @@ mod tests {
         check(&Relayed::Stream, &old, "monitor --mode stream --cursor events-2026-03.jsonl:7");
         check(&Relayed::Http(8765), &new, "monitor --mode http --port 8765");
         let remote = Remote { host: "pi".into(), config: Some("~/my work/a.toml".into()) };
+        let line = argv_of_one_answer(&remote, &["monitor", "--once"]).join(" ");
+        assert!(line.ends_with(" pi -- agent-runner monitor --once --config ~/'my work/a.toml'"), "{line}");
         let line = argv(&remote, &Relayed::Http(1), &new).join(" ");
         assert!(line.contains("-L 127.0.0.1:1:127.0.0.1:1 pi -- "), "{line}");
         assert!(line.ends_with(" --config ~/'my work/a.toml'"), "{line}");

@@ -2,6 +2,7 @@
 //! on, remembers how far it came, and tries again. It never acts there.
 
 pub mod command;
+pub mod one_answer;
 pub mod run;
 pub mod translate;
 

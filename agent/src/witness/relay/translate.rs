@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::command::{Place, Relayed};
 use crate::store::record::Record;
 use crate::store::time;
-use crate::witness::alert::Alert;
+use crate::witness::alert::{Alert, Blindness};
 use crate::witness::narrate;
 use crate::witness::stream::StreamLine;
 
@@ -17,6 +17,8 @@ const FIRING_MAX: usize = 512;
 pub enum Said {
     /// This line.
     Line(Vec<u8>),
+    /// What a detector cannot judge.
+    Blind(Blindness),
     /// An alert that begins.
     Begun(Alert),
     /// An alert that is over.
@@ -36,6 +38,7 @@ pub struct Translator {
     relayed: Relayed,
     place: Place,
     firing: Vec<Firing>,
+    blind: Vec<Blindness>,
     page: Option<Vec<u8>>,
 }
 
@@ -50,7 +53,7 @@ struct Firing {
 impl Translator {
     /// Returns one that has heard nothing.
     pub fn new(relayed: Relayed) -> Translator {
-        Translator { relayed, place: Place::default(), firing: Vec::new(), page: None }
+        Translator { relayed, place: Place::default(), firing: Vec::new(), blind: Vec::new(), page: None }
     }
 
     /// Returns what is relayed.
@@ -127,7 +130,12 @@ impl Translator {
                 let over: Vec<Firing> = over;
                 over.into_iter().map(|firing| firing.resolved(now)).collect()
             }
-            StreamLine::Hello(_) | StreamLine::Event { .. } | StreamLine::State(_) => Vec::new(),
+            StreamLine::State(state) => {
+                let known = std::mem::replace(&mut self.blind, state.cannot_judge);
+                let new = self.blind.iter().filter(|blindness| !known.contains(blindness));
+                new.cloned().map(Said::Blind).collect()
+            }
+            StreamLine::Hello(_) | StreamLine::Event { .. } => Vec::new(),
         }
     }
 
@@ -198,6 +206,26 @@ mod tests {
         assert!(matches!(said(resolved).as_slice(), [Said::Resolved { firing_for_s: 9, .. }]));
         assert!(matches!(said(&alert("hung:2")).as_slice(), [Said::Begun(_)]));
         assert_eq!(said("rubbish"), []);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_there_is_told_once_until_it_changes() {
+        let mut translator = Translator::new(Relayed::Anomaly);
+        let mut said = |blind: &str| {
+            let line = format!(
+                r#"{{"type":"state","active":true,"round_num":1,"phase":null,"running":false,"since":null,"last_exit_code":null,"last_duration_s":null,"disk_used_pct":null,"throttled_until":null{blind}}}"#
+            );
+            translator.line(line.as_bytes(), now())
+        };
+        let blind =
+            |error: &str| format!(r#","cannot_judge":[{{"detector":"oauth_fail","error":"{error}"}}]"#);
+        let told =
+            |error: &str| [Said::Blind(Blindness { detector: "oauth_fail".into(), error: error.into() })];
+        assert_eq!(said(&blind("x")), told("x"));
+        assert_eq!(said(&blind("x")), []);
+        assert_eq!(said(&blind("y")), told("y"));
+        assert_eq!(said(""), []);
+        assert_eq!(said(&blind("y")), told("y"));
     }
 
     #[test]

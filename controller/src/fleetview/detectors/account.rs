@@ -17,7 +17,7 @@ pub(super) const AUTH: &str = "account_auth";
 /// The provider throttles the account.
 pub(super) const RATE_LIMIT: &str = "account_rate_limit";
 /// The agent's detector of a failing login.
-pub(super) const HOST_AUTH: &str = "oauth_fail";
+pub const HOST_AUTH: &str = "oauth_fail";
 /// Hosts of one account with a failing login that make an incident.
 const HOSTS: usize = 2;
 
@@ -33,20 +33,24 @@ pub(super) fn auth(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
             .filter(|(_, state)| failing(state))
             .map(|(id, _): &(&super::super::state::StreamId, _)| &*id.host)
             .collect();
-        (hosts.len() >= HOSTS).then(|| {
+        let key = Key::new(Subject::Account(account.clone()), AUTH);
+        // Once told, it is one incident until the last of them can log in: they come back one by one, and some fall back.
+        let least = if fleet.alerts.get(&key).is_some() { 1 } else { HOSTS };
+        (hosts.len() >= least).then(|| {
             let names: Vec<&str> = hosts.iter().copied().collect();
             let seen = Seen {
                 account: Some(account.clone()),
                 severity: Severity::Critical,
                 message: format!(
-                    "the login of {account} fails on {} hosts: {}",
+                    "the login of {account} fails on {} host{}: {}",
                     names.len(),
+                    if names.len() == 1 { "" } else { "s" },
                     names.join(", ")
                 ),
                 context: Map::from_iter([("hosts".to_owned(), json!(names))]),
                 for_s: 0,
             };
-            (Key::new(Subject::Account(account.clone()), AUTH), seen)
+            (key, seen)
         })
     };
     fleet.by_account().into_iter().filter_map(incident).collect()

@@ -16,6 +16,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use account::HOST_AUTH;
 pub use inhibit::{INHIBITIONS, Inhibition};
 pub use observe::observe;
 pub use table::{DETECTORS, Detector};

@@ -23,7 +23,7 @@ pub(super) fn look(fleet: &Fleet, _: &Monitor) -> Vec<(Key, Seen)> {
     let seen = Seen {
         account: None,
         severity: Severity::Warning,
-        message: format!("messages wait for {}", said.join("; ")),
+        message: format!("messages do not reach {}", said.join("; ")),
         context: Map::from_iter([("sinks".to_owned(), json!(names))]),
         for_s: FOR_S,
     };

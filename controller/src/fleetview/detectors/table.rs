@@ -80,7 +80,7 @@ pub const DETECTORS: &[Detector] = &[
     Detector {
         names: &[sink::NAME],
         severity: Severity::Warning,
-        fires: "a sink takes no messages for two minutes: they wait on disk",
+        fires: "a sink takes no messages for two minutes: they wait on disk, or are refused for good and dropped",
         look: sink::look,
     },
 ];

@@ -39,6 +39,7 @@ fn state() -> State {
         mem_available_mb: None,
         monitor_active: None,
         config_sha256: None,
+        cannot_judge: Vec::new(),
     }
 }
 
@@ -182,7 +183,7 @@ fn a_sink_that_takes_nothing_is_named() {
     let sink =
         SinkHealth { name: "webhook x".into(), waiting: 3, dropped: 0, failing: Some("refused".into()) };
     fleet.sinks = Arc::new(vec![sink]);
-    assert_eq!(seen(&fleet), ["the fleet sink_down: messages wait for webhook x: refused"]);
+    assert_eq!(seen(&fleet), ["the fleet sink_down: messages do not reach webhook x: refused"]);
 }
 
 #[test]

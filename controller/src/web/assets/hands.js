@@ -15,7 +15,7 @@ at("levels").addEventListener("click", (event) => {
   order();
 });
 at("resume").querySelector("button").addEventListener("click", () =>
-  sure("Resume", "Every auto-stopped service is started again: accounts side by side, the hosts of one account one after another.", { action: "resume", services: [] }));
+  sure("Resume", "Every auto-stopped service is started again: accounts side by side, the hosts of one account one after another, once a round of the first has ended well.", { action: "resume", services: [] }));
 at("keys-open").addEventListener("click", () => at("keys").showModal());
 at("keys").querySelector("button").addEventListener("click", () => at("keys").close());
 
