@@ -31,6 +31,7 @@ pub mod commands;
 pub mod error;
 pub mod manual;
 pub mod output;
+pub mod plain;
 pub mod shell;
 pub mod unified;
 pub mod version;

@@ -1,4 +1,5 @@
-//! The only place that prints. stdout is the result, stderr is everything else; a closed stdout is quiet success.
+//! The only place that prints. stdout is the result, stderr is everything else; a closed stdout is quiet success. What
+//! goes to a terminal cannot control it, unless it was drawn for one; a pipe gets every byte.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::error::{Error, Exit};
+use crate::plain::{To, shown};
 use crate::process::wait::{self, Interest};
 
 /// What a pipe with any room takes whole (`PIPE_BUF`).
@@ -21,21 +23,34 @@ pub enum Format {
     Json,
 }
 
-/// Prints text to stdout as it is and flushes.
+/// Prints text to stdout and flushes.
 ///
 /// # Errors
 /// What the write returns; a broken pipe is an error the caller may treat as the end of its work.
 pub fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    print_drawn(&shown(text, To::of(&io::stdout())))
 }
 
-/// Prints bytes to stdout as they are and flushes.
+/// Prints text with escape sequences of our own, in which foreign text is clean already, and flushes.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_drawn(text: &str) -> io::Result<()> {
+    write(text.as_bytes())
+}
+
+/// Prints bytes to stdout and flushes.
 ///
 /// # Errors
 /// As [`print`].
 pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    match To::of(&io::stdout()) {
+        To::Terminal => print(&String::from_utf8_lossy(bytes)),
+        To::Pipe => write(bytes),
+    }
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
@@ -71,8 +86,9 @@ pub fn print_json(value: &impl Serialize) -> io::Result<()> {
 
 /// Prints one line to stderr, prefixed with the program's name.
 pub fn note(text: &str) {
+    let mut err = io::stderr().lock();
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "agent-runner: {text}");
+    let _ = writeln!(err, "agent-runner: {}", shown(text, To::of(&err)));
 }
 
 /// Prints an error with its causes and its hint to stderr.
@@ -89,10 +105,11 @@ pub fn colour(no_color: Option<&str>, force: Option<&str>) -> bool {
     force.is_some_and(|value| !value.is_empty() && value != "0") || io::stdout().is_terminal()
 }
 
-/// Prints text to stderr as it is.
+/// Prints text to stderr without a prefix and without adding a newline.
 pub fn raw_error(text: &str) {
+    let mut err = io::stderr().lock();
     // A closed stderr leaves nobody to tell.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = err.write_all(shown(text, To::of(&err)).as_bytes());
 }
 
 /// Turns a failed print into the verb's error; a closed stdout is quiet success.

@@ -11,6 +11,8 @@ mod service {
     /// A host: a home folder, a git work tree, the program, and everything it started ended at the end.
     mod host;
 
+    /// Root acting for an account whose files may name and lead to anything.
+    mod as_root;
     /// What `apply --check` finds, and that it writes nothing.
     mod check;
     /// A detached service from start to kill.

@@ -1,5 +1,7 @@
 //! What the last run left to be done again: the hosts that `@failed` and `@unreached` stand for.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use agent_runner_inventory::Remembered;
@@ -42,7 +44,7 @@ pub fn write(path: &Path, recap: &Recap) -> std::io::Result<()> {
         unreached: with(&[Status::Unreachable]),
     };
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     agent_runner::store::atomic::replace_json(path, &last)
 }

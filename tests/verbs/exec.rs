@@ -4,11 +4,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agent_runner_tests::run::run;
+use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
 
 use super::loopback::loopback;
+use super::tmux::Tmux;
 
 /// Each session knows by its number which host it stands for: the server is one and the same.
 const COUNT: &str = "n=$(mkdir \"$HOME/n\" 2>/dev/null && echo first || echo later)";
@@ -27,6 +29,24 @@ fn identical_output_is_folded_and_the_code_says_who_failed() {
     assert_eq!((again.code(), again.stdout.as_str()), (0, "pi1\n  again\n"), "{}", again.stderr);
     let nobody = fleet.controller.run(&["exec", "-l", "@failed", "--", "echo again"]).unwrap();
     assert_eq!(nobody.code(), 5, "nobody failed in the last run: {}", nobody.stderr);
+}
+
+#[test]
+fn what_a_host_prints_does_not_control_the_terminal_and_a_pipe_gets_every_byte() {
+    let Some(fleet) = loopback(1, SshdOptions::default()) else { return };
+    let Some(tmux) = or_skip(Tmux::open(fleet.controller.home(), (100, 30))) else { return };
+    fleet.controller.write("say.sh", "printf '\\033]2;owned\\007\\033[2J\\033[31mred\\033[0m\\n'\n").unwrap();
+    let piped = fleet.controller.run(&["exec", "--script", "say.sh"]).unwrap();
+    assert_eq!(
+        piped.stdout, "pi1\n  \u{1b}]2;owned\u{7}\u{1b}[2J\u{1b}[31mred\u{1b}[0m\n",
+        "{}",
+        piped.stderr
+    );
+    let program = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
+    tmux.enter(&format!("echo begin; {program} exec --script say.sh; echo d'one'"));
+    let screen = tmux.wait_for("\ndone").unwrap();
+    assert!(screen.contains("begin") && screen.contains("\n  red"), "the screen was cleared: {screen}");
+    assert_ne!(tmux.says("#{pane_title}"), "owned");
 }
 
 #[test]

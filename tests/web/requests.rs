@@ -55,6 +55,21 @@ fn what_is_documented_is_answered() {
 }
 
 #[test]
+fn a_head_beyond_its_bound_is_refused() {
+    let fleet = Invented::lively(1).unwrap();
+    let with = |bytes: usize| {
+        let long = "x".repeat(bytes);
+        let headers = [("x-long", long.as_str())];
+        ask(fleet.address(), Ask { path: "/api/v1/state", headers: &headers, ..Ask::default() })
+    };
+    assert_eq!(with(8 * 1024).unwrap().status, 200);
+    // The server may hang up before all of it has arrived.
+    for bytes in [17 * 1024, 1024 * 1024] {
+        assert!(with(bytes).map_or(true, |answer| answer.status == 431), "{bytes}");
+    }
+}
+
+#[test]
 fn acting_needs_the_token_and_says_what_came_of_it() {
     let fleet = Invented::lively(1).unwrap();
     let body = r#"{"action":"silence","matchers":["host=pi*"],"seconds":60,"comment":"moving"}"#;

@@ -1,6 +1,6 @@
 //! What this host is like, read before anything is decided. Writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-use super::desired::{Desired, Wanted};
+use super::desired::{Desired, Rights, Wanted};
 use super::ground;
 use super::manifest::{AgentRelease, Manifest, Scope};
+use super::owner::with_rights;
 use super::places::Places;
 use super::report::What;
 use super::verdict::round_num;
@@ -144,13 +145,12 @@ pub(super) fn observe(world: &World, manifest: &Manifest, desired: &Desired) -> 
     let owner = world.owner(scope);
     let places = world.places(scope);
     let mut facts = Facts { binary: binary(world, manifest, &places), ..Facts::default() };
-    let paths: BTreeSet<&PathBuf> = desired
-        .targets
-        .iter()
-        .map(|target| &target.path)
-        .chain(desired.unwanted.iter().map(|unwanted| &unwanted.path))
-        .collect();
-    facts.entries = paths.into_iter().map(|path| (path.clone(), entry(path))).collect();
+    let targets = desired.targets.iter().map(|target| (&target.path, target.rights));
+    let unwanted = desired.unwanted.iter().map(|unwanted| (&unwanted.path, unwanted.rights));
+    let paths: BTreeMap<&PathBuf, Rights> = targets.chain(unwanted).collect();
+    let look =
+        |(path, rights): (&PathBuf, Rights)| (path.clone(), with_rights(rights, owner, || entry(path)));
+    facts.entries = paths.into_iter().map(look).collect();
     let units = desired.unwanted.iter().filter(|unwanted| unwanted.what == What::Unit);
     facts.enabling = units.filter_map(|unit| Some((unit.path.clone(), enabling_link(&unit.path)?))).collect();
     for wanted in &desired.projects {

@@ -7,8 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use thiserror::Error;
 
 use super::facts::{World, manager};
@@ -19,6 +18,7 @@ use super::{revert, services};
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, ParentDeath, Spawn, Stdin, spawn};
 use crate::process::identity::Identity;
+use crate::process::stop::{Whose, signal_recorded};
 use crate::process::{gone, wait};
 use crate::service::Acting;
 use crate::store::atomic;
@@ -79,7 +79,7 @@ pub(super) fn arm(world: &World, places: &Places, pending: &Pending) -> Result<(
 pub(super) fn dismiss(places: &Places) {
     if let Some(guard) = running(places).filter(|guard| *guard != Identity::own()) {
         // Gone already is what we want.
-        let _ = kill(Pid::from_raw(guard.pid), Signal::SIGTERM);
+        let _ = signal_recorded(guard, Whose::Anybody, Signal::SIGTERM);
     }
     let _ = fs::remove_file(places.guard());
     let _ = fs::remove_file(places.guard_output());

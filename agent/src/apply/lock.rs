@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::By;
-use crate::store::{atomic, time};
+use crate::store::{atomic, regular, time};
+
+/// The largest record of a lock's owner that is read, in bytes.
+const OWNER_MAX: u64 = 64 * 1024;
 
 /// Seconds a lock without an owner file is respected: its maker is between two steps.
 const UNOWNED_S: i64 = 60;
@@ -132,7 +135,7 @@ pub(super) fn held(path: &Path, now: Timestamp) -> Option<Owner> {
 
 /// Returns who holds the lock.
 pub(super) fn read(path: &Path) -> Option<Owner> {
-    serde_json::from_slice(&fs::read(owner_file(path)).ok()?).ok()
+    serde_json::from_slice(&regular::read(&owner_file(path), OWNER_MAX).ok()?).ok()
 }
 
 /// Renames the folder away first, so that of two that clear it only one removes it.

@@ -15,7 +15,7 @@ pub(super) fn tell_round(project: &Project, written: &[PathBuf], places: &Places
     let Some(round) = round_num(project).filter(|_| project.account.acting == Acting::Itself) else {
         return Ok(());
     };
-    let mut git = ground::git(&project.work_dir);
+    let mut git = ground::git(&project.work_dir, &project.account);
     if git.locate()?.is_none() {
         return Ok(());
     }

@@ -45,6 +45,7 @@ pub use facts::World;
 pub use guard::{GuardError, guard};
 pub use hold::{Held, Whose, lock, unlock};
 pub use lock::Owner;
+pub(crate) use owner::with_rights_of;
 pub use places::Places;
 pub use rollback::{check as check_rollback, rollback};
 pub use run::{Error, apply, check, confirm, revert as revert_now};

@@ -2,11 +2,20 @@
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
+use super::desired::Rights;
 use crate::service::{Account, Acting};
+
+/// Does some file work with the rights it shall have.
+pub(super) fn with_rights<T>(rights: Rights, owner: &Account, work: impl FnOnce() -> T) -> T {
+    match rights {
+        Rights::Project => with_rights_of(owner, work),
+        Rights::Acting => work(),
+    }
+}
 
 /// Does some file work with an account's rights: when root acts for it, new files are the account's, and a link it has
 /// put in the way leads root nowhere it could not go itself.
-pub(super) fn with_rights_of<T>(account: &Account, work: impl FnOnce() -> T) -> T {
+pub(crate) fn with_rights_of<T>(account: &Account, work: impl FnOnce() -> T) -> T {
     match account.acting {
         Acting::Itself => work(),
         Acting::RootFor => {

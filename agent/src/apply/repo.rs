@@ -1,6 +1,5 @@
 //! Cloning a work tree that is missing.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,7 +10,7 @@ use super::manifest::Repo;
 use super::owner::with_rights_of;
 use crate::git::GitError;
 use crate::git::deploy::Clone;
-use crate::service::{Account, Acting};
+use crate::service::Account;
 
 /// A clone that was not made.
 #[derive(Debug, Error)]
@@ -33,11 +32,8 @@ pub(super) fn clone(repo: &Repo, work_dir: &Path, owner: &Account) -> Result<(),
         fs::create_dir_all(parent)?;
         if beside.exists() { fs::remove_dir_all(&beside) } else { Ok(()) }
     })?;
-    let prefix: Vec<OsString> = match owner.acting {
-        Acting::Itself => Vec::new(),
-        Acting::RootFor => ["runuser", "-u", &owner.user, "--"].map(OsString::from).to_vec(),
-    };
-    let clone = Clone { url: &repo.url, branch: repo.branch.as_deref(), into: &beside, prefix };
+    let clone =
+        Clone { url: &repo.url, branch: repo.branch.as_deref(), into: &beside, prefix: owner.becoming() };
     let made = clone.run().map_err(RepoError::from);
     let renamed = made.and_then(|()| Ok(with_rights_of(owner, || fs::rename(&beside, work_dir))?));
     if renamed.is_err() {

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::facts::manager;
 use super::manifest::{Drain, Scope};
@@ -64,7 +63,7 @@ pub(super) fn finish(
         pending.cancel_at = None;
         changed = true;
         if let Some(was) = pending.was.filter(Identity::is_alive) {
-            signal(was, Signal::SIGUSR1);
+            signal(&project, was, Signal::SIGUSR1);
         }
     }
     if pending.start_when_gone && service::running(&project).is_none() {
@@ -112,7 +111,7 @@ pub(super) fn restore(
             match manager(scope, account) {
                 Some(manager) => Ok(manager.queue("restart", &project.serve_unit())?),
                 None => {
-                    signal(now, Signal::SIGTERM);
+                    signal(&project, now, Signal::SIGTERM);
                     // Not gone in time means a round drains: then the old files wait for the next start.
                     if wait_gone(now) { start(&project, scope, program) } else { Ok(()) }
                 }
@@ -149,7 +148,7 @@ fn stop_then_start(
     if let Some(old) = manager(scope_of(pending.was_mode), &project.account) {
         stop_unit(&old, &project.serve_unit());
     }
-    signal(serve, if switch.drain == Drain::Now { Signal::SIGUSR1 } else { Signal::SIGTERM });
+    signal(project, serve, if switch.drain == Drain::Now { Signal::SIGUSR1 } else { Signal::SIGTERM });
     if wait_gone(serve) {
         return start(project, pending.scope, &switch.program);
     }
@@ -231,13 +230,13 @@ fn scope_of(mode: Mode) -> Scope {
 
 fn signal_serve(project: &Project, with: Signal) {
     if let Some(serve) = service::running(project) {
-        signal(serve, with);
+        signal(project, serve, with);
     }
 }
 
-fn signal(to: Identity, with: Signal) {
+fn signal(project: &Project, to: Identity, with: Signal) {
     // It was alive a moment ago; one that is gone by now needs no signal.
-    let _ = kill(Pid::from_raw(to.pid), with);
+    let _ = service::send(project, to, with);
 }
 
 fn wait_gone(of: Identity) -> bool {

@@ -5,9 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::desired::Rights;
 use super::manifest::AgentRelease;
-use super::owner::with_rights_of;
+use super::owner::with_rights;
 use super::pending::{Pending, Undo, staged};
 use super::places::Places;
 use super::plan::{BinarySwitch, Unlink, Write};
@@ -149,13 +148,6 @@ pub(super) fn make_state(places: &Places) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(places.state())
 }
 
-fn with_rights<T>(rights: Rights, owner: &Account, work: impl FnOnce() -> T) -> T {
-    match rights {
-        Rights::Project => with_rights_of(owner, work),
-        Rights::Acting => work(),
-    }
-}
-
 fn switch_link(path: &Path, target: &Path) -> io::Result<()> {
     make_folder_of(path)?;
     let beside = staged(path);
@@ -181,5 +173,39 @@ pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::Scope;
+    use super::*;
+    use crate::service::Acting;
+
+    #[test]
+    fn a_program_with_another_sum_is_not_placed() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = Account {
+            user: "pi".into(),
+            group: "pi".into(),
+            uid: 1000,
+            gid: 1000,
+            home: dir.path().to_owned(),
+            runtime_dir: None,
+            acting: Acting::Itself,
+        };
+        let places = Places::of(&account, Scope::User);
+        let program = dir.path().join("program");
+        atomic::replace(&program, b"exchanged").unwrap();
+        let switch = |content: &[u8]| BinarySwitch {
+            folder: "1-a".into(),
+            copy_self: true,
+            sha256: sha256::of(content),
+        };
+        let refused = place_binary(&switch(b"the agent"), &program, &places).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        assert!(!places.binary("1-a").exists() && !places.binary("1-a").parent().unwrap().exists());
+        place_binary(&switch(b"exchanged"), &program, &places).unwrap();
+        assert_eq!(fs::read(places.binary("1-a")).unwrap(), b"exchanged");
     }
 }

@@ -200,9 +200,10 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
         return Ok(());
     }
     let refused = |reason: String| SwitchError::Preflight { project: project.name.clone(), reason };
-    let loaded = Config::load(&project.config, Some(&project.account.home))
-        .map_err(|error| refused(format!("config error: {error}")))?;
-    let mut git = ground::git(&project.work_dir);
+    let load = || Config::load(&project.config, Some(&project.account.home));
+    let loaded =
+        with_rights_of(&project.account, load).map_err(|error| refused(format!("config error: {error}")))?;
+    let mut git = ground::git(&project.work_dir, &project.account);
     let path = match (variable("PATH"), plan.wanted.scope) {
         (Some(path), _) => SearchPath::Known(Some(OsStr::new(path))),
         (None, Scope::Detached) => SearchPath::Known(input.world.path.as_deref()),

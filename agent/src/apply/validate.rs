@@ -102,8 +102,15 @@ fn problems_of(project: &Project, problem: &mut impl FnMut(String)) {
         let bad = |text: &str| text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control);
         if bad(&repo.url) || repo.branch.as_deref().is_some_and(bad) {
             problem("the repository's url or branch is not one".to_owned());
+        } else if carries_password(&repo.url) {
+            problem("the repository's url carries a password, which `ps` would show".to_owned());
         }
     }
+}
+
+fn carries_password(url: &str) -> bool {
+    let user = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':'))
 }
 
 fn relative(path: &str) -> Result<(), &'static str> {
@@ -127,7 +134,7 @@ fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest::{By, Drain, File, Healthy, Part, Service};
+    use super::super::manifest::{By, Drain, File, Healthy, Part, Repo, Service};
     use super::*;
 
     fn manifest(change: impl FnOnce(&mut Project)) -> Manifest {
@@ -159,6 +166,22 @@ mod tests {
     #[test]
     fn a_plain_manifest_is_fine() {
         assert_eq!(validate(&manifest(|_| {})), []);
+    }
+
+    #[test]
+    fn a_repository_whose_url_carries_a_password_is_refused() {
+        for (url, fine) in [
+            ("https://me:hunter2@example.org/x.git", false),
+            ("ssh://git:hunter2@example.org/x", false),
+            ("https://me@example.org/a:b@c", true),
+            ("git@example.org:team/x.git", true),
+            ("file:///srv/x", true),
+        ] {
+            let repo = Some(Repo { url: url.to_owned(), branch: None });
+            let problems = validate(&manifest(|project| project.repo = repo.clone()));
+            assert_eq!(problems.is_empty(), fine, "{url}: {problems:?}");
+            assert!(!format!("{problems:?}").contains("hunter2"));
+        }
     }
 
     #[test]

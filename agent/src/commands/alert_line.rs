@@ -44,6 +44,25 @@ pub(super) fn resolved(detector: &str, identity: &str, firing_for_s: i64) -> Ale
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plain::{To, shown};
+
+    #[test]
+    fn what_an_agent_makes_an_alert_say_does_not_control_a_terminal() {
+        let alert = Alert {
+            severity: Severity::Warning,
+            detector: "hung".into(),
+            message: "\u{1b}]0;owned\u{7}\u{1b}[2Jround 7\u{9b}1A".into(),
+            context: Map::new(),
+            ts: "2026-03-01T00:00:00.000Z".into(),
+            auto_action: AutoAction::None,
+        };
+        for format in [Format::Pretty, Format::Json] {
+            let line = text(format, &alert);
+            let shown = shown(&line, To::Terminal);
+            assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+            assert_eq!(shown.matches('\n').count(), 1);
+        }
+    }
 
     #[test]
     fn pretty_and_json_lines_have_the_contracts_form() {

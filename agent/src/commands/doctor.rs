@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Ctx, project};
+use crate::apply::with_rights_of;
 use crate::config::overlap::{Overlap, overlaps};
 use crate::config::types::{Config, PhasePolicy, Schedule};
 use crate::error::{Error, Exit};
@@ -42,8 +43,9 @@ pub struct DoctorArgs {
 /// When the configuration cannot be loaded.
 pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Exit, Error> {
     let home = ctx.home();
+    let load = || Config::load(&ctx.config, home.as_deref());
     let loaded =
-        Config::load(&ctx.config, home.as_deref()).map_err(|error| project::broken_config(&error))?;
+        with_rights_of(&project::owner(ctx), load).map_err(|error| project::broken_config(&error))?;
     for warning in &loaded.warnings {
         output::note(&format!("warning: {warning}"));
     }
@@ -150,9 +152,11 @@ struct Grace {
 
 /// Returns what the battery before each round finds, with the caller's `PATH`.
 pub(super) fn checks(ctx: &Ctx, config: &Config) -> Vec<Check> {
-    let mut git = Git::new(&config.runtime.work_dir, Limits::default());
+    let owner = project::owner(ctx);
+    let mut git = Git::new(&config.runtime.work_dir, Limits::default()).behind(owner.becoming());
     let path = ctx.env("PATH").map(OsString::from);
-    let failures = preflight::battery(config, &mut git, SearchPath::Known(path.as_deref()));
+    let run = || preflight::battery(config, &mut git, SearchPath::Known(path.as_deref()));
+    let failures = with_rights_of(&owner, run);
     let of = |name: &str, failure: &Failure| failure.check.split(':').next() == Some(name);
     let mut checks = Vec::new();
     for name in CHECKS {

@@ -1,7 +1,6 @@
 //! `agent-runner events`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -17,6 +16,7 @@ use crate::store::bisect;
 use crate::store::follow::Follower;
 use crate::store::layout::Layout;
 use crate::store::record::{Record, glance};
+use crate::store::regular::open_regular;
 use crate::store::time;
 use crate::witness::tail::{self, Outlet};
 
@@ -58,7 +58,7 @@ pub fn run(ctx: &Ctx, args: EventsArgs) -> Result<Exit, Error> {
 
 fn window(layout: &Layout, kinds: &BTreeSet<String>, count: u64) -> Result<(), Error> {
     let month = layout.events_file(Timestamp::now());
-    match File::open(&month) {
+    match open_regular(&month) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unreadable(error)),
         Ok(_) => {}

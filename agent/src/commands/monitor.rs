@@ -18,6 +18,7 @@ use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::systemctl::{Manager, SystemctlError};
 use crate::service::{self, Asked, Mode as ServiceMode, Project, Stopping, UnitState};
+use crate::store::atomic;
 use crate::store::follow::{Cursor, Follower};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
@@ -203,7 +204,7 @@ fn list(ctx: &Ctx, config: &Config) -> Result<Exit, Error> {
 
 fn narrate(config: &Config) -> Result<Exit, Error> {
     let layout = Layout::new(&config.runtime.log_dir);
-    std::fs::create_dir_all(layout.root())
+    atomic::make_folder(layout.root())
         .map_err(|error| Error::failed(format!("making {}", layout.root().display())).caused_by(error))?;
     ended(tail::follow(&layout, Follower::from_start(), |line, outlet| {
         if let Some(record) = Record::parse(&line.bytes) {

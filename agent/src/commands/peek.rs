@@ -44,7 +44,9 @@ pub(super) struct Detail {
 /// When the configuration cannot be loaded, or the round or the selected value is unknown.
 pub fn run(ctx: &Ctx, args: PeekArgs) -> Result<Exit, Error> {
     let View { head, events } = look(ctx, &args.detail, colour(ctx))?;
-    printed(output::print(&format!("{head}{events}")))?;
+    let text = format!("{head}{events}");
+    let drawn = args.detail.select.is_none() && ctx.format == Format::Pretty;
+    printed(if drawn { output::print_drawn(&text) } else { output::print(&text) })?;
     Ok(Exit::Ok)
 }
 

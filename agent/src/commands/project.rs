@@ -21,10 +21,14 @@ use crate::service::{Account, Project, ServiceError, Status, linger};
 /// # Errors
 /// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
 pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
-    // As root through sudo, a folder of the caller's is the caller's project.
+    load_for(ctx, owner(ctx))
+}
+
+/// Returns the account whose project `--config` names: as root through sudo, a folder of the caller's is the caller's.
+pub(super) fn owner(ctx: &Ctx) -> Account {
     let owner = |config: &Path| fs::metadata(config).map(|meta| meta.uid()).ok();
     let invoker = ctx.sudo_account().filter(|invoker| owner(&ctx.config) == Some(invoker.uid));
-    load_for(ctx, invoker.unwrap_or_else(|| ctx.account()))
+    invoker.unwrap_or_else(|| ctx.account())
 }
 
 /// Loads the project that `--config` names, run as `account`.

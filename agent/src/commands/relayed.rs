@@ -9,6 +9,7 @@ use crate::error::{Error, Exit};
 use crate::event::KINDS;
 use crate::output;
 use crate::output::printed;
+use crate::store::atomic;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
 use crate::witness::relay::command::{Relayed, Remote, is_host};
@@ -37,7 +38,7 @@ pub(super) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relaye
         say: &|said| print(format, said),
         log: &|event| {
             // The relay's own log may be the first thing in this folder; a relay without one still relays.
-            let _ = std::fs::create_dir_all(log.layout().root());
+            let _ = atomic::make_folder(log.layout().root());
             log.append(event);
         },
         note: &output::note,

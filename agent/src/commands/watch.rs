@@ -50,9 +50,9 @@ pub fn run(ctx: &Ctx, args: WatchArgs) -> Result<Exit, Error> {
         return look_again(ctx, &args, &signals, None);
     }
     let keys = Keys::listen();
-    shown(output::print(ENTER))?;
+    shown(output::print_drawn(ENTER))?;
     let result = look_again(ctx, &args, &signals, keys.as_ref());
-    shown(output::print(LEAVE))?;
+    shown(output::print_drawn(LEAVE))?;
     result
 }
 
@@ -69,7 +69,7 @@ fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, keys: Option<&Keys
             } else {
                 format!("{}{}", view.head, view.events)
             };
-            match output::print(&frame) {
+            match output::print_drawn(&frame) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok),
                 printed => shown(printed)?,
             }

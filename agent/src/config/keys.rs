@@ -224,7 +224,12 @@ pub static ROOT: Table = Table {
         },
         Table {
             keys: &[&[
-                Key::new("file", K::Path, D::Unset, "The prompt. Exactly one of `file` and `files` is set."),
+                Key::new(
+                    "file",
+                    K::Path,
+                    D::Unset,
+                    "The prompt, at most 16 MiB. Exactly one of `file` and `files` is set.",
+                ),
                 Key::new(
                     "files",
                     K::Paths,

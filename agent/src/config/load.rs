@@ -1,7 +1,6 @@
 //! Reading `agent-runner.toml`: from a file, or from text alone for those who have no file.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use super::paths;
 use super::read;
 use super::source::Problem;
 use super::types::Config;
+use crate::store::regular;
 
 /// The largest file that is read, in bytes.
 const SIZE_MAX: u64 = 1 << 20;
@@ -67,16 +67,12 @@ pub(super) struct Outside<'a> {
 /// When it is missing, unreadable, too large or not UTF-8.
 pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source: io::Error| ConfigError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| {
+    let file = regular::open_regular(path).map_err(|source| {
         let missing = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
         if missing { ConfigError::Missing { path: path.to_owned() } } else { unreadable(source) }
     })?;
-    let mut text = String::new();
-    let size = file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if size as u64 > SIZE_MAX {
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB")));
-    }
-    Ok(text)
+    let bytes = regular::read_all(file, SIZE_MAX).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| unreadable(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")))
 }
 
 fn load(text: &str, path: &Path, outside: &Outside<'_>) -> Result<Loaded, ConfigError> {

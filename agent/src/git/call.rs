@@ -52,6 +52,8 @@ pub struct Git {
     work_dir: PathBuf,
     limits: Limits,
     env: Environment,
+    /// Goes before the command, e.g. to become another account.
+    prefix: Vec<OsString>,
     place: Option<Place>,
 }
 
@@ -72,7 +74,13 @@ impl Git {
             .with("GIT_TERMINAL_PROMPT", "0")
             .with("GIT_EDITOR", "true")
             .with("GIT_PAGER", "cat");
-        Git { work_dir: work_dir.into(), limits, env, place: None }
+        Git { work_dir: work_dir.into(), limits, env, prefix: Vec::new(), place: None }
+    }
+
+    /// Puts words before each call, e.g. to become another account.
+    pub fn behind(mut self, prefix: Vec<OsString>) -> Git {
+        self.prefix = prefix;
+        self
     }
 
     /// Finds the repository; `None` when the work dir is in no work tree. From then on git looks at this one only, so
@@ -154,7 +162,8 @@ impl Git {
         let verb = call.verb();
         // Nothing of ours may leave a daemon or a background collection behind.
         let quiet = ["git", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"];
-        let argv = quiet.iter().map(OsString::from).chain(call.arguments).collect();
+        let words = quiet.iter().map(OsString::from).chain(call.arguments);
+        let argv = self.prefix.iter().cloned().chain(words).collect();
         let mut env = self.env.clone();
         env.set.extend(call.env);
         let captured = capture(Capture {

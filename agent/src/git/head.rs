@@ -1,9 +1,10 @@
 //! What HEAD names, read from the repository's own files where they say it plainly: a process of git costs more than
 //! everything else a waiting Loop does. Whatever is not plain (packed or linked references, another storage) is git's.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+
+use crate::store::regular::open_regular;
 
 /// The longest file of a reference that is read, in bytes.
 const FILE_MAX: u64 = 1024;
@@ -22,7 +23,7 @@ pub(super) fn plain(git_dir: &Path) -> Option<String> {
 
 fn line(path: &Path) -> Option<String> {
     let mut text = String::new();
-    File::open(path).ok()?.take(FILE_MAX).read_to_string(&mut text).ok()?;
+    open_regular(path).ok()?.take(FILE_MAX).read_to_string(&mut text).ok()?;
     text.truncate(text.trim_end().len());
     Some(text)
 }

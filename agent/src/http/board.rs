@@ -1,6 +1,5 @@
 //! What the page shows and `/api/state` tells, gathered from the log dir. Every part is read from its end.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use crate::peek::answer::RecentRound;
 use crate::store::backward::Lines;
 use crate::store::layout::Layout;
 use crate::store::record::Record;
+use crate::store::regular::open_regular;
 use crate::store::{status, time};
 use crate::witness::alert::{Alert, Blindness};
 use crate::witness::evidence;
@@ -201,9 +201,7 @@ fn self_terminated(layout: &Layout) -> SelfTerminated {
     let path = layout.agent_done();
     let present = path.exists();
     let mut bytes = Vec::new();
-    if path.is_file()
-        && let Ok(file) = File::open(&path)
-    {
+    if let Ok(file) = open_regular(&path) {
         // What cannot be read is no reason.
         let _ = file.take(REASON_BYTES).read_to_end(&mut bytes);
     }

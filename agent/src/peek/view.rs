@@ -384,7 +384,7 @@ fn foreign(text: &str) -> String {
 
 /// Foreign text must not move the cursor or colour the page.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    crate::plain::plain(text)
 }
 
 #[cfg(test)]
@@ -401,5 +401,14 @@ mod tests {
         assert_eq!(bar(0.5), "[##########----------] 50%");
         assert_eq!(bar(1.5), "[####################] 150%");
         assert_eq!(bar(0.0), "[--------------------] 0%");
+    }
+
+    #[test]
+    fn foreign_text_neither_moves_the_cursor_nor_breaks_the_line() {
+        for said in ["\u{1b}[31mred\u{1b}[0m", "\u{1b}]0;title\u{7}", "a\r\nb\u{9b}2J", "\u{202e}"] {
+            let shown = clean(said);
+            assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{said:?} gives {shown:?}");
+        }
+        assert_eq!(clean("\u{1b}[31mred\u{1b}[0m"), "red");
     }
 }

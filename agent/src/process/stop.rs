@@ -9,13 +9,17 @@
 //!
 //! What was started after step 1 comes back to a process that called [`set_subreaper`](super::orphans::set_subreaper).
 
+use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp};
 
 use super::child::Child;
 use super::exit_status::ExitStatus;
+use super::identity::Identity;
 use super::pidfd;
 use super::signals::{SignalInput, StopSignal};
 use super::tree::{self, Descendant};
@@ -103,6 +107,60 @@ pub(super) fn signal_exactly(process: &Descendant, signal: Signal) {
     }
 }
 
+/// Whose a process must be that is signalled by a record of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Anybody's: the record is our own.
+    Anybody,
+    /// This user's: the record is theirs, and it may name whom it likes.
+    Of(u32),
+}
+
+impl Whose {
+    /// Returns whether a process is of those.
+    pub fn owns(self, pid: i32) -> bool {
+        match self {
+            Whose::Anybody => true,
+            Whose::Of(uid) => real_uid(pid) == Some(uid),
+        }
+    }
+}
+
+/// Signals the process that a record means and nobody who got its pid later; one that is gone needs no signal.
+///
+/// # Errors
+/// `PermissionDenied` when it is not one of `whose`, without signalling it; else what the kernel returned.
+pub fn signal_recorded(to: Identity, whose: Whose, signal: Signal) -> io::Result<()> {
+    // The descriptor pins the process: the checks after opening it cannot go stale.
+    let fd = match pidfd::open(to.pid) {
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => return Ok(()),
+        opened => opened,
+    };
+    if to.is_gone() {
+        return Ok(());
+    }
+    if !whose.owns(to.pid) {
+        let text = format!("process {} belongs to somebody else", to.pid);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    let sent = match fd {
+        Ok(fd) => pidfd::signal(&fd, signal),
+        // An old kernel or a filter: the pid has to do.
+        Err(_) => kill(Pid::from_raw(to.pid), signal).map_err(io::Error::from),
+    };
+    match sent {
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(()),
+        sent => sent,
+    }
+}
+
+/// Returns the user who may signal a process without being root.
+fn real_uid(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// Signals a child that is not reaped yet, or its group. Does nothing once it is reaped: the number may mean somebody
 /// else.
 fn signal_child(child: &Child, signal: Signal, reach: Reach) {
@@ -115,4 +173,26 @@ fn signal_child(child: &Child, signal: Signal, reach: Reach) {
         Reach::Group => killpg(pid, signal),
         Reach::Leader => kill(pid, signal),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_the_recorded_process_of_the_right_user_is_signalled() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let identity = Identity::of(i32::try_from(child.id()).unwrap()).unwrap();
+        let uid = nix::unistd::getuid().as_raw();
+        let refused = signal_recorded(identity, Whose::Of(uid + 1), Signal::SIGKILL).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        let older = Identity { create_time: identity.create_time.map(|at| at - 60.0), ..identity };
+        signal_recorded(older, Whose::Anybody, Signal::SIGKILL).unwrap();
+        assert_eq!(child.try_wait().unwrap(), None, "neither may have reached it");
+        signal_recorded(identity, Whose::Of(uid), Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        signal_recorded(identity, Whose::Anybody, Signal::SIGKILL).unwrap();
+    }
 }

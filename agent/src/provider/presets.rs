@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::preset::{Preset, PresetError, PresetFile};
 use super::rules::{PLAIN_GRACE_S, Rules};
 use crate::process::signals::StopSignal;
+use crate::store::regular;
 
 /// The presets inside the program, by name.
 pub const EMBEDDED: &[(&str, &str)] = &[
@@ -203,11 +204,8 @@ impl Entry {
     /// When it cannot be read, is larger than 256 KiB, or is no preset.
     pub fn read(path: &Path) -> Result<Entry, FileError> {
         let failed = |source| FileError::Io { path: path.to_owned(), source };
-        let mut text = String::new();
-        let size = File::open(path).and_then(|file| file.take(SIZE_MAX + 1).read_to_string(&mut text));
-        if size.map_err(failed)? as u64 > SIZE_MAX {
-            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 256 KiB")));
-        }
+        let bytes = regular::read(path, SIZE_MAX).map_err(failed)?;
+        let text = String::from_utf8(bytes).map_err(|error| failed(io::Error::other(error)))?;
         let file = PresetFile::parse(&text)
             .map_err(|source| FileError::Content { path: path.to_owned(), source })?;
         let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

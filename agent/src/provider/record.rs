@@ -1,12 +1,12 @@
 //! The end of a round's log: the last JSON lines, however much plain text lies between them, in bounded memory.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::store::backward::Lines;
+use crate::store::regular::open_regular;
 
 /// Lines that look like JSON and are looked at.
 const WINDOW: usize = 200;
@@ -42,7 +42,7 @@ pub(super) fn tail(log: &Path) -> Vec<Value> {
 
 /// Returns the JSON objects among the first lines of the log.
 pub(super) fn head(log: &Path) -> Vec<Value> {
-    let Ok(file) = File::open(log) else { return Vec::new() };
+    let Ok(file) = open_regular(log) else { return Vec::new() };
     let lines = BufReader::new(file.take(HEAD_BYTES)).split(b'\n').map_while(Result::ok);
     lines.take(HEAD_LINES).filter_map(|line| parse(&line)).collect()
 }
@@ -114,9 +114,17 @@ fn string_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn nesting_without_end_is_no_record() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(nested(100).as_bytes()).is_some());
+        assert_eq!(parse(nested(100_000).as_bytes()), None);
+    }
 
     fn log(write: impl FnOnce(&mut File)) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();

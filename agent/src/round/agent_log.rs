@@ -1,6 +1,6 @@
 //! The agent's own log: opened once, written by the agent, read by us through the same file even when its name is gone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::output;
+use crate::store::atomic;
 use crate::store::layout::Layout;
 
 /// The open log of one round.
@@ -42,7 +43,7 @@ impl AgentLog {
 /// is a regular file.
 fn open(path: &std::path::Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        atomic::make_folder(folder)?;
     }
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -54,4 +55,30 @@ fn open(path: &std::path::Path) -> io::Result<File> {
     // Not blocking was for a pipe in the log's place; the agent gets an ordinary file.
     fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::store::regular::tests::with_a_pipe_at;
+
+    #[test]
+    fn a_log_that_is_a_link_or_a_pipe_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, link, pipe) =
+            (dir.path().join("victim"), dir.path().join("link"), dir.path().join("pipe"));
+        atomic::replace(&victim, b"precious").unwrap();
+        symlink(&victim, &link).unwrap();
+        assert!(open(&link).is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        let path = pipe.clone();
+        assert_eq!(with_a_pipe_at(&pipe, move || open(&path).is_err()), Some(true));
+        let fresh = dir.path().join("rounds/R1.log");
+        open(&fresh).unwrap().write_all(b"x").unwrap();
+        assert_eq!(fs::read(&fresh).unwrap(), b"x");
+    }
 }

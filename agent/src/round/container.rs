@@ -1,13 +1,14 @@
 //! Agents in containers: recognising the command, noting the container's id, stopping what outlives its client.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
+use crate::store::regular::open_regular;
 
 /// Global flags of the runtimes that take a value.
 const FLAGS_WITH_VALUE: [&str; 10] = [
@@ -142,7 +143,7 @@ impl IdFile {
             IdFile::Nowhere => return None,
         };
         let mut text = String::new();
-        File::open(path).ok()?.take(ID_FILE_MAX).read_to_string(&mut text).ok()?;
+        open_regular(&path).ok()?.take(ID_FILE_MAX).read_to_string(&mut text).ok()?;
         let id = text.trim();
         let is_id = (12..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_id.then(|| id.to_owned())

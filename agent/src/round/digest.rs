@@ -1,14 +1,15 @@
 //! What a round runs with, as one hash: which prompt did round 412 run? Holds no prompt text and no value of a variable.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::prompt::FILE_MAX;
 use crate::config::types::{Config, Delivery, Profile};
 use crate::sha256;
 use crate::store::backward::records;
 use crate::store::layout::Layout;
+use crate::store::regular;
 
 /// Lines searched for the digest of the previous round.
 const LINES_MAX: usize = 50_000;
@@ -53,5 +54,5 @@ fn of(config: &Config, profile: &Profile, files: &Value) -> String {
 }
 
 fn hash_of(path: &Path) -> Option<String> {
-    fs::read(path).ok().map(sha256::of)
+    regular::read(path, FILE_MAX).ok().map(sha256::of)
 }

@@ -18,7 +18,7 @@ use crate::git::status::Dirty;
 use crate::git::{Git, GitError};
 use crate::masking::mask_and_cut;
 use crate::store::orphan_state::{self, Orphan, OrphanState};
-use crate::store::time;
+use crate::store::{regular, time};
 
 /// Paths listed in an event.
 const LISTED_MAX: usize = 20;
@@ -244,7 +244,9 @@ fn rearranged(scene: &Scene, dirty: &[Dirty]) -> Vec<String> {
     let blobs = scene.tolerate("read the files of HEAD", blobs(&scene.git, &names)).unwrap_or_default();
     let moved = |(path, blob): (&PathBuf, &Blob)| match blob {
         Blob::Missing => false,
-        Blob::Content { bytes, .. } => fs::read(path).is_ok_and(|now| is_rearranged(bytes, &now)),
+        Blob::Content { bytes, .. } => {
+            regular::read(path, COMPARED_MAX).is_ok_and(|now| is_rearranged(bytes, &now))
+        }
     };
     candidates
         .iter()

@@ -5,10 +5,12 @@ use std::io;
 use std::path::Path;
 
 use crate::masking::mask;
-use crate::store::atomic;
+use crate::store::{atomic, regular};
 
 /// The largest the file gets, in bytes.
 const SIZE_MAX: usize = 8192;
+/// The largest file that is taken for a ledger, in bytes: a person may have written more than we do.
+const READ_MAX: u64 = 16 << 20;
 
 /// One assessment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct Entry<'a> {
 /// # Errors
 /// When the file cannot be read or replaced.
 pub fn prepend(path: &Path, entry: &Entry<'_>) -> io::Result<()> {
-    let before = match fs::read(path) {
+    let before = match regular::read(path, READ_MAX) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),

@@ -1,7 +1,6 @@
 //! The startup battery: everything a round needs, checked before anything is changed.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +9,7 @@ use crate::config::overlap::overlaps;
 use crate::config::types::{Agent, Config, Delivery};
 use crate::error::Exit;
 use crate::git::{Git, GitError, Place};
+use crate::store::atomic;
 use crate::store::layout::Layout;
 
 /// The checks there are, in order; `doctor` lists them.
@@ -108,9 +108,7 @@ impl Findings {
 
 fn log_dir_writable(config: &Config, found: &mut Findings) {
     let layout = Layout::new(&config.runtime.log_dir);
-    let probed = fs::create_dir_all(layout.root())
-        .and_then(|()| File::create(layout.write_probe()))
-        .and_then(|_| fs::remove_file(layout.write_probe()));
+    let probed = atomic::make_folder(layout.root()).and_then(|()| atomic::probe(&layout.write_probe()));
     if let Err(error) = probed {
         let reason = format!("{} is not writable: {error}", layout.root().display());
         found.environmental(

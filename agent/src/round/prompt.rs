@@ -1,10 +1,13 @@
 //! The prompt: files, front matter, context block. Assembly is pure; reading is one function.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::types::{ContextMode, Prompt};
+use crate::store::regular;
+
+/// The largest prompt file, in bytes: far more than an agent CLI reads.
+pub(super) const FILE_MAX: u64 = 16 << 20;
 
 /// A prompt file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +36,7 @@ pub struct Pieces {
 pub fn read(files: &[PathBuf]) -> Result<Pieces, PromptError> {
     let mut pieces = Pieces::default();
     for (index, path) in files.iter().enumerate() {
-        match fs::read(path) {
+        match regular::read(path, FILE_MAX) {
             Ok(bytes) => pieces.texts.push(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if index > 0 && error.kind() == io::ErrorKind::NotFound => {
                 pieces.missing.push(path.clone());
@@ -103,6 +106,18 @@ fn without_front_matter(text: &str) -> &str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_prompt_that_is_a_pipe_or_has_no_end_is_an_error_at_once() {
+        use crate::store::regular::tests::with_a_pipe_at;
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, long) = (dir.path().join("pipe.md"), dir.path().join("long.md"));
+        let files = vec![pipe.clone()];
+        let said = with_a_pipe_at(&pipe, move || read(&files).map_err(|error| error.source.to_string()));
+        assert_eq!(said, Some(Err("not a regular file".to_owned())));
+        std::fs::File::create(&long).unwrap().set_len(FILE_MAX + 1).unwrap();
+        assert_eq!(read(&[long]).unwrap_err().source.to_string(), "larger than 16 MiB");
+    }
 
     fn config() -> Prompt {
         Prompt {

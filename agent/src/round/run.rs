@@ -22,6 +22,7 @@ use crate::git::{Git, Limits};
 use crate::output;
 use crate::process::signals::{SignalInput, Signals};
 use crate::provider::Presets;
+use crate::store::atomic;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
 
@@ -72,8 +73,7 @@ fn enter(options: &RoundOptions) -> Result<Entered, RoundError> {
         }
         Battery::Skip => {
             let path = log.layout().round_lock();
-            std::fs::create_dir_all(log.layout().root())
-                .map_err(|source| RoundError::Lock { path, source })?;
+            atomic::make_folder(log.layout().root()).map_err(|source| RoundError::Lock { path, source })?;
             git.locate()?;
             Vec::new()
         }

@@ -39,7 +39,7 @@ use crate::store::event_log::EventLog;
 use crate::store::follow::Follower;
 use crate::store::layout::Layout;
 use crate::store::lock::Lock;
-use crate::store::{pid_file, retention};
+use crate::store::{atomic, pid_file, retention};
 
 /// How `serve` was asked to run.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ pub fn run(options: Options) -> Result<Exit, Error> {
     }
     let config = loaded.config;
     let layout = Layout::new(&config.runtime.log_dir);
-    fs::create_dir_all(layout.root()).map_err(|error| {
+    atomic::make_folder(layout.root()).map_err(|error| {
         Error::failed(format!("{} cannot be made", layout.root().display())).caused_by(error)
     })?;
     let (lock, handover) = lock(&options.inherited, &layout, &config.runtime.work_dir)?;

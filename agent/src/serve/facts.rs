@@ -1,6 +1,5 @@
 //! Looking at the world for one decision: small files, memory, chance. Bounded in size; never an error.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
@@ -12,6 +11,7 @@ use super::input::MemoryTick;
 use crate::host::cgroup::Cgroup;
 use crate::host::{Root, Sample, memory, pressure};
 use crate::process::tree;
+use crate::store::regular::open_regular;
 
 /// Bytes read of a file that only has to exist.
 const NOTE_MAX: u64 = 4096;
@@ -66,10 +66,9 @@ impl Groups {
 
 /// Returns the beginning of a file's content when it exists; empty when it is no regular file or cannot be read.
 pub(super) fn note(path: &Path) -> Option<String> {
-    let metadata = path.metadata().ok()?;
+    path.metadata().ok()?;
     let mut bytes = Vec::new();
-    if metadata.is_file()
-        && let Ok(file) = File::open(path)
+    if let Ok(file) = open_regular(path)
         && file.take(NOTE_MAX).read_to_end(&mut bytes).is_err()
     {
         bytes.clear();

@@ -1,14 +1,13 @@
 //! The fingerprint of the files an operator watches: one hash over their paths and contents.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::glob;
-
 use crate::sha256;
+use crate::store::regular::open_regular;
 
 /// Bytes read at most for one fingerprint.
 const BYTES_MAX: u64 = 256 << 20;
@@ -39,7 +38,7 @@ pub(super) fn of(work_dir: &Path, patterns: &[String]) -> Option<String> {
 
 /// Returns the hash of a file's content and its size, reading one byte more than `limit` at most.
 fn hash_of(path: &Path, limit: u64) -> io::Result<(String, u64)> {
-    sha256::of_reader(File::open(path)?.take(limit.saturating_add(1)))
+    sha256::of_reader(open_regular(path)?.take(limit.saturating_add(1)))
 }
 
 #[cfg(test)]

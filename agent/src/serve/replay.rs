@@ -1,11 +1,11 @@
 //! Reading an event file once from its beginning, without a copy per line: a Loop that starts on an old log is not to
 //! pay for its age twice.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use crate::store::record::LINE_MAX;
+use crate::store::regular::open_regular;
 
 const CHUNK: usize = 256 * 1024;
 
@@ -15,7 +15,7 @@ const CHUNK: usize = 256 * 1024;
 /// # Errors
 /// What opening or reading returned.
 pub(super) fn lines(path: &Path, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
-    let mut reader = BufReader::with_capacity(CHUNK, File::open(path)?);
+    let mut reader = BufReader::with_capacity(CHUNK, open_regular(path)?);
     // The beginning of a line whose end is in the next chunk, and how long it really is.
     let (mut carried, mut length) = (Vec::new(), 0u64);
     let mut behind = 0;

@@ -15,6 +15,7 @@ use crate::process::signals::SignalInput;
 use crate::process::stop;
 use crate::process::tree::{self, Descendant};
 use crate::store::layout::Layout;
+use crate::store::regular::open_regular;
 use crate::store::round_number;
 
 /// Characters of the log's end that a give-up event quotes.
@@ -183,7 +184,7 @@ fn newest_agent_log(layout: &Layout, round_num: i64) -> Option<PathBuf> {
 }
 
 fn tail(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(TAIL_MAX)))?;
     let mut bytes = Vec::new();

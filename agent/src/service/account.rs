@@ -1,6 +1,9 @@
 //! The account a project runs as, and where systemd and we keep things for it. Values only; the edge fills them in.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use crate::process::stop::Whose;
 
 /// The account a project runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,27 @@ pub enum Acting {
 }
 
 impl Account {
+    /// Returns whose processes may be signalled because a file of this account names them.
+    pub fn signals(&self) -> Whose {
+        match self.acting {
+            Acting::Itself => Whose::Anybody,
+            Acting::RootFor => Whose::Of(self.uid),
+        }
+    }
+
+    /// Returns the words before a command that make it run as this account; none where we are it already.
+    pub fn becoming(&self) -> Vec<OsString> {
+        match self.acting {
+            Acting::Itself => Vec::new(),
+            Acting::RootFor => {
+                let mut home = OsString::from("HOME=");
+                home.push(&self.home);
+                let words = ["runuser", "-u", &self.user, "--", "env", "-u", "XDG_CONFIG_HOME"];
+                words.map(OsString::from).into_iter().chain([home]).collect()
+            }
+        }
+    }
+
     /// Where the account's user units are.
     pub fn user_units(&self) -> PathBuf {
         self.home.join(".config/systemd/user")

@@ -1,7 +1,7 @@
 //! `serve` and `monitor` without systemd: each in a session of its own, its output in a file of the log dir.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use crate::process::identity::Identity;
 use crate::process::inherited::{LOCK_VARIABLE, NOTIFY_VARIABLES, STATE_VARIABLE};
 use crate::store::atomic;
 use crate::store::file_error::FileError;
+use crate::store::regular::{self, open_regular};
 
 /// How long `serve` may take until serve.pid names it.
 const START_WAIT: Duration = Duration::from_secs(15);
@@ -80,7 +81,7 @@ pub fn start_monitor(project: &Project, program: &Path) -> Result<Identity, Serv
 
 /// Returns the monitor that [`start_monitor`] started, while it runs.
 pub fn running_monitor(project: &Project) -> Option<Identity> {
-    let text = fs::read(monitor_pid(project)).ok()?;
+    let text = regular::read(&monitor_pid(project), ENV_MAX).ok()?;
     serde_json::from_slice::<Identity>(&text).ok().filter(Identity::is_running)
 }
 
@@ -109,7 +110,7 @@ pub fn stop_monitor(project: &Project) -> Result<(), ServiceError> {
 /// # Errors
 /// When it exists and cannot be read.
 pub fn environment(path: &Path) -> io::Result<Vec<(String, String)>> {
-    let opened = match File::open(path) {
+    let opened = match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         opened => opened?,
     };
@@ -120,7 +121,7 @@ pub fn environment(path: &Path) -> io::Result<Vec<(String, String)>> {
 
 fn start(project: &Project, program: &Path, verb: &str) -> Result<Child, ServiceError> {
     let root = project.layout.root();
-    fs::create_dir_all(root).map_err(FileError::of("making", root))?;
+    atomic::make_folder(root).map_err(FileError::of("making", root))?;
     let path = output_path(project, verb);
     let output = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
     let output = output.map_err(FileError::of("opening", &path))?;
@@ -154,7 +155,7 @@ fn monitor_pid(project: &Project) -> PathBuf {
 
 fn printed_since(path: &Path, offset: u64) -> String {
     let read = || -> io::Result<String> {
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let end = file.seek(SeekFrom::End(0))?;
         file.seek(SeekFrom::Start(offset.max(end.saturating_sub(REASON_MAX))))?;
         let mut bytes = Vec::new();

@@ -101,5 +101,6 @@ fn kill_processes(project: &Project, refused: Option<SystemctlError>) -> Result<
 /// Returns the round that holds the project's lock, when it is alive and its start time is on record.
 pub(super) fn running_round(project: &Project) -> Option<Identity> {
     let identity = holder::read(&project.layout).usable()?.round();
-    (identity.create_time.is_some() && identity.is_alive()).then_some(identity)
+    let ours = project.account.signals().owns(identity.pid);
+    (ours && identity.create_time.is_some() && identity.is_alive()).then_some(identity)
 }

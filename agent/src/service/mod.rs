@@ -23,4 +23,5 @@ pub use mode::{Facts, Mode, UnitState, mode};
 pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
 pub use status::{Status, running, status};
+pub(crate) use stop::send;
 pub use stop::{Asked, STOP_WAIT, ServiceError, Stopping, stop};

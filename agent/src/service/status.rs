@@ -54,7 +54,14 @@ pub fn status(project: &Project) -> Status {
 
 /// Returns the running Loop, as serve.pid names it.
 pub fn running(project: &Project) -> Option<Identity> {
-    pid_file::read(&project.layout).usable().filter(Identity::is_running)
+    recorded(project).filter(Identity::is_running)
+}
+
+/// Returns whom serve.pid names. The account writes it: for root, a process of somebody else is no Loop of the account.
+fn recorded(project: &Project) -> Option<Identity> {
+    let whose = project.account.signals();
+    let ours = |identity: &Identity| identity.is_gone() || whose.owns(identity.pid);
+    pid_file::read(&project.layout).usable().filter(ours)
 }
 
 /// Returns the manager of a mode; `None` where there is none.
@@ -76,7 +83,7 @@ fn facts(project: &Project) -> Facts {
         (Present::No, Present::No) => None,
     };
     let unit_state = manager.and_then(|manager| manager.show(&unit).ok()?.state);
-    let pid_file = match pid_file::read(&project.layout).usable() {
+    let pid_file = match recorded(project) {
         None => PidFile::Nobody,
         Some(identity) if identity.is_running() => PidFile::Alive,
         Some(_) => PidFile::Dead,

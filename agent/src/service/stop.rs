@@ -3,9 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use thiserror::Error;
 
 use super::mode::UnitState;
@@ -14,7 +12,7 @@ use super::systemctl::{Manager, SystemctlError};
 use super::{Mode, Project};
 use crate::process::gone;
 use crate::process::identity::Identity;
-use crate::process::wait;
+use crate::process::{stop as ladder, wait};
 use crate::store::file_error::FileError;
 
 /// How long a stop is waited for; after that the service drains and is still active.
@@ -145,14 +143,14 @@ pub(super) fn wait_for_end(project: &Project, of: Identity, deadline: Instant) -
     gone::wait(of, deadline).map_err(|source| waiting(project, source))
 }
 
-/// Signals a process whose identity was just checked; one that is gone by now needs no signal.
-pub(super) fn send(project: &Project, to: Identity, signal: Signal) -> Result<(), ServiceError> {
-    match signal::kill(Pid::from_raw(to.pid), signal) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => {
-            Err(ServiceError::Signal { pid: to.pid, project: project.name.clone(), source: errno.into() })
-        }
-    }
+/// Signals a process that a file of the project names; one that is gone by now needs no signal, and one that is not the
+/// account's gets none from root.
+pub(crate) fn send(project: &Project, to: Identity, signal: Signal) -> Result<(), ServiceError> {
+    ladder::signal_recorded(to, project.account.signals(), signal).map_err(|source| ServiceError::Signal {
+        pid: to.pid,
+        project: project.name.clone(),
+        source,
+    })
 }
 
 /// Returns whether the mode is one systemd is in charge of.

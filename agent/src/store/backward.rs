@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{LINE_MAX, Record};
+use super::regular::open_regular;
 
 const CHUNK: u64 = 64 * 1024;
 
@@ -87,7 +88,7 @@ struct Tail {
 
 impl Tail {
     fn open(path: &Path, end: Option<u64>, line_max: usize) -> io::Result<Tail> {
-        let file = File::open(path)?;
+        let file = open_regular(path)?;
         let size = file.metadata()?.len();
         let start = end.map_or(size, |end| end.min(size));
         let (chunk, later) = (Vec::new(), Vec::new());

@@ -8,6 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::record::{LINE_MAX, Record, glance};
+use super::regular::open_regular;
 use super::time;
 
 /// Halving ends at this many bytes; the rest is cheaper to read than to search.
@@ -22,7 +23,7 @@ const MARGIN: u64 = 256 * 1024;
 /// # Errors
 /// When the file cannot be read.
 pub fn first_since(path: &Path, at: Timestamp) -> io::Result<u64> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let (mut low, mut high) = (0, file.metadata()?.len());
     while high - low > NEAR {
         let middle = low + (high - low) / 2;

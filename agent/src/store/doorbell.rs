@@ -50,7 +50,7 @@ impl Doorbell {
     /// # Errors
     /// When it cannot be made; the caller then just sleeps.
     pub fn listen(dir: &Path) -> io::Result<Doorbell> {
-        fs::create_dir_all(dir)?;
+        super::atomic::make_folder(dir)?;
         let mut failure = io::Error::other("no attempt was made");
         for _ in 0..ATTEMPTS {
             match Doorbell::make(dir) {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::{doorbell, json, time};
+use super::{doorbell, json, regular, time};
 use crate::event::Event;
 
 /// The event log of one log dir, open for appending.
@@ -71,7 +71,9 @@ impl EventLog {
 /// # Errors
 /// What opening or writing returned.
 pub fn append_line(path: &Path, lines: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o666).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o666).custom_flags(libc::O_NONBLOCK);
+    let mut file = regular::insist(options.open(path)?)?;
     if ends_torn(&file)? { file.write_all(&[b"\n", lines].concat()) } else { file.write_all(lines) }
 }
 

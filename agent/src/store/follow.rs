@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::record::LINE_MAX;
+use super::regular::open_regular;
 
 const CHUNK: usize = 256 * 1024;
 /// One look for the end of the last whole line; nearly always it is the last byte.
@@ -57,7 +58,7 @@ impl Follower {
     pub fn from_end(files: &[PathBuf]) -> Follower {
         let mut follower = Follower::default();
         for path in files {
-            if let (Some(name), Ok(file)) = (name_of(path), File::open(path))
+            if let (Some(name), Ok(file)) = (name_of(path), open_regular(path))
                 && let Ok(meta) = file.metadata()
             {
                 let offset = last_line_end(&file, meta.len()).unwrap_or_default();
@@ -135,7 +136,7 @@ impl Follower {
     pub fn poll(&mut self, files: &[PathBuf], mut each: impl FnMut(Line)) -> io::Result<()> {
         for path in files {
             let Some(name) = name_of(path) else { continue };
-            let file = match File::open(path) {
+            let file = match open_regular(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -190,7 +191,7 @@ impl Follower {
 /// When the file cannot be read.
 pub fn lines_between(path: &Path, range: Range<u64>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let mut bytes = Vec::new();
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     file.seek(SeekFrom::Start(range.start))?;
     file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
     for line in bytes.split_inclusive(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\n")) {
@@ -221,6 +222,22 @@ fn last_line_end(file: &File, length: u64) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::regular::tests::with_a_pipe_at;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_log_holds_no_reader_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("events-2026-11.jsonl");
+        let files = vec![pipe.clone()];
+        let read = with_a_pipe_at(&pipe, move || {
+            let mut follower = Follower::from_end(&files);
+            let polled = follower.poll(&files, |_| {}).is_err();
+            let backwards = super::super::backward::Lines::new(files.clone()).count();
+            let appended = super::super::event_log::append_line(files.first().unwrap(), b"{}\n").is_err();
+            (polled, backwards, appended)
+        });
+        assert_eq!(read, Some((true, 0, true)));
+    }
     use crate::store::event_log::append_line;
 
     fn poll(follower: &mut Follower, files: &[PathBuf]) -> Vec<String> {

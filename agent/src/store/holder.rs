@@ -77,7 +77,12 @@ pub fn write(layout: &Layout, holder: &Holder) -> io::Result<()> {
     let text = serde_json::to_vec(holder)?;
     let path = layout.round_lock_holder();
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options.open(path)?.write_all(&text)
 }
 

@@ -9,6 +9,7 @@ pub mod file_error;
 pub mod json;
 pub mod lock;
 pub mod presence;
+pub mod regular;
 pub mod state;
 
 pub mod backward;

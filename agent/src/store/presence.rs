@@ -8,6 +8,8 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::regular::open_regular;
+
 /// A sign that is up until it is dropped.
 #[derive(Debug)]
 pub struct Presence {
@@ -35,7 +37,7 @@ impl Presence {
 
     /// Returns whether anybody has put the sign up. Nothing is created.
     pub fn is_announced(path: &Path) -> bool {
-        let Ok(file) = File::open(path) else { return false };
+        let Ok(file) = open_regular(path) else { return false };
         matches!(Flock::lock(file, FlockArg::LockExclusiveNonblock), Err((_, Errno::EWOULDBLOCK)))
     }
 }

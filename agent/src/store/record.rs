@@ -125,6 +125,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nesting_without_end_is_neither_a_record_nor_a_line_of_a_stream() {
+        use crate::witness::stream::StreamLine;
+        let nested = |depth: usize| {
+            let event = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let record =
+                format!("{{\"ts\": \"2026-01-01T00:00:00.000Z\", \"event\": \"a_b\", \"x\": {event}}}");
+            let cursor = "{\"file\": \"f\", \"offset\": 1}";
+            let line = format!("{{\"type\": \"event\", \"cursor\": {cursor}, \"event\": {record}}}");
+            (Record::parse(record.as_bytes()).is_some(), serde_json::from_str::<StreamLine>(&line).is_ok())
+        };
+        assert_eq!(nested(50), (true, true));
+        assert_eq!(nested(100_000), (false, false));
+    }
+
+    #[test]
     fn a_glance_agrees_with_the_parser_or_stays_silent() {
         let whole = br#"{"ts": "2026-01-01T00:00:00.000Z", "event": "x_y", "b": 1}"#;
         assert_eq!(glance(whole), Some(("2026-01-01T00:00:00.000Z", "x_y")));

@@ -1,10 +1,11 @@
 //! Small JSON state files: bounded, and never an error to read. What cannot be used is no state.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+
+use super::regular;
 
 /// The largest state file that is read, in bytes.
 const SIZE_MAX: u64 = 8 << 20;
@@ -53,7 +54,7 @@ pub(super) fn read_object(path: &Path) -> Read<Map<String, Value>> {
 
 /// Reads a file that holds one JSON value.
 pub(super) fn read_value(path: &Path) -> Read<Value> {
-    let bytes = match read_bounded(path) {
+    let bytes = match regular::read(path, SIZE_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Read::Missing,
         Err(error) => return Read::Unusable(format!("cannot be read: {error}")),
@@ -76,22 +77,24 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(io::Error::other("too large"));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_and_a_file_beyond_the_bound_are_no_state() {
+        use super::super::regular::tests::with_a_pipe_at;
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, large) = (dir.path().join("pipe"), dir.path().join("large.json"));
+        let path = pipe.clone();
+        let read = with_a_pipe_at(&pipe, move || matches!(read_object(&path), Read::Unusable(_)));
+        assert_eq!(read, Some(true));
+        let object = |blanks: u64| [vec![b' '; usize::try_from(blanks).unwrap()], b"{}".to_vec()].concat();
+        super::super::atomic::replace(&large, &object(SIZE_MAX - 2)).unwrap();
+        assert!(matches!(read_object(&large), Read::Usable(_)));
+        super::super::atomic::replace(&large, &object(SIZE_MAX - 1)).unwrap();
+        assert!(matches!(read_object(&large), Read::Unusable(_)));
+    }
 
     #[test]
     fn whatever_is_no_object_is_no_state() {

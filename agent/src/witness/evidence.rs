@@ -10,6 +10,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use super::snapshot::{Evidence, Matches};
 use crate::store::backward::Lines;
 use crate::store::layout::Layout;
+use crate::store::regular::open_regular;
 
 /// Lines of a log that are looked at.
 const TAIL_LINES: usize = 200;
@@ -72,7 +73,7 @@ fn set<S: AsRef<str>>(patterns: &[S]) -> Result<RegexSet, regex::Error> {
 pub fn look(layout: &Layout, round: (i64, Option<Timestamp>), patterns: &Patterns) -> Evidence {
     let (round_num, started) = round;
     let Some(path) = agent_log(layout, round_num, started) else { return Evidence::Read(Matches::default()) };
-    match fs::File::open(&path) {
+    match open_regular(&path) {
         Ok(_) => Evidence::Read(patterns.matches(&tail(&path, TAIL_LINES))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Evidence::Read(Matches::default()),
         Err(error) => Evidence::Unreadable(error.to_string()),

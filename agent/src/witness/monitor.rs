@@ -2,7 +2,6 @@
 //! goes wrong on the way is told once and tried again.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use crate::config::types::Config;
 use crate::event::Event;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait;
+use crate::store::atomic;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
 use crate::store::presence::Presence;
@@ -105,7 +105,7 @@ impl<'a> Monitor<'a> {
 
     fn start(&mut self, interval: Duration) {
         let root = self.log.layout().root().to_owned();
-        let made = fs::create_dir_all(&root).map_err(|error| format!("making {}: {error}", root.display()));
+        let made = atomic::make_folder(&root).map_err(|error| format!("making {}: {error}", root.display()));
         self.warn_of("log dir", made.err());
         self.log.append(&Event::MonitorStarted {
             host: None,

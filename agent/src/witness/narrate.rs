@@ -9,11 +9,11 @@ use crate::store::record::Record;
 /// Returns the line. The clock is UTC's, as in the log; values look as they always have.
 pub fn line(record: &Record) -> String {
     let clock = record.ts.get(11..23).unwrap_or(&record.ts);
-    let mut text = format!("[{clock}] {:<20}", record.kind);
+    let mut text = format!("[{}] {:<20}", one_line(clock), one_line(&record.kind));
     for (field, value) in &record.fields {
         let name = if field == "round_num" { "round" } else { field };
         text.push(' ');
-        text.push_str(name);
+        text.push_str(&one_line(name));
         text.push('=');
         match value {
             Value::String(string) => text.push_str(&one_line(string)),
@@ -97,5 +97,6 @@ mod tests {
             "{\"ts\": \"\", \"event\": \"a_b\", \"raw\": \"x\\ny\\u001b[31m\"}",
             "[] a_b                  raw=x y [31m",
         );
+        check("{\"ts\": \"\", \"event\": \"a\\u001b[2J\", \"b\\u009b\": 1}", "[] a [2J                b =1");
     }
 }

@@ -88,3 +88,26 @@ fn what_supervision_md_says_is_tested() {
         assert!(codes.contains(&exit.code().to_string()), "{exit:?}");
     }
 }
+
+#[test]
+fn every_test_that_security_md_names_exists_where_it_says() {
+    let text = fs::read_to_string(Path::new(HOUSE).join("docs/security.md")).unwrap();
+    let (mut file, mut checked) = (String::new(), 0);
+    let rows = text.lines().filter(|line| line.starts_with("| ") && line.contains(".rs: `"));
+    for named in
+        rows.flat_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap().split([',', ';']))
+    {
+        let test = match named.trim().split_once(": ") {
+            Some((place, test)) => {
+                file =
+                    fs::read_to_string(Path::new(HOUSE).join(place)).unwrap_or_else(|_| panic!("no {place}"));
+                test
+            }
+            None => named.trim(),
+        };
+        let definition = format!("fn {}(", test.trim_matches('`'));
+        assert!(file.contains(&definition), "docs/security.md names {test}, which is not there");
+        checked += 1;
+    }
+    assert!(checked > 100, "{checked}");
+}

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runner::plain::plain;
 use agent_runner::process::capture::{Capture, capture};
 use agent_runner::process::child::{Environment, Stdin};
 use secrecy::SecretString;
@@ -16,6 +17,9 @@ use crate::ssh::{Prompt, Prompter};
 const ASKPASS_DEADLINE: Duration = Duration::from_secs(120);
 /// The most that the program may answer, in bytes.
 const ASKPASS_OUTPUT: usize = 4096;
+
+/// The most characters of a host's own question that are shown.
+const QUESTION: usize = 200;
 
 /// Who answers questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,13 +100,17 @@ fn ask_program(program: &str, question: &str) -> Option<SecretString> {
     Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// Returns the question as it is put: one line that begins with words of ours, whatever a host would like to be asked.
 fn words(prompt: &Prompt) -> String {
-    match prompt {
+    let words = match prompt {
         Prompt::Passphrase { key, attempt: 0 } => format!("passphrase of {}: ", key.display()),
         Prompt::Passphrase { key, .. } => format!("that was not it; passphrase of {}: ", key.display()),
         Prompt::Password { user } => format!("password of {user} on the hosts: "),
-        Prompt::Question { host, text } => format!("{host} asks: {text}"),
-    }
+        Prompt::Question { host, text } => {
+            format!("{host} asks: {}", plain(text).chars().take(QUESTION).collect::<String>())
+        }
+    };
+    plain(&words)
 }
 
 #[cfg(test)]
@@ -134,6 +142,19 @@ mod tests {
             };
             assert_eq!(who(env, terminal), expected, "{askpass} {require} {display} {terminal}");
         }
+    }
+
+    #[test]
+    fn a_hosts_question_is_one_short_line_that_says_who_asks() {
+        let asked = |text: &str| words(&Prompt::Question { host: "pi1".into(), text: text.into() });
+        assert_eq!(asked("One-time code: "), "pi1 asks: One-time code: ");
+        let imitation = asked("\r\u{1b}[2K\u{9b}1Apassphrase of /home/me/.ssh/id_ed25519: \n");
+        assert!(!imitation.contains(char::is_control), "{imitation:?}");
+        assert!(imitation.starts_with("pi1 asks: "), "{imitation:?}");
+        let long = asked(&"x".repeat(10_000));
+        assert_eq!(long.chars().count(), "pi1 asks: ".len() + QUESTION);
+        let key = Prompt::Passphrase { key: "/k\u{1b}[2J".into(), attempt: 0 };
+        assert!(!words(&key).contains(char::is_control));
     }
 
     #[test]

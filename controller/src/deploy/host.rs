@@ -14,6 +14,7 @@ use agent_runner::version::{PROTOCOL, Version};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::halt::{Halt, read_report, refusal, reverted, unprobed, with_output};
+use super::place::Placing;
 use super::probe::{self, Facts, Known, Places, Probed};
 use super::summary::summary;
 use super::turn::Turn;
@@ -304,9 +305,14 @@ impl<S: Fn(&str)> Run<'_, S> {
         let binary = format!("{}/versions/{folder}/agent-runner", places.share);
         let place = match self.task.scope {
             Scope::User | Scope::Detached => String::new(),
-            Scope::System => {
-                format!("install -D -m 755 \"{}/{relative}\" \"{binary}\" && ", self.home(session).await?)
+            Scope::System => Placing {
+                home: &self.home(session).await?,
+                uploaded: &relative,
+                binary: &binary,
+                size: agent.size,
+                sha256: agent.sha256,
             }
+            .script(),
         };
         let script = format!("{place}exec \"{binary}\" --json --version");
         let output = self.exec(session, script, Vec::new(), Duration::from_secs(30)).await;

@@ -11,6 +11,7 @@ pub mod summary;
 pub mod wish;
 
 mod halt;
+mod place;
 
 pub mod host;
 pub mod run;

@@ -146,9 +146,15 @@ pub fn read(output: &str) -> Result<Probed, ProbeError> {
         linger: yes("linger"),
         git: yes("git"),
         clock: said.get("clock").and_then(|text| text.parse().ok()),
-        installed: said.get("installed").map(|text| (*text).to_owned()).filter(|text| !text.is_empty()),
+        installed: said.get("installed").map(|text| (*text).to_owned()).filter(|text| is_folder(text)),
     };
     Ok(Probed { facts, report: serde_json::from_str(report.trim()).ok() })
+}
+
+/// Returns whether a text can be the name of a version's folder: it becomes part of a script.
+fn is_folder(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    !text.is_empty() && text.len() <= 128 && !text.starts_with('.') && text.chars().all(plain)
 }
 
 /// Returns why nothing can be deployed here, with its remedy; `None` when it can.
@@ -188,6 +194,14 @@ pub fn obstacle(facts: &Facts, needed_kib: u64, scope: Scope) -> Option<(String,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_plain_word_is_the_folder_of_a_version() {
+        assert!(is_folder("0.1.0-3f2a9c0d11ee") && is_folder("1.2.0-rc.1+x-abc"));
+        for odd in ["", ".", "..", "a/b", "$(id)", "a\" b", "a;b", "a b", "a\nb", &"x".repeat(200)] {
+            assert!(!is_folder(odd), "{odd:?}");
+        }
+    }
     use std::io::Write;
     use std::process::{Command, Stdio};
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use agent_runner_inventory::Share;
 use jiff::SignedDuration;
 
+use super::state::StreamId;
+
 /// The time over which stops are counted.
 pub const WINDOW: Duration = Duration::from_secs(600);
 /// The same, on the wall clock.
@@ -15,7 +17,8 @@ pub const MEMORY: SignedDuration = SignedDuration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brake {
     allowed: usize,
-    stops: VecDeque<Duration>,
+    /// The newest of each stream, the oldest first.
+    stops: VecDeque<(Duration, StreamId)>,
     /// Until when each stop of an earlier run counts.
     earlier: VecDeque<Duration>,
 }
@@ -39,17 +42,20 @@ impl Brake {
         self.earlier = until.into();
     }
 
-    /// Counts one more stop at `now` and returns true, unless it would be one too many.
-    pub fn take(&mut self, now: Duration) -> bool {
-        while self.stops.front().is_some_and(|&at| now.saturating_sub(at) >= WINDOW) {
+    /// Counts one more stop at `now` and returns true, unless it would be one too many. A stream that is stopped again
+    /// within the window keeps its one place: it cannot use up those of the others.
+    pub fn take(&mut self, now: Duration, stream: &StreamId) -> bool {
+        while self.stops.front().is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW) {
             self.stops.pop_front();
         }
         while self.earlier.front().is_some_and(|&until| now >= until) {
             self.earlier.pop_front();
         }
-        let free = self.stops.len() + self.earlier.len() < self.allowed;
+        let again = self.stops.iter().position(|(_, stopped)| stopped == stream);
+        let free = again.is_some() || self.stops.len() + self.earlier.len() < self.allowed;
         if free {
-            self.stops.push_back(now);
+            again.and_then(|place| self.stops.remove(place));
+            self.stops.push_back((now, stream.clone()));
         }
         free
     }
@@ -59,16 +65,35 @@ impl Brake {
 mod tests {
     use super::*;
 
+    fn id(host: &str) -> StreamId {
+        StreamId { host: host.into(), project: "p".into() }
+    }
+
+    #[test]
+    fn a_stream_that_is_stopped_again_and_again_takes_one_place() {
+        let mut brake = Brake::new(Share::Count(2), 100);
+        let at = Duration::from_secs;
+        for second in 0..500 {
+            assert!(brake.take(at(second), &id("churning")));
+        }
+        assert!(brake.take(at(500), &id("a")));
+        assert!(!brake.take(at(501), &id("b")));
+        assert!(brake.take(at(502), &id("churning")));
+        assert!(!brake.take(at(1099), &id("b")), "the places of the churning one and of a");
+        assert!(brake.take(at(1100), &id("b")));
+        assert!(!brake.take(at(1101), &id("c")));
+    }
+
     #[test]
     fn no_more_than_the_share_within_the_window() {
         let mut brake = Brake::new(Share::Percent(25), 8);
         let at = Duration::from_secs;
-        assert!(brake.take(at(0)));
-        assert!(brake.take(at(100)));
-        assert!(!brake.take(at(599)));
-        assert!(brake.take(at(600)));
-        assert!(!brake.take(at(601)));
-        assert!(brake.take(at(700)));
+        assert!(brake.take(at(0), &id("h1")));
+        assert!(brake.take(at(100), &id("h2")));
+        assert!(!brake.take(at(599), &id("h3")));
+        assert!(brake.take(at(600), &id("h4")));
+        assert!(!brake.take(at(601), &id("h5")));
+        assert!(brake.take(at(700), &id("h6")));
     }
 
     #[test]
@@ -76,15 +101,15 @@ mod tests {
         let mut brake = Brake::new(Share::Count(2), 100);
         let at = Duration::from_secs;
         brake.remember(at(0), vec![at(590), at(100), at(700)]);
-        assert!(!brake.take(at(5)));
-        assert!(brake.take(at(10)));
-        assert!(!brake.take(at(499)));
-        assert!(brake.take(at(500)));
+        assert!(!brake.take(at(5), &id("h7")));
+        assert!(brake.take(at(10), &id("h8")));
+        assert!(!brake.take(at(499), &id("h9")));
+        assert!(brake.take(at(500), &id("h10")));
     }
 
     #[test]
     fn a_small_fleet_may_have_one_stop_and_zero_means_none() {
-        assert!(Brake::new(Share::Percent(25), 3).take(Duration::ZERO));
-        assert!(!Brake::new(Share::Percent(0), 300).take(Duration::ZERO));
+        assert!(Brake::new(Share::Percent(25), 3).take(Duration::ZERO, &id("a")));
+        assert!(!Brake::new(Share::Percent(0), 300).take(Duration::ZERO, &id("a")));
     }
 }

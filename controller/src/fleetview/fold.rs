@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::alert::{Ack, Key};
+use super::bounded;
 use super::brake::Brake;
 use super::detectors::observe;
 use super::life::{Alerts, Rules};
@@ -274,9 +275,14 @@ impl Step<'_> {
                 if let Some(naming) = &mut state.naming {
                     naming.named.insert(identity.clone());
                 }
-                self.open(state, identity, alert);
+                self.open(state, identity, bounded::alert(alert));
             }
-            StreamLine::Resolved { identity, .. } => self.judge |= state.alerts.remove(&identity).is_some(),
+            StreamLine::Resolved { identity, .. } => {
+                if let Some(naming) = &mut state.naming {
+                    naming.named.remove(&identity);
+                }
+                self.judge |= state.alerts.remove(&identity).is_some();
+            }
         }
     }
 
@@ -405,7 +411,7 @@ impl Step<'_> {
                 }
                 // One incident takes one place on the brake, however often the stop is asked for.
                 Stop::Asked { at } => self.now.mono.saturating_sub(at) >= STOP_AGAIN,
-                Stop::Due if brake.take(self.now.mono) => true,
+                Stop::Due if brake.take(self.now.mono, stream) => true,
                 Stop::Due => {
                     open.stop = Stop::HeldBack;
                     self.judge = true;

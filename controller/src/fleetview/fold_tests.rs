@@ -370,6 +370,43 @@ fn a_host_that_sends_garbage_is_named_and_bounded() {
 }
 
 #[test]
+fn alerts_that_come_and_go_leave_nothing_behind() {
+    let mut fleet = fleet(&["a"]);
+    names(&mut fleet, "a", 1, vec![hello(true)]);
+    for number in 0..10_000 {
+        let StreamLine::Alert { alert, .. } = alert("hung", AutoAction::None) else { unreachable!() };
+        let identity = format!("hung {number}");
+        let begun = StreamLine::Alert { identity: identity.clone(), alert };
+        let ended = StreamLine::Resolved { identity, detector: "hung".into(), firing_for_s: 1 };
+        for line in [begun, ended] {
+            fold(&mut fleet, Input::Line(id("a"), Box::new(line)), &policy(), at(2));
+        }
+    }
+    let state = &fleet.streams[&id("a")];
+    let named = state.naming.as_ref().map(|naming| naming.named.len());
+    assert_eq!((state.alerts.len(), named), (0, Some(0)));
+}
+
+#[test]
+fn one_host_that_asks_for_stops_without_end_leaves_the_others_their_place_on_the_brake() {
+    let mut fleet = fleet(&["a", "b", "c", "d"]);
+    names(&mut fleet, "a", 0, vec![hello(false)]);
+    for second in 0..100 {
+        let StreamLine::Alert { alert, .. } = alert("oauth_fail", AutoAction::StopService) else {
+            unreachable!()
+        };
+        let identity = format!("oauth_fail {second}");
+        let begun = StreamLine::Alert { identity: identity.clone(), alert };
+        let ended = StreamLine::Resolved { identity, detector: "oauth_fail".into(), firing_for_s: 1 };
+        let told = names(&mut fleet, "a", second, vec![begun, ended]);
+        assert!(!told.contains(&"brake".to_owned()), "{told:?}");
+    }
+    let lines = vec![hello(false), alert("oauth_fail", AutoAction::StopService)];
+    let told = names(&mut fleet, "b", 101, lines);
+    assert!(told.contains(&"stop".to_owned()), "{told:?}");
+}
+
+#[test]
 fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
     let mut fleet = fleet(&["a"]);
     let beat = |at: i64| StreamLine::Heartbeat { at: stamp(Timestamp::from_second(at).unwrap()) };

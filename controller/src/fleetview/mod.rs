@@ -18,6 +18,7 @@ pub mod silence;
 pub mod state;
 pub mod told;
 
+pub(crate) mod bounded;
 pub mod brake;
 pub mod detectors;
 pub mod fold;

@@ -9,6 +9,8 @@ use super::store::Store;
 const DAYS: i64 = 90;
 /// The most lines of the log; the oldest go first.
 const LINES: i64 = 5_000_000;
+/// The most past alerts; those that ended first go first.
+const ALERTS: i64 = 100_000;
 /// The most that is removed in one go, so that nobody waits for long.
 const AT_ONCE: i64 = 20_000;
 
@@ -29,9 +31,20 @@ impl Store {
                 (oldest, newest - LINES, AT_ONCE),
             )?;
             self.connection.execute("DELETE FROM alerts WHERE resolved < ?", [oldest])?;
+            self.past_alerts_up_to(ALERTS)?;
             self.connection.execute("DELETE FROM silences WHERE until < ?", [oldest])?;
             Ok(i64::try_from(gone).unwrap_or_default() >= AT_ONCE)
         };
         self.named(prune())
+    }
+
+    /// Removes the past alerts that ended first until so many are left, a part at a time.
+    pub(super) fn past_alerts_up_to(&self, most: i64) -> rusqlite::Result<()> {
+        self.connection.execute(
+            "DELETE FROM alerts WHERE (key, since) IN (SELECT key, since FROM alerts WHERE resolved IS NOT NULL \
+             ORDER BY resolved DESC LIMIT ?1 OFFSET ?2)",
+            (AT_ONCE, most),
+        )?;
+        Ok(())
     }
 }

@@ -288,6 +288,24 @@ async fn what_cannot_be_written_is_kept_and_written_later() {
 }
 
 #[test]
+fn past_alerts_are_bounded_in_number_and_open_ones_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("history.sqlite")).unwrap();
+    let past = (0..100).map(|second| AlertState {
+        since: after(second),
+        resolved_at: Some(after(second + 1)),
+        ..alert(true)
+    });
+    let mut entries: Vec<Entry> = past.map(|alert| Entry::Alert(Box::new(alert))).collect();
+    entries.push(Entry::Alert(Box::new(AlertState { since: after(1000), ..alert(false) })));
+    store.write(&entries).unwrap();
+    store.past_alerts_up_to(10).unwrap();
+    let past = store.past_alerts(day(), 1000).unwrap();
+    assert_eq!((past.len(), past[0].since, past[9].since), (10, after(99), after(90)), "the newest stay");
+    assert_eq!(store.open_alerts().unwrap().len(), 1);
+}
+
+#[test]
 fn what_is_kept_is_bounded_and_alerts_outlive_events() {
     let mut kept: Vec<Entry> = (0..50_000).map(|second| log(second, "pi1", "a")).collect();
     kept.push(Entry::Alert(Box::new(alert(false))));

@@ -1,8 +1,8 @@
 //! A folder with each host's output in files of its own: `HOST.out` and `HOST.err`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -23,12 +23,12 @@ pub struct HostFile {
 }
 
 impl HostFiles {
-    /// Makes the folder where it is missing.
+    /// Makes the folder where it is missing, for this user only; one that is there stays as it is.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn at(folder: &Path) -> io::Result<HostFiles> {
-        fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         Ok(HostFiles { folder: folder.to_owned() })
     }
 
@@ -75,6 +75,8 @@ impl HostFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn each_run_begins_anew_and_links_are_not_followed() {
@@ -82,6 +84,10 @@ mod tests {
         let files = HostFiles::at(&dir.path().join("a/b")).unwrap();
         for text in ["a long first output\n", "short\n"] {
             files.open("pi1").unwrap().write(Source::Stdout, text.as_bytes()).unwrap();
+        }
+        for folder in ["a", "a/b"] {
+            let mode = fs::metadata(dir.path().join(folder)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{folder}");
         }
         assert_eq!(fs::read_to_string(dir.path().join("a/b/pi1.out")).unwrap(), "short\n");
         std::os::unix::fs::symlink("/dev/null", dir.path().join("a/b/pi2.out")).unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use agent_runner::plain::{To, plain, shown};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// The most rows that are drawn; the rest is counted in a last one.
@@ -21,12 +22,12 @@ impl Live {
     /// Prints a line above the table.
     pub fn line(&self, line: &str) {
         // A terminal that is gone leaves nobody to tell.
-        let _ = self.all.println(line);
+        let _ = self.all.println(shown(line, To::Terminal));
     }
 
     /// Draws the table anew where it changed.
     pub fn table(&mut self, lines: &[String]) {
-        let mut shown: Vec<String> = lines.iter().take(ROWS).cloned().collect();
+        let mut shown: Vec<String> = lines.iter().take(ROWS).map(|line| plain(line)).collect();
         if lines.len() > ROWS {
             shown.push(format!("+{} more", lines.len() - ROWS));
         }

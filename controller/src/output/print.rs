@@ -1,17 +1,19 @@
-//! The only place that prints. A closed stdout is quiet success.
+//! The only place that prints. A closed stdout is quiet success. What goes to a terminal, whoever said it, cannot control
+//! it; a pipe gets every byte.
 
 use std::io::{self, IsTerminal, Write};
 
 use agent_runner::error::Error;
+use agent_runner::plain::{To, shown};
 use serde::Serialize;
 
-/// Prints text to stdout as it is and flushes.
+/// Prints text to stdout and flushes.
 ///
 /// # Errors
 /// What the write returned; a broken pipe tells the caller that nobody reads any more.
 pub fn text(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(shown(text, To::of(&out)).as_bytes())?;
     out.flush()
 }
 
@@ -27,8 +29,9 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
 
 /// Prints a line for people to stderr.
 pub fn note(line: &str) {
+    let mut err = io::stderr().lock();
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(err, "{}", shown(line, To::of(&err)));
 }
 
 /// Prints an error with its causes and its hint to stderr.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use agent_runner::plain::{To, plain, shown};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
@@ -54,7 +55,7 @@ impl Progress {
         let mut running = self.running();
         let since = running.get(host).map_or_else(Instant::now, |(since, _)| *since);
         running.insert(host.to_owned(), (since, what.to_owned()));
-        self.bar.set_message(outstanding(&running));
+        self.bar.set_message(plain(&outstanding(&running)));
         drop(running);
         if self.show == Show::Steps {
             print::note(&format!("{host}: {what}"));
@@ -65,12 +66,12 @@ impl Progress {
     pub fn ended(&self, result: &HostResult) {
         let mut running = self.running();
         running.remove(&result.host);
-        self.bar.set_message(outstanding(&running));
+        self.bar.set_message(plain(&outstanding(&running)));
         drop(running);
         self.bar.inc(1);
         let line = format!("{}: {}{}", result.host, result.status.as_str(), detail(result));
         match self.show {
-            Show::Live if result.status != Status::Ok => self.bar.println(line),
+            Show::Live if result.status != Status::Ok => self.bar.println(shown(&line, To::Terminal)),
             Show::Lines | Show::Steps => print::note(&line),
             Show::Live | Show::Nothing => {}
         }
@@ -86,7 +87,7 @@ impl Progress {
         let line =
             format!("interrupted: starting no more hosts; still at work: {}", outstanding(&self.running()));
         match self.show {
-            Show::Live => self.bar.println(line),
+            Show::Live => self.bar.println(shown(&line, To::Terminal)),
             Show::Lines | Show::Steps | Show::Nothing => print::note(&line),
         }
     }

@@ -1,10 +1,16 @@
 //! A sink of the inventory with what it needs at hand.
 
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use agent_runner::store::regular;
 use agent_runner_inventory::{LocalPath, Sink};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+
+/// The longest key, in bytes.
+const LONGEST: u64 = 4096;
 
 /// Where messages go.
 #[derive(Debug, Clone)]
@@ -43,6 +49,14 @@ pub enum PlaceError {
         #[source]
         source: std::io::Error,
     },
+    /// Others can read the key.
+    #[error("the key {} of a webhook can be read by others (mode {mode:03o})", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The file with the key is empty.
     #[error("the key {} of a webhook is empty", .0.display())]
     NoKey(PathBuf),
@@ -60,13 +74,7 @@ impl Place {
         Ok(match sink {
             Sink::Alertmanager { url } => Place::Alertmanager { url: url.clone() },
             Sink::Webhook { url, secret_file } => {
-                let read = |path: &LocalPath| {
-                    let path = resolve(path)?;
-                    let key = std::fs::read_to_string(&path)
-                        .map_err(|source| PlaceError::Key { path: path.clone(), source })?;
-                    let key = key.trim();
-                    if key.is_empty() { Err(PlaceError::NoKey(path)) } else { Ok(SecretString::from(key)) }
-                };
+                let read = |path: &LocalPath| key(&resolve(path)?);
                 Place::Webhook { url: url.clone(), key: secret_file.as_ref().map(read).transpose()? }
             }
             Sink::Jsonl { path } => Place::Jsonl { path: resolve(path)? },
@@ -90,6 +98,22 @@ impl Place {
     }
 }
 
+/// Reads a key from a file that nobody else can read.
+fn key(path: &Path) -> Result<SecretString, PlaceError> {
+    let failed = |source| PlaceError::Key { path: path.to_owned(), source };
+    let file = regular::open_regular(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(PlaceError::Open { path: path.to_owned(), mode });
+    }
+    let bytes = regular::read_all(file, LONGEST).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is no text")))?;
+    match text.trim() {
+        "" => Err(PlaceError::NoKey(path.to_owned())),
+        key => Ok(SecretString::from(key)),
+    }
+}
+
 /// Returns the key's bytes.
 pub(super) fn exposed(key: &SecretString) -> &[u8] {
     key.expose_secret().as_bytes()
@@ -97,7 +121,26 @@ pub(super) fn exposed(key: &SecretString) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn a_key_that_others_can_read_or_that_has_no_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let with = |text: &str, mode| {
+            agent_runner::store::atomic::replace_with_mode(&path, text.as_bytes(), mode).unwrap();
+            key(&path)
+        };
+        assert_eq!(exposed(&with(" a-key\n", 0o600).unwrap()), b"a-key");
+        let open = with("a-key", 0o640).unwrap_err().to_string();
+        assert!(open.ends_with("can be read by others (mode 640)"), "{open}");
+        assert!(matches!(with(" \n", 0o600), Err(PlaceError::NoKey(_))));
+        assert!(matches!(with(&"x".repeat(5000), 0o600), Err(PlaceError::Key { .. })));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(key(dir.path()), Err(PlaceError::Key { .. })));
+    }
 
     #[test]
     fn a_sinks_name_shows_its_server_and_no_secret() {

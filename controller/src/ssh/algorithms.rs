@@ -137,6 +137,15 @@ mod tests {
     }
 
     #[test]
+    fn strict_key_exchange_is_offered_whatever_is_filtered() {
+        for kex in [None, Some("curve25519-sha256"), Some("-curve*"), Some("ecdh-sha2-nistp256,diffie*")] {
+            let filters = AlgorithmFilters { kex: kex.map(str::to_owned), ..AlgorithmFilters::default() };
+            let preferred = preferred(&filters, host_key_algorithms(&filters).unwrap()).unwrap();
+            assert!(preferred.kex.contains(&kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT), "{filters:?}");
+        }
+    }
+
+    #[test]
     fn the_cheap_exchange_and_cipher_come_first() {
         let filters = AlgorithmFilters::default();
         let preferred = preferred(&filters, host_key_algorithms(&filters).unwrap()).unwrap();

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use agent_runner::plain::plain;
 use agent_runner::store::time;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::text::plain;
 use crate::fleetview::alert::Subject;
 use crate::fleetview::state::StreamId;
 use crate::fleetview::told::{StoppedBy, Told};

@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 
+use agent_runner::plain::plain;
 use jiff::Timestamp;
 
 use super::question::Question;
 use super::rows::{Grouping, Sort};
-use super::text::plain;
 use crate::fleetview::alert::Key as AlertKey;
 use crate::fleetview::state::StreamId;
 

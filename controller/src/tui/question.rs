@@ -1,8 +1,9 @@
 //! What is asked before something is done: it names the host and says what will happen. Pure.
 
+use agent_runner::plain::plain;
+
 use super::rows::Row;
 use super::status::{self, Status};
-use super::text::plain;
 use super::view::View;
 use crate::fleetview::alert::{AlertState, Muted, Subject};
 use crate::fleetview::silence::Matcher;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runner::plain::plain;
 use agent_runner::witness::alert::Severity;
 use jiff::tz::TimeZone;
 
 use super::status::{self, Status};
-use super::text::plain;
 use crate::fleetview::alert::{AlertState, Phase};
 use crate::fleetview::state::{Fleet, Moment, StreamId, StreamState};
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::fleetview::alert::AlertState;
+use crate::fleetview::bounded;
 use crate::fleetview::life::Alerts;
 use crate::fleetview::state::{AutoStopped, StreamId};
 use crate::fleetview::told::{Notice, NoticeKind, Told};
@@ -19,7 +20,7 @@ pub fn entries(told: &Told, fleet: &str, sinks: &[String], now: Timestamp) -> Ve
         project: stream.project.to_string(),
         kind,
         name: name.to_owned(),
-        body: body.to_string(),
+        body: bounded::body(&body),
     };
     match told {
         Told::Event { stream, cursor, event } => {
@@ -32,7 +33,7 @@ pub fn entries(told: &Told, fleet: &str, sinks: &[String], now: Timestamp) -> Ve
                 project: stream.project.to_string(),
                 kind: "event",
                 name: text("event").to_owned(),
-                body: event.to_string(),
+                body: bounded::body(event),
             };
             vec![log, Entry::Cursor(stream.clone(), cursor.clone())]
         }
@@ -86,7 +87,7 @@ fn about(alert: &AlertState, (kind, fleet): (&'static str, &str), now: Timestamp
         project: subject.project().map_or_else(String::new, ToString::to_string),
         kind,
         name: alert.key.detector.to_string(),
-        body: alert_lines::json(alert, fleet, now).to_string(),
+        body: bounded::body(&alert_lines::json(alert, fleet, now)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use agent_runner::store::regular::open_regular;
 use secrecy::SecretString;
 
 /// The shortest token that is taken, in characters.
@@ -43,11 +44,8 @@ pub enum TokenError {
 /// When it cannot be read, others can, or it is too short.
 pub fn read(path: &Path) -> Result<SecretString, TokenError> {
     let failed = |source| TokenError::File { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = open_regular(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
-    if !about.is_file() {
-        return Err(failed(io::Error::other("it is not a regular file")));
-    }
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(TokenError::Open { path: path.to_owned(), mode });
@@ -97,6 +95,16 @@ fn make(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use secrecy::ExposeSecret;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_token_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("token");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || said.send(read(&pipe).is_err()));
+        assert_eq!(heard.recv_timeout(std::time::Duration::from_secs(30)), Ok(true));
+    }
 
     #[test]
     fn a_token_is_made_once_for_this_user_only() {

@@ -1,5 +1,6 @@
 //! The open alerts, and all that is known of the chosen one.
 
+use agent_runner::plain::plain;
 use ratatui::style::Style;
 
 use super::page::{Page, window};
@@ -9,7 +10,7 @@ use crate::fleetview::alert::{AlertState, Muted, Phase};
 use crate::output::alert_lines::{mark, span};
 use crate::tui::model::Screen;
 use crate::tui::rows::is_loud;
-use crate::tui::text::{plain, width, wrap};
+use crate::tui::text::{width, wrap};
 
 /// Lines for the chosen alert, where it is what is looked at.
 const CHOSEN: usize = 6;

@@ -1,5 +1,6 @@
 //! One stream: who it is, how it is, what it did, what it says.
 
+use agent_runner::plain::plain;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -14,7 +15,7 @@ use crate::fleetview::told::StoppedBy;
 use crate::output::alert_lines::{mark, span};
 use crate::tui::rows::{Row, is_loud};
 use crate::tui::status::since;
-use crate::tui::text::{fit, plain};
+use crate::tui::text::fit;
 
 /// From this width on there are two columns.
 const TWO: u16 = 120;

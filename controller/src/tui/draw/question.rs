@@ -1,5 +1,6 @@
 //! A box over the rest: a question and its answers.
 
+use agent_runner::plain::plain;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -9,7 +10,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use super::page::Page;
 use crate::tui::look::Look;
 use crate::tui::question::{Question, Wish};
-use crate::tui::text::{fit, plain, wrap};
+use crate::tui::text::{fit, wrap};
 
 /// The widest box, in columns.
 const WIDE: usize = 76;

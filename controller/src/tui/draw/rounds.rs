@@ -1,5 +1,6 @@
 //! The newest rounds as a strip: how long each took, and how it ended; and the figures of a day as lines.
 
+use agent_runner::plain::plain;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
@@ -8,7 +9,6 @@ use super::screen::Scene;
 use crate::fleetview::rounds::{Round, Rounds, Trend};
 use crate::fleetview::state::StreamState;
 use crate::output::chart;
-use crate::tui::text::plain;
 
 /// Columns that the words beside a line of figures take.
 const WORDS: usize = 34;

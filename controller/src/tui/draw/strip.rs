@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use agent_runner::plain::plain;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
@@ -9,7 +10,7 @@ use super::page::Page;
 use super::screen::Scene;
 use crate::tui::model::{Mode, Screen};
 use crate::tui::status::{STRIP, Status};
-use crate::tui::text::{fit, plain, width};
+use crate::tui::text::{fit, width};
 
 /// How many lines it takes.
 pub(super) const LINES: u16 = 3;
