@@ -67,14 +67,9 @@ mod active {
         }
     }
 
-    /// Returns what comes before the agent's command on the host.
-    pub(crate) fn prefix() -> String {
-        match variable("AGENT_RUNNER_FLEET_HOST_FAIL_AT") {
-            Some(fault) => {
-                format!("export AGENT_RUNNER_FAIL_AT={}; ", crate::ssh::quote(&fault))
-            }
-            None => String::new(),
-        }
+    /// Returns the fault that the agent on the host is to make.
+    pub(crate) fn fault() -> Option<String> {
+        variable("AGENT_RUNNER_FLEET_HOST_FAIL_AT")
     }
 
     fn place(step: Step) -> Option<PathBuf> {
@@ -102,9 +97,9 @@ mod active {
     }
 
     /// Returns nothing: this build has no failpoints.
-    pub(crate) fn prefix() -> String {
-        String::new()
+    pub(crate) fn fault() -> Option<String> {
+        None
     }
 }
 
-pub(crate) use active::prefix;
+pub(crate) use active::fault;

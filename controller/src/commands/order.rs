@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agent_runner::apply::manifest::{MANIFEST_VERSION, Manifest, Part, Rollback};
 use agent_runner::apply::report::Change;
+use agent_runner::error::in_words;
 use agent_runner_inventory as inventory;
 use agent_runner_inventory::{Inventory, Share, fold_names};
 
@@ -164,13 +165,7 @@ pub(super) fn tasks(
                 healthy: healthy(inventory.rollout.healthy),
             })),
             What::Downgrade | What::Inventory(_) => {
-                let manifest = maker.manifest(&target.host, on).map_err(|error| {
-                    let text = error.to_string();
-                    match std::error::Error::source(&error) {
-                        Some(_) => config(text).caused_by(error),
-                        None => config(text),
-                    }
-                })?;
+                let manifest = maker.manifest(&target.host, on).map_err(|error| config(in_words(&error)))?;
                 Wish::Manifest(Box::new(part(manifest, order.what)))
             }
         };

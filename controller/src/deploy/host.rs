@@ -344,7 +344,9 @@ impl<S: Fn(&str)> Run<'_, S> {
         (self.step)("applying");
         Step::Stage.reach(&self.task.host).await;
         self.applies.store(true, Ordering::Relaxed);
-        let script = format!("{}exec {binary} --json {}", failpoint::prefix(), self.task.wish.verb());
+        let fault = failpoint::fault()
+            .map(|fault| format!("export AGENT_RUNNER_FAIL_AT={}; ", crate::ssh::quote(&fault)));
+        let script = format!("{}exec {binary} --json {}", fault.unwrap_or_default(), self.task.wish.verb());
         let output = self.exec(session, script, self.text()?, APPLY_DEADLINE).await?;
         let report = read_report(&output)?;
         match report.outcome {
