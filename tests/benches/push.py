@@ -77,6 +77,8 @@ class Homes(Fleet):
         config = self.folder / f"sshd_config.{number}"
         lines = [f"ListenAddress {host}:{self.port}" for host in hosts]
         lines += [f"HostKey {self.folder}/host", f"AuthorizedKeysFile {self.folder}/authorized"]
+        # The account's own shell runs the session, and what it does when it starts is none of the hosts' business.
+        lines += [f"SetEnv HOME={self.bare_home}"]
         lines += [f"ForceCommand {session}", "Subsystem sftp /usr/lib/openssh/sftp-server"]
         lines += ["PidFile none", "StrictModes no", "UsePAM no", "UseDNS no", "PermitRootLogin yes"]
         lines += ["MaxStartups 2000:30:3000", "PerSourceMaxStartups none", "PrintMotd no", "LogLevel ERROR"]
