@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use agent_runner_inventory::Shard;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::{self, Command, Ctx};
@@ -35,6 +36,9 @@ pub struct Global {
     /// Not these hosts; repeatable
     #[arg(short = 'x', long, global = true, value_name = "PATTERN")]
     pub exclude: Vec<String>,
+    /// Of the hosts only the K-th of N shares, by a hash of their names: for several controllers of one fleet
+    #[arg(long, global = true, value_name = "K/N")]
+    pub shard: Option<Shard>,
     /// Hosts at work at the same time [default: the inventory's, else 64]
     #[arg(short, long, global = true, value_name = "N")]
     pub forks: Option<u32>,

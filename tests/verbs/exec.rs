@@ -233,3 +233,19 @@ fn few_open_files_and_hosts_that_are_off_cost_no_other_host_its_turn() {
     assert_eq!((of("ok"), of("unreachable")), (42, 18), "{}", output.stderr);
     assert!(output.stderr.contains("21") && output.stderr.contains("open files"), "{}", output.stderr);
 }
+
+#[test]
+fn shards_share_the_hosts_out_and_an_empty_one_is_an_error() {
+    let Some(fleet) = loopback(9, SshdOptions::default()) else { return };
+    let mut all = Vec::new();
+    for shard in ["1/3", "2/3", "3/3"] {
+        let output = fleet.controller.run(&["ping", "--list-hosts", "--shard", shard]).unwrap();
+        assert_eq!(output.code(), 0, "{}", output.stderr);
+        all.extend(output.stdout.lines().map(str::to_owned));
+    }
+    all.sort();
+    assert_eq!(all, (1..=9).map(|number| format!("pi{number}")).collect::<Vec<_>>());
+    let nobody = fleet.controller.run(&["ping", "pi1", "--shard", "1/100"]).unwrap();
+    assert_eq!(nobody.code(), 5, "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("none of the selected hosts is in the shard 1/100"), "{}", nobody.stderr);
+}

@@ -56,7 +56,7 @@ pub fn run(ctx: &Ctx, args: AlertsArgs) -> Result<Exit, Error> {
     if let Some(id) = args.unack.as_ref() {
         return note(&mut store, id, None);
     }
-    let all = args.on.patterns.is_empty() && ctx.global.limit.is_empty() && ctx.global.exclude.is_empty();
+    let all = ctx.means_all(&args.on.patterns);
     let names = if all { Vec::new() } else { ctx.names(&inventory, &args.on.patterns)? };
     let wanted = |alert: &AlertState| {
         // An account's or the fleet's alert is everybody's.

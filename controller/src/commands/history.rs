@@ -41,8 +41,7 @@ pub struct HistoryArgs {
 /// When the inventory, the selection or the history is wrong.
 pub fn run(ctx: &Ctx, args: HistoryArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
-    let all = args.host.is_empty() && ctx.global.limit.is_empty() && ctx.global.exclude.is_empty();
-    let hosts = if all {
+    let hosts = if ctx.means_all(&args.host) {
         None
     } else {
         Some(ctx.names(&inventory, &args.host)?.iter().map(ToString::to_string).collect::<Vec<_>>())

@@ -11,6 +11,7 @@ use agent_runner_inventory::{HostName, Inventory, Selection};
 use super::Ctx;
 use super::context::printed;
 use crate::cancel::Cancel;
+use crate::cli::Global;
 use crate::connection::{self, Connections, Given};
 use crate::error::{Error, Exit, config, usage};
 use crate::fanout::{self, FanoutOptions};
@@ -54,11 +55,28 @@ pub enum Span {
 
 impl Ctx {
     /// Returns the names a selection stands for, in the inventory's order: the patterns, of these only what
-    /// `--limit` names, without what `--exclude` names.
+    /// `--limit` names, without what `--exclude` names, and only those of `--shard`.
     ///
     /// # Errors
     /// When the selection is wrong or empty.
     pub fn names(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<HostName>, Error> {
+        let mut names = self.selected(inventory, patterns)?;
+        if let Some(shard) = self.global.shard {
+            names.retain(|name| shard.holds(name));
+            if names.is_empty() {
+                return Err(usage(format!("none of the selected hosts is in the shard {shard}")));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Returns whether every host is meant: nothing on the command line selects.
+    pub fn means_all(&self, patterns: &[String]) -> bool {
+        let Global { limit, exclude, shard, .. } = &self.global;
+        patterns.is_empty() && limit.is_empty() && exclude.is_empty() && shard.is_none()
+    }
+
+    fn selected(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<HostName>, Error> {
         let select = |patterns: &[String]| {
             inventory.select(&self.selection(inventory, patterns)).map_err(|error| usage(error.to_string()))
         };
