@@ -55,7 +55,7 @@ pub fn plain(text: &str) -> String {
         }
         match one {
             '\u{1b}' => skip_sequence(&mut chars),
-            '\t' => out.push(' '),
+            '\t' | '\n' | '\r' => out.push(' '),
             _ if is_invisible(one) => {}
             _ if is_hostile(one) => out.push(UNKNOWN),
             _ => out.push(one),

@@ -193,7 +193,7 @@ fn the_page_says_what_the_newest_finding_and_the_newest_hook_failure_say() {
     let page = project.printed(&["peek"]);
     assert!(page.contains("critic    2 recently, the last at "), "{page}");
     assert!(
-        page.contains("warning repetition: the same file [2J again  and again, token=[masked] xxx"),
+        page.contains("warning repetition: the same file again  and again, token=[masked] xxx"),
         "{page}"
     );
     assert!(page.contains("          -> look at main.rs\n"), "{page}");
