@@ -119,10 +119,10 @@ mod tests {
         ("\u{1b}[31mred\u{1b}[0m", "red"),
         ("\u{1b}]0;title\u{7}x", "x"),
         ("\u{1b}]8;;http://x\u{1b}\\link", "link"),
-        ("\u{1b}[2Jcleared\rover\u{8}\u{7f}\u{9b}31m", "cleared\u{fffd}over\u{fffd}\u{fffd}\u{fffd}31m"),
+        ("\u{1b}[2Jcleared\rover\u{8}\u{7f}\u{9b}31m", "cleared over\u{fffd}\u{fffd}\u{fffd}31m"),
         ("\u{1b}[", "["),
-        ("a\tb\nc", "a b\u{fffd}c"),
-        ("\u{1b}]0;a\nb\u{7}", "]0;a\u{fffd}b\u{fffd}"),
+        ("a\tb\nc", "a b c"),
+        ("\u{1b}]0;a\nb\u{7}", "]0;a b\u{fffd}"),
         ("\u{202e}evil\u{2066}", "\u{fffd}evil\u{fffd}"),
         ("e\u{301} \u{65e5}\u{672c}\u{fe0f}", "e\u{301} \u{65e5}\u{672c}"),
     ];
