@@ -191,7 +191,7 @@ mod tests {
             (exit.text.as_str(), exit.at.as_second(), exit.tone),
             ("round 199 exit 3 (2.0 s)", 5, Tone::Bad)
         );
-        assert_eq!((lost.text.as_str(), lost.at), ("connection lost: gone\u{fffd}", now));
+        assert_eq!((lost.text.as_str(), lost.at), ("connection lost: gone ", now));
     }
 
     #[test]

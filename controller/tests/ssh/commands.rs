@@ -68,7 +68,7 @@ async fn a_command_that_hangs_ends_at_its_deadline_and_the_session_goes_on() {
     let exec = Exec::command("echo begun; exec sleep 600").deadline(Some(Duration::from_secs(2)));
     let error = timeout(PATIENCE, session.exec(exec)).await.unwrap().unwrap_err();
     assert!(!error.unreachable());
-    assert!(error.to_string().contains("no result within 2s"), "{error}");
+    assert!(error.to_string().contains("no result within 2.0 s"), "{error}");
     assert!(session.exec(Exec::argv(&["true"])).await.unwrap().success());
     // SSH cannot end it; the end of the test's server does.
     let folder = server.dir.path().to_owned();
