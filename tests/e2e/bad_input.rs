@@ -8,7 +8,8 @@ use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::keys::{Key, KeyKind};
 use agent_runner_tests::sshd::{Sshd, SshdOptions};
 
-const CONFIG: &str = r#"schema_version = 1
+/// What the projects of these tests run.
+pub(crate) const CONFIG: &str = r#"schema_version = 1
 
 [agent]
 command = ["claude"]

@@ -3,6 +3,7 @@
 use agent_runner_tests::fleet::Controller;
 
 use super::{Entry, Places};
+use crate::bad_input::CONFIG;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
 
@@ -18,21 +19,6 @@ on = "pis"
 work_dir = "~/research"
 config = "agent-runner.toml"
 prompts = "prompts"
-"#;
-
-const CONFIG: &str = r#"schema_version = 1
-
-[agent]
-command = ["claude"]
-prompt_arg_template = ["-p"]
-prompt_delivery = "stdin"
-
-[runtime]
-work_dir = "."
-log_dir = "~/.agent-runner/{project}/logs"
-
-[prompt]
-file = "./prompts/main.md"
 "#;
 
 type Case = (&'static str, fn(&Controller), &'static [&'static str]);
