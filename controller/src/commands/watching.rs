@@ -229,7 +229,8 @@ fn restore(store: &Store, beginning: &mut Beginning, watched: &[Watched]) -> Res
     beginning.stopped = store.stops()?.into_iter().collect();
     // From the log: a service that was brought back meanwhile was stopped all the same.
     let since = now.checked_sub(brake::MEMORY).unwrap_or(now);
-    beginning.recent_stops = store.own_stops(since)?.into_iter().filter_map(|at| ago(at, now)).collect();
+    let recent = store.own_stops(since)?.into_iter();
+    beginning.recent_stops = recent.filter_map(|(host, at)| Some((host, ago(at, now)?))).collect();
     beginning.alerts = Alerts::restored(store.open_alerts()?);
     beginning.silences = store.silences(now)?;
     let kinds = ["round_start", "agent_spawn", "agent_exit", "agent_usage_recorded", "round_end"];

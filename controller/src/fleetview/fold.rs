@@ -79,8 +79,8 @@ pub struct Beginning {
     pub alerts: Alerts,
     /// Silences that have not ended.
     pub silences: Vec<Silence>,
-    /// The controller's own stops of the last minutes, as how long ago each was.
-    pub recent_stops: Vec<Duration>,
+    /// The hosts of the controller's own stops of the last minutes, with how long ago each was.
+    pub recent_stops: Vec<(Arc<str>, Duration)>,
     /// Events of the last rounds, the oldest first.
     pub rounds: Vec<(StreamId, Value)>,
 }
@@ -409,9 +409,9 @@ impl Step<'_> {
                     open.stop = Stop::NotOurs;
                     continue;
                 }
-                // One incident takes one place on the brake, however often the stop is asked for.
+                // One host takes one place on the brake, however often a stop is asked for.
                 Stop::Asked { at } => self.now.mono.saturating_sub(at) >= STOP_AGAIN,
-                Stop::Due if brake.take(self.now.mono, stream) => true,
+                Stop::Due if brake.take(self.now.mono, &stream.host) => true,
                 Stop::Due => {
                     open.stop = Stop::HeldBack;
                     self.judge = true;

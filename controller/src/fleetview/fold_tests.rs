@@ -420,6 +420,26 @@ fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
 }
 
 #[test]
+fn a_host_takes_one_place_on_the_brake_however_many_projects_it_has() {
+    let streams = [("a", "p"), ("a", "q"), ("b", "p")]
+        .map(|(host, project)| StreamId { host: host.into(), project: project.into() });
+    let beginning =
+        Beginning { streams: streams.iter().map(|id| (id.clone(), None)).collect(), ..Beginning::default() };
+    let mut fleet = Fleet::new(beginning, &policy(), at(0));
+    let told = streams.map(|id| {
+        let lines = [hello(false), alert("oauth_fail", AutoAction::StopService)];
+        let lines = lines.into_iter().map(|line| Input::Line(id.clone(), Box::new(line)));
+        let inputs = [Input::Connected(id.clone())].into_iter().chain(lines);
+        inputs.flat_map(|input| said(&fold(&mut fleet, input, &policy(), at(1)))).collect::<Vec<_>>()
+    });
+    assert!(
+        told[0].contains(&"stop".into()) && told[1].contains(&"stop".into()),
+        "one of two hosts: {told:?}"
+    );
+    assert!(told[2].contains(&"brake".into()), "half of two hosts is one: {told:?}");
+}
+
+#[test]
 fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
     let cursor = |offset| Some(Cursor { file: "e".into(), offset });
     // Ten streams were watched once; one of them still is, and a new one.

@@ -243,7 +243,7 @@ pub struct Fleet {
     pub silences: Arc<Vec<Silence>>,
     /// How the sinks are.
     pub sinks: Arc<Vec<SinkHealth>>,
-    /// The controller's stops of the last minutes.
+    /// The hosts of the controller's stops of the last minutes.
     pub brake: Brake,
 }
 

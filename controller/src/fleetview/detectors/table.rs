@@ -74,7 +74,7 @@ pub const DETECTORS: &[Detector] = &[
     Detector {
         names: &[brake::NAME],
         severity: Severity::Critical,
-        fires: "a stop is held back because the controller has stopped monitor.brake of the fleet within ten minutes",
+        fires: "a stop is held back because the controller has stopped services on monitor.brake of the hosts within ten minutes",
         look: brake::look,
     },
     Detector {
