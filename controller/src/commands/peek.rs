@@ -27,7 +27,7 @@ pub struct PeekArgs {
 }
 
 /// What is shown of a whole peek: the rest is for --select and --json.
-const SHOWN: [&str; 5] = ["current_round", "service", "alerts", "rate_limit", "orphan"];
+const SHOWN: [&str; 6] = ["current_round", "service", "alerts", "cannot_judge", "rate_limit", "orphan"];
 
 /// Runs the verb.
 ///

@@ -243,7 +243,8 @@ impl Step<'_> {
         match line {
             StreamLine::Hello(hello) => self.hello(stream, state, hello),
             StreamLine::Heartbeat { at } => self.clock(state, &at),
-            StreamLine::State(new) => {
+            StreamLine::State(mut new) => {
+                new.cannot_judge = bounded::blind(new.cannot_judge);
                 let first = state.naming.as_mut().is_some_and(|naming| {
                     let first = naming.state_at.is_none();
                     naming.state_at.get_or_insert(self.now.mono);

@@ -2,7 +2,7 @@
 
 use agent_runner::witness::alert::Severity;
 
-use super::{account, brake, clock, config, hosts, nuisance, sink, stalled, version};
+use super::{account, blind, brake, clock, config, hosts, nuisance, sink, stalled, version};
 use crate::fleetview::alert::Key;
 use crate::fleetview::life::Seen;
 use crate::fleetview::state::Fleet;
@@ -52,6 +52,12 @@ pub const DETECTORS: &[Detector] = &[
         severity: Severity::Warning,
         fires: "a host's agent-runner.toml is not what the inventory says, for ten minutes",
         look: config::look,
+    },
+    Detector {
+        names: &[blind::NAME],
+        severity: Severity::Warning,
+        fires: "detectors of a host cannot judge: that no alert of theirs fires says nothing",
+        look: blind::look,
     },
     Detector {
         names: &[account::AUTH],

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner::store::time::stamp;
+use agent_runner::witness::alert::Blindness;
 use agent_runner::witness::stream::{Hello, State};
 use agent_runner_inventory::Monitor;
 use jiff::Timestamp;
@@ -136,6 +137,31 @@ fn a_configuration_that_is_not_the_inventorys_is_named_and_an_old_agents_silence
     });
     assert_eq!(seen(&fleet).len(), 1);
     assert!(seen(&fleet)[0].starts_with("a/p config_drift"), "{:?}", seen(&fleet));
+}
+
+#[test]
+fn a_host_whose_detectors_cannot_judge_is_named_with_which_and_why() {
+    let blind = |count: usize| {
+        let names = ["oauth_fail", "hung", "disk_low", "timeout_rate", "disk_growth"];
+        let blind = |name: &&str| Blindness { detector: (*name).into(), error: "no access".into() };
+        names.iter().take(count).map(blind).collect::<Vec<_>>()
+    };
+    for (count, expected) in [
+        (1, &["a/p detectors_blind: oauth_fail cannot judge: no access"][..]),
+        (
+            5,
+            &["a/p detectors_blind: oauth_fail cannot judge: no access; hung cannot judge: no access; \
+               disk_low cannot judge: no access; and 2 more"],
+        ),
+        (0, &[]),
+    ] {
+        let fleet = fleet(|host, stream| {
+            if host == "a" {
+                stream.state.as_mut().unwrap().cannot_judge = blind(count);
+            }
+        });
+        assert_eq!(seen(&fleet), expected, "{count}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::tui::text::fit;
 
 /// From this width on there are two columns.
 const TWO: u16 = 120;
+/// Detectors that cannot judge are shown with their reason, so many; the alert counts them all.
+const BLIND: usize = 3;
 
 /// Draws a stream on the whole body.
 pub(super) fn whole((buffer, body): (&mut Buffer, Rect), stream: &StreamId, scene: Scene<'_>) {
@@ -96,6 +98,9 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
         );
     }
     page.text(&round(row, state, scene), Style::new());
+    for blindness in state.state.iter().flat_map(|said| &said.cannot_judge).take(BLIND) {
+        page.text(&plain(&blindness.to_string()), look.bad());
+    }
     let mut words: Vec<String> = Vec::new();
     words.extend(row.account.as_ref().map(|account| format!("account {account}")));
     if !row.groups.is_empty() {
