@@ -180,9 +180,10 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
         }
         Input::Lost(stream, reason, reach) => {
             if let Some(state) = of(streams, &stream) {
-                let was_up = state.link == Link::Up;
-                state.link = Link::Down { reason: reason.clone(), reach };
-                if was_up || reach == Reach::Unreached {
+                let before = std::mem::replace(&mut state.link, Link::Down { reason: reason.clone(), reach });
+                // A host that lets us in and gives no stream is told of once, not at every attempt.
+                let known = matches!(before, Link::Down { reason: before, .. } if before == reason);
+                if !known || reach == Reach::Unreached {
                     step.told.push(Told::LinkDown { stream, reason });
                 }
             }

@@ -205,6 +205,35 @@ fn silence_is_stale_then_unreachable_and_data_ends_both() {
 }
 
 #[test]
+fn a_host_that_lets_us_in_and_gives_no_stream_is_told_at_once_and_is_an_alert_after_the_delay_of_a_lost_one()
+{
+    let mut fleet =
+        Fleet::new(Beginning { streams: [(id("a"), None)].into(), ..Beginning::default() }, &policy(), at(0));
+    let lost = |reason: &str| Input::Lost(id("a"), reason.into(), Reach::Reached);
+    let mut alerts = Vec::new();
+    for (second, input, expected) in [
+        (1, lost("no agent there; deploy it"), &["down"][..]),
+        (2, Input::Reached(id("a")), &[]),
+        (3, lost("no agent there; deploy it"), &[]),
+        (29, Input::Tick, &[]),
+        (30, Input::Tick, &["fired host_stale"]),
+        (31, lost("no agent there; deploy it"), &[]),
+        (40, lost("it is too old; deploy it"), &["down"]),
+        (41, Input::Connected(id("a")), &["up"]),
+        (42, Input::Line(id("a"), Box::new(hello(false))), &["resolved host_stale"]),
+        (43, lost("the stream ended"), &["down"]),
+    ] {
+        let told = fold(&mut fleet, input, &policy(), at(second));
+        assert_eq!(said(&told), expected, "at {second} s");
+        alerts.extend(told.into_iter().filter_map(|one| match one {
+            Told::Fired { alert } => Some(alert.message.clone()),
+            _ => None,
+        }));
+    }
+    assert!(alerts[0].ends_with(": no agent there; deploy it"), "{alerts:?}");
+}
+
+#[test]
 fn what_ended_while_the_link_was_down_is_resolved_after_the_hello() {
     let mut fleet = fleet(&["a"]);
     let open = vec![hello(true), alert("hung", AutoAction::None), alert("oauth_fail", AutoAction::None)];
@@ -407,19 +436,6 @@ fn one_host_that_asks_for_stops_without_end_leaves_the_others_their_place_on_the
 }
 
 #[test]
-fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
-    let mut fleet = fleet(&["a"]);
-    let beat = |at: i64| StreamLine::Heartbeat { at: stamp(Timestamp::from_second(at).unwrap()) };
-    names(&mut fleet, "a", 0, vec![hello(true), state(true), beat(4000)]);
-    let tick = |fleet: &mut Fleet, second| said(&fold(fleet, Input::Tick, &policy(), at(second)));
-    assert_eq!(tick(&mut fleet, 3), [""; 0]);
-    names(&mut fleet, "a", 60, vec![beat(4060)]);
-    assert_eq!(tick(&mut fleet, 70), ["fired clock_skew"]);
-    names(&mut fleet, "a", 80, vec![beat(81)]);
-    assert_eq!(tick(&mut fleet, 82), ["resolved clock_skew"]);
-}
-
-#[test]
 fn a_host_takes_one_place_on_the_brake_however_many_projects_it_has() {
     let streams = [("a", "p"), ("a", "q"), ("b", "p")]
         .map(|(host, project)| StreamId { host: host.into(), project: project.into() });
@@ -437,6 +453,19 @@ fn a_host_takes_one_place_on_the_brake_however_many_projects_it_has() {
         "one of two hosts: {told:?}"
     );
     assert!(told[2].contains(&"brake".into()), "half of two hosts is one: {told:?}");
+}
+
+#[test]
+fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
+    let mut fleet = fleet(&["a"]);
+    let beat = |at: i64| StreamLine::Heartbeat { at: stamp(Timestamp::from_second(at).unwrap()) };
+    names(&mut fleet, "a", 0, vec![hello(true), state(true), beat(4000)]);
+    let tick = |fleet: &mut Fleet, second| said(&fold(fleet, Input::Tick, &policy(), at(second)));
+    assert_eq!(tick(&mut fleet, 3), [""; 0]);
+    names(&mut fleet, "a", 60, vec![beat(4060)]);
+    assert_eq!(tick(&mut fleet, 70), ["fired clock_skew"]);
+    names(&mut fleet, "a", 80, vec![beat(81)]);
+    assert_eq!(tick(&mut fleet, 82), ["resolved clock_skew"]);
 }
 
 #[test]

@@ -255,7 +255,8 @@ impl Fleet {
 
     /// Returns the watched streams of a host.
     pub fn on_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a StreamId, &'a StreamState)> {
-        let of = self.streams.iter().filter(move |(id, _)| &*id.host == host);
+        let first = StreamId { host: host.into(), project: "".into() };
+        let of = self.streams.range(first..).take_while(move |(id, _)| &*id.host == host);
         of.map(|(id, state)| (id, &**state))
     }
 

@@ -14,7 +14,9 @@ use super::{DETECTORS, observe};
 use crate::fleetview::alert::{Key, Subject};
 use crate::fleetview::fold::Beginning;
 use crate::fleetview::life::Rules;
-use crate::fleetview::state::{Fleet, HostFacts, Link, Moment, Silent, SinkHealth, StreamId, StreamState};
+use crate::fleetview::state::{
+    Fleet, HostFacts, Link, Moment, Reach, Silent, SinkHealth, StreamId, StreamState,
+};
 
 const NOW: i64 = 1_000_000;
 
@@ -201,6 +203,26 @@ fn a_host_is_one_alert_as_bad_as_its_worst_stream() {
     let seen = observe(&fleet, &Monitor::default(), &Rules::default());
     let keys: Vec<Key> = seen.raised.into_keys().collect();
     assert_eq!(keys, [Key::new(Subject::Host("a".into()), "host_unreachable")]);
+}
+
+#[test]
+fn a_host_that_gives_no_stream_is_told_with_the_reason_and_of_which_project() {
+    let reason = "no agent there: agent-runner-fleet deploy --limit b";
+    let silent = |stream: &mut StreamState| {
+        stream.silent = Some(Silent::Stale);
+        stream.link = Link::Down { reason: reason.into(), reach: Reach::Reached };
+    };
+    let mut fleet = fleet(|host, stream| {
+        if host == "b" {
+            silent(stream);
+        }
+    });
+    let since = at(NOW);
+    assert_eq!(seen(&fleet), [format!("b host_stale: no data since {since}: {reason}")]);
+    let mut other = StreamState::new(None, fleet.now);
+    other.link = Link::Up;
+    fleet.streams.insert(StreamId { host: "b".into(), project: "a".into() }, Arc::new(other));
+    assert_eq!(seen(&fleet), [format!("b host_stale: no data of p since {since}: {reason}")]);
 }
 
 #[test]
