@@ -3,11 +3,10 @@
 use agent_runner::apply::manifest::Part;
 use clap::Args;
 
-use super::Ctx;
-use super::deploy::PaceArgs;
-use super::order::{self, Order, What};
 use crate::deploy::host::Depth;
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
+use crate::verb::order::{self, Order, PaceArgs, What};
 
 /// Write, enable and start the units of the projects, and nothing else
 ///

@@ -7,13 +7,13 @@ use agent_runner::apply::Held;
 use agent_runner::apply::manifest::{By, Hold, MANIFEST_VERSION};
 use clap::Args;
 
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::runs::Begin;
 use crate::span;
 use crate::ssh::{Exec, ExitStatus, Output};
+use crate::verb::{Ctx, Patterns};
 
 /// Hold hosts still: no deploy, push or rollback comes through until unlock
 ///

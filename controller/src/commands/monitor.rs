@@ -11,9 +11,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
-use super::context::printed;
-use super::watching::{Ready, Role, say_looker, some_project};
-use super::{Ctx, Patterns};
 use crate::cancel::Cancel;
 use crate::error::{Error, Exit, config};
 use crate::fleetview::coverage::Coverage;
@@ -23,6 +20,9 @@ use crate::output::fleet_lines::{self, Detail};
 use crate::output::live::{Live, Redraw};
 use crate::output::print;
 use crate::output::progress::Show;
+use crate::verb::context::printed;
+use crate::verb::watching::{Ready, Role, say_looker, some_project};
+use crate::verb::{Ctx, Patterns};
 use crate::web::server::{self, Options};
 use crate::web::token;
 

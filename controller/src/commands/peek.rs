@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Ctx, agent_verb};
 use crate::error::{Error, Exit};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::ssh::Exec;
+use crate::verb::{Ctx, agent_verb};
 
 /// Show what each host's agent says of its projects now
 ///

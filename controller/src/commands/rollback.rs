@@ -2,11 +2,10 @@
 
 use clap::Args;
 
-use super::Ctx;
-use super::deploy::PaceArgs;
-use super::order::{self, Order, What};
 use crate::deploy::host::Depth;
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
+use crate::verb::order::{self, Order, PaceArgs, What};
 
 /// Go back to the release before the one in use
 ///

@@ -30,7 +30,7 @@ pub struct ProjectPatterns {
 
 impl ProjectPatterns {
     /// The projects that were named; none is all.
-    pub(super) fn projects(&self) -> &[String] {
+    pub(crate) fn projects(&self) -> &[String] {
         &self.project
     }
 }
@@ -103,13 +103,13 @@ fn show(ctx: &Ctx, recap: &Recap, answers: &Answers) -> Result<(), Error> {
 }
 
 /// The projects of each host: name and work tree.
-pub(super) type Places = HashMap<HostName, Vec<(String, String)>>;
+pub(crate) type Places = HashMap<HostName, Vec<(String, String)>>;
 
 /// Returns the selected hosts that have one of the selected projects, and their projects.
 ///
 /// # Errors
 /// When the selection is wrong, or no host has such a project.
-pub(super) fn targets(
+pub(crate) fn targets(
     ctx: &Ctx,
     inventory: &Inventory,
     on: &ProjectPatterns,
@@ -175,7 +175,7 @@ fn span(seconds: i64) -> String {
 }
 
 /// Returns the result of a host on which the agent did not do what it was asked.
-pub(super) fn refused(host: &str, project: &str, output: &Output) -> HostResult {
+pub(crate) fn refused(host: &str, project: &str, output: &Output) -> HostResult {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let result =
         HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));
