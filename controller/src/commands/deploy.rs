@@ -7,7 +7,7 @@ use crate::deploy::host::Depth;
 use crate::error::{Error, Exit, usage};
 use crate::runs::{self, Run};
 use crate::verb::Ctx;
-use crate::verb::order::{self, Order, PaceArgs, What};
+use crate::verb::order::{self, Order, Pace, What};
 
 /// Bring agent, configuration and units to the hosts, batch by batch
 ///
@@ -33,7 +33,7 @@ pub struct DeployArgs {
     #[arg(long)]
     downgrade: bool,
     #[command(flatten)]
-    pace: PaceArgs,
+    pace: Pace,
 }
 
 /// Runs the verb.
@@ -51,7 +51,7 @@ pub fn run(ctx: &Ctx, args: DeployArgs) -> Result<Exit, Error> {
         projects,
         what: if args.downgrade { What::Downgrade } else { What::Inventory(Part::All) },
         depth: if args.check { Depth::Check } else { Depth::Apply },
-        pace: args.pace.pace(),
+        pace: args.pace,
         resumed,
     };
     order::look(ctx, &order, args.exit_code)

@@ -180,8 +180,13 @@ pub(crate) fn refused(host: &str, project: &str, output: &Output) -> HostResult 
     let result =
         HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));
     if output.status == ExitStatus::Code(remote::NOT_INSTALLED) {
-        return HostResult::new(host, Status::Failed, "agent-runner is not installed there")
-            .hinted(format!("agent-runner-fleet deploy --limit {host}"));
+        return not_installed(host);
     }
     result.with_tail(&said)
+}
+
+/// Returns the result of a host that has no agent.
+pub(crate) fn not_installed(host: &str) -> HostResult {
+    HostResult::new(host, Status::Failed, "agent-runner is not installed there")
+        .hinted(format!("agent-runner-fleet deploy --limit {host}"))
 }

@@ -59,17 +59,9 @@ pub(crate) enum What {
     Rollback,
 }
 
-/// What the command line says instead of the inventory's `[rollout]`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Pace {
-    pub(crate) canary: Option<u32>,
-    pub(crate) max_fail: Option<Share>,
-    pub(crate) pause_s: Option<u64>,
-}
-
-/// How fast a rollout goes.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct PaceArgs {
+/// How fast a rollout goes, where the command line says so instead of the inventory's `[rollout]`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Pace {
     /// The size of the first batch, instead of the inventory's rollout.batch
     #[arg(long, value_name = "N")]
     canary: Option<u32>,
@@ -77,13 +69,33 @@ pub struct PaceArgs {
     #[arg(long, value_name = "N|N%")]
     max_fail: Option<Share>,
     /// Seconds between two batches, instead of the inventory's rollout.pause_s
-    #[arg(long, value_name = "SECONDS")]
-    pause: Option<u64>,
+    #[arg(long = "pause", value_name = "SECONDS")]
+    pause_s: Option<u64>,
 }
 
-impl PaceArgs {
-    pub(crate) fn pace(self) -> Pace {
-        Pace { canary: self.canary, max_fail: self.max_fail, pause_s: self.pause }
+/// What `push`, `install` and `rollback` are told.
+#[derive(Debug, Args)]
+pub struct RolloutArgs {
+    /// Only these projects
+    #[arg(value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// Only look: what would change on each host
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+impl RolloutArgs {
+    /// Carries out what the hosts are asked for, or only looks.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub(crate) fn run(self, ctx: &Ctx, verb: &str, what: What) -> Result<Exit, Error> {
+        let RolloutArgs { projects, check, pace } = self;
+        let depth = if check { Depth::Check } else { Depth::Apply };
+        let order = Order { verb, projects, what, depth, pace, resumed: None };
+        run(ctx, &order).map(|(exit, _)| exit)
     }
 }
 
