@@ -114,10 +114,7 @@ mod tests {
         fire(&mut fleet, "pi0001", EVIL, EVIL);
         lose(&mut fleet, "pi0002", EVIL);
         let page = page(&View::of(&fleet, Vec::new()));
-        assert!(
-            !page.contains("<script>") && !page.contains("alert('") && !page.contains("31m"),
-            "{page}"
-        );
+        assert!(!page.contains("<script>") && !page.contains("alert('") && !page.contains("31m"), "{page}");
         assert!(
             page.matches("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;").count() >= 2,
             "{page}"
