@@ -207,8 +207,12 @@ fn silence_is_stale_then_unreachable_and_data_ends_both() {
 #[test]
 fn a_host_that_lets_us_in_and_gives_no_stream_is_told_at_once_and_is_an_alert_after_the_delay_of_a_lost_one()
 {
-    let mut fleet =
-        Fleet::new(Beginning { streams: [(id("a"), None)].into(), ..Beginning::default() }, &policy(), at(0));
+    let beginning = Beginning {
+        hosts: [("a".into(), HostFacts::default())].into(),
+        streams: [(id("a"), None)].into(),
+        ..Beginning::default()
+    };
+    let mut fleet = Fleet::new(beginning, &policy(), at(0));
     let lost = |reason: &str| Input::Lost(id("a"), reason.into(), Reach::Reached);
     let mut alerts = Vec::new();
     for (second, input, expected) in [
@@ -220,8 +224,10 @@ fn a_host_that_lets_us_in_and_gives_no_stream_is_told_at_once_and_is_an_alert_af
         (31, lost("no agent there; deploy it"), &[]),
         (40, lost("it is too old; deploy it"), &["down"]),
         (41, Input::Connected(id("a")), &["up"]),
-        (42, Input::Line(id("a"), Box::new(hello(false))), &["resolved host_stale"]),
-        (43, lost("the stream ended"), &["down"]),
+        (42, Input::Line(id("a"), Box::new(hello(false))), &[]),
+        (43, Input::Line(id("a"), Box::new(state(true))), &["state"]),
+        (47, Input::Tick, &["resolved host_stale"]),
+        (48, lost("the stream ended"), &["down"]),
     ] {
         let told = fold(&mut fleet, input, &policy(), at(second));
         assert_eq!(said(&told), expected, "at {second} s");

@@ -60,7 +60,7 @@ pub enum Link {
 /// How a connection was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// The host was reached, and the stream ended.
+    /// The host was reached, and the stream ended or never began.
     Reached,
     /// The host could not be reached.
     Unreached,
