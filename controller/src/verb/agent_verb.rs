@@ -15,6 +15,7 @@ use crate::output::print;
 use crate::output::recap::{self, HostResult, Recap, Status};
 use crate::output::result_line::ResultLine;
 use crate::remote;
+use crate::span;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError};
 use crate::targets::Target;
 
@@ -160,17 +161,9 @@ fn in_words(service: &Service) -> String {
     let state = if service.active { "active" } else { "stopped" };
     match service.uptime_s {
         Some(seconds) if service.active => {
-            format!("{state} since {} ({})", span(seconds), service.mode.as_str())
+            format!("{state} for {} ({})", span::words(seconds), service.mode.as_str())
         }
         Some(_) | None => format!("{state} ({})", service.mode.as_str()),
-    }
-}
-
-fn span(seconds: i64) -> String {
-    match seconds / 60 {
-        0 => format!("{seconds} s"),
-        minutes @ 1..120 => format!("{minutes} min"),
-        minutes => format!("{} h", minutes / 60),
     }
 }
 

@@ -12,7 +12,8 @@ use super::{log, rounds};
 use crate::fleetview::alert::AlertState;
 use crate::fleetview::state::{Link, StreamId, StreamState};
 use crate::fleetview::told::StoppedBy;
-use crate::output::alert_lines::{mark, span};
+use crate::output::alert_lines::mark;
+use crate::span;
 use crate::tui::rows::{Row, is_loud};
 use crate::tui::status::since;
 use crate::tui::text::fit;
@@ -93,7 +94,11 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
             StoppedBy::Host => "by its own monitor",
         };
         page.text(
-            &format!("stopped for {} {by} {} ago; R brings it back", plain(&stopped.detector), span(ago)),
+            &format!(
+                "stopped for {} {by} {} ago; R brings it back",
+                plain(&stopped.detector),
+                span::words(ago)
+            ),
             look.bad(),
         );
     }
@@ -111,7 +116,7 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
         if state.monitor_active() { "its own monitor guards it" } else { "no monitor of its own" }.to_owned(),
     );
     page.text(&plain(&words.join("   ")), look.faint());
-    let age = span(i64::try_from(row.age_s).unwrap_or(i64::MAX));
+    let age = span::words(i64::try_from(row.age_s).unwrap_or(i64::MAX));
     let mut words = vec![match &state.hello {
         Some(_) => format!("last heard {age} ago"),
         None => format!("not heard since this watch began {age} ago"),
@@ -133,7 +138,7 @@ fn round(row: &Row, state: &StreamState, scene: &Scene<'_>) -> String {
     if let Some(number) = said.round_num {
         let phase = said.phase.as_ref().map(|phase| format!(" ({phase})")).unwrap_or_default();
         let at = said.since.as_deref().and_then(agent_runner::store::time::parse);
-        let ago = at.map(|at| span(i64::try_from(since(at, scene.view.now.wall)).unwrap_or_default()));
+        let ago = at.map(|at| span::words(i64::try_from(since(at, scene.view.now.wall)).unwrap_or_default()));
         let when = match (said.running, ago) {
             (true, Some(ago)) => format!(" runs for {ago}"),
             (true, None) => " runs".to_owned(),
