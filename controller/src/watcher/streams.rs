@@ -12,7 +12,7 @@ use crate::fleetview::fold::Input;
 use crate::fleetview::meter::Meter;
 use crate::fleetview::state::{Reach, StreamId};
 use crate::remote;
-use crate::ssh::{Client, Exec, ExitStatus, Settings, Source, SshError, Sudo};
+use crate::ssh::{Client, Exec, ExitStatus, Settings, Source, SshError, Sudo, sudo_refusal};
 
 /// Silence after which a stream counts as hung: three heartbeats and a little.
 pub(super) const SILENCE: Duration = Duration::from_secs(HEARTBEAT_S * 3 + 5);
@@ -111,8 +111,11 @@ async fn read(
             Ok(Some(line)) => line,
             Ok(None) => {
                 let ended = stream.finish().await;
-                let how = ending(ended.as_ref(), &complaint);
-                let reason = if greeted { how } else { no_stream(&watched.id.host, ended.as_ref(), &how) };
+                let reason = if greeted {
+                    ending(ended.as_ref(), &complaint)
+                } else {
+                    no_stream(&watched.id.host, ended.as_ref(), &complaint)
+                };
                 return (reason, Reach::Reached);
             }
             Err(_) => {
@@ -200,7 +203,11 @@ fn ending(ended: Result<&ExitStatus, &SshError>, complaint: &str) -> String {
 }
 
 /// Returns why a host that let us in gave no stream at all, with what helps.
-fn no_stream(host: &str, ended: Result<&ExitStatus, &SshError>, how: &str) -> String {
+fn no_stream(host: &str, ended: Result<&ExitStatus, &SshError>, complaint: &str) -> String {
+    if let Some((why, remedy)) = sudo_refusal(complaint.as_bytes()) {
+        return format!("{why}; {remedy}");
+    }
+    let how = ending(ended, complaint);
     let remedy = format!("agent-runner-fleet deploy --limit {host}");
     match ended {
         Ok(ExitStatus::Code(remote::NOT_INSTALLED)) => {
@@ -210,7 +217,7 @@ fn no_stream(host: &str, ended: Result<&ExitStatus, &SshError>, how: &str) -> St
             format!("the agent there gave no stream: {how}; bring it up to date with: {remedy}")
         }
         // The connection itself broke: nothing is known of the agent.
-        Err(_) => how.to_owned(),
+        Err(_) => how,
     }
 }
 
@@ -242,14 +249,18 @@ mod tests {
                  '--mode <MODE>'; bring it up to date with: agent-runner-fleet deploy --limit pi7",
             ),
             (
+                ExitStatus::Code(1),
+                "sudo: a password is required",
+                "sudo wants a password there; give it once with --ask-become-pass",
+            ),
+            (
                 ExitStatus::Signal("KILL".into()),
                 "",
                 "the agent there gave no stream: the stream ended (signal KILL); bring it up to date with: \
                  agent-runner-fleet deploy --limit pi7",
             ),
         ] {
-            let how = ending(Ok(&status), complaint);
-            assert_eq!(no_stream("pi7", Ok(&status), &how), expected);
+            assert_eq!(no_stream("pi7", Ok(&status), complaint), expected);
         }
     }
 }
