@@ -1,8 +1,7 @@
 //! The fleet controller: reads an inventory, deploys `agent-runner` over SSH, and folds every host's stream into one
 //! view with auto-stop per host.
 //!
-//! Dependencies point one way: commands -> deploy, fleetview, demo -> ssh, bundle, output. Only `ssh` names the SSH
-//! library.
+//! What depends on what, and where things are: docs/architecture.md.
 
 pub mod error;
 pub mod output;
@@ -36,6 +35,7 @@ pub mod demo;
 
 pub mod cli;
 pub mod commands;
+pub mod verb;
 
 #[cfg(test)]
 mod reference;

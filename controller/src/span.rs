@@ -25,9 +25,28 @@ pub fn parse(text: &str) -> Result<u64, String> {
         .ok_or_else(expected)
 }
 
+/// Returns a time span as a person says it.
+pub fn words(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        172_800.. => format!("{} d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, words};
+
+    #[test]
+    fn a_span_is_said_in_the_unit_that_suits_it() {
+        for (seconds, said) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 d")]
+        {
+            assert_eq!(words(seconds), said);
+        }
+    }
 
     #[test]
     fn a_number_and_a_unit_are_seconds() {

@@ -20,7 +20,7 @@ const MAX_DETECTORS: usize = 100;
 pub struct Monitor {
     /// The detectors that stop a host. The names are the agent's; the controller checks them.
     pub auto_stop: Vec<String>,
-    /// The controller never stops more than this share of the fleet by itself.
+    /// The controller by itself never stops services on more than this share of the hosts.
     pub brake: Share,
     /// A host without data for so many seconds is stale.
     pub stale_after_s: u64,

@@ -183,6 +183,8 @@ fn a_host_that_left_the_inventory_is_heard_of_no_more() {
         let output = monitor.wait(DEADLINE).unwrap();
         assert_eq!(output.code(), 0, "{}", output.stderr);
         assert!(!output.stdout.contains("pi2"), "{}", output.stdout);
+        let partial = output.stdout.contains("\"type\":\"partial\"");
+        assert_eq!(partial, !drop, "one of two hosts is a part: {}", output.stdout);
     }
 }
 

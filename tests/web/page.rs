@@ -1,6 +1,7 @@
 //! The page: first sight, live, filtered, one host, an action, a lost connection.
 
-use agent_runner::witness::alert::Severity;
+use agent_runner::witness::alert::{Blindness, Severity};
+use agent_runner::witness::stream::{State, StreamLine};
 use agent_runner_tests::browser::{Browser, Screen};
 use agent_runner_tests::dashboard::{Invented, Service};
 use agent_runner_tests::skip;
@@ -45,6 +46,25 @@ const FAINT: &str = r#"(() => {
     return { behind: behind(document.body), texts: texts.length, 
         faint: faint.map((one) => `${one.outerHTML.slice(0, 120)} ${getComputedStyle(one).color} on ${behind(one)}`) };
 })()"#;
+
+/// What a host says whose login failures cannot be judged.
+fn blind() -> StreamLine {
+    StreamLine::State(State {
+        active: true,
+        round_num: Some(7),
+        phase: None,
+        running: true,
+        since: None,
+        last_exit_code: Some(0),
+        last_duration_s: Some(2.0),
+        disk_used_pct: None,
+        throttled_until: None,
+        mem_available_mb: None,
+        monitor_active: Some(true),
+        config_sha256: None,
+        cannot_judge: vec![Blindness { detector: "oauth_fail".into(), error: EVIL.into() }],
+    })
+}
 
 #[test]
 fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
@@ -107,6 +127,17 @@ fn a_person_sees_the_fleet_live_acts_on_it_and_sees_when_it_is_lost() {
         .wait_for("document.querySelectorAll('#host svg[aria-label*=\"rounds\"] title').length === 40")
         .unwrap();
     browser.wait_for("document.querySelectorAll('#host .small svg').length === 3").unwrap();
+    browser.press(ESCAPE.0, ESCAPE.1).unwrap();
+    browser.wait_for("document.getElementById('host').hidden").unwrap();
+
+    // A host whose detectors cannot judge does not look well, and says which and why.
+    fleet.says(2, blind()).unwrap();
+    let tile = format!("document.querySelector('[data-host=\"{}\"]')", names[2]);
+    browser.wait_for(&format!("{tile}.querySelector('.a').textContent.includes('detectors_blind')")).unwrap();
+    browser.value(&format!("{tile}.firstElementChild.click()")).unwrap();
+    let why = json!(format!("oauth_fail: {EVIL}"));
+    browser.wait_for(&format!("document.getElementById('host').textContent.includes({why})")).unwrap();
+    assert_eq!(browser.value("document.images.length").unwrap(), Value::from(0));
     browser.press(ESCAPE.0, ESCAPE.1).unwrap();
     browser.wait_for("document.getElementById('host').hidden").unwrap();
 

@@ -7,3 +7,5 @@ mod client;
 mod page;
 mod request;
 mod response;
+
+pub use page::escaped;

@@ -211,8 +211,8 @@ fn text(label: &str, text: &str) -> String {
 }
 
 /// Returns text as it may stand in an element or an attribute: markup escaped, a terminal's colours and other control
-/// characters gone.
-fn escaped(text: &str) -> String {
+/// characters gone, line ends and tabs kept.
+pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

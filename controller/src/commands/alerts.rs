@@ -4,15 +4,15 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::context::printed;
-use super::watching::of_history;
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
 use crate::fleetview::alert::{Ack, AlertState};
 use crate::fleetview::detectors::DETECTORS;
 use crate::history::Store;
 use crate::output::{alert_lines, print};
 use crate::span;
+use crate::verb::context::printed;
+use crate::verb::watching::of_history;
+use crate::verb::{Ctx, Patterns};
 
 /// The most past alerts that are shown.
 const MOST: usize = 1000;

@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::context::printed;
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
 use crate::runs::{self, Run};
 use crate::span;
 use crate::ssh::Exec;
+use crate::verb::context::printed;
+use crate::verb::{Ctx, Patterns};
 
 /// What a host remembers, the newest lines; the agent keeps two files of 4 MiB.
 const SCRIPT: &str = r#"d="$HOME/.local/state/agent-runner"

@@ -3,11 +3,11 @@
 use agent_runner::shell::{self, Shell};
 use clap::Args;
 
-use super::Ctx;
-use super::context::printed;
 use crate::cli::definition;
 use crate::error::{Error, Exit};
 use crate::output::print;
+use crate::verb::Ctx;
+use crate::verb::context::printed;
 
 /// Print the completions of a shell, for its startup files
 #[derive(Debug, Args)]

@@ -9,11 +9,7 @@ use agent_runner::apply::manifest::Part;
 use agent_runner_inventory::{Inventory, Selection};
 use clap::Args;
 
-use super::context::printed;
 use super::monitor::View;
-use super::order::{Order, Pace, What, tasks};
-use super::watching::watched;
-use super::{Ctx, agent_verb};
 use crate::cancel::Cancel;
 use crate::connection::{self, Connections, Given};
 use crate::demo::hosts::{DemoHosts, NAMES};
@@ -29,6 +25,10 @@ use crate::output::progress::{Progress, Show};
 use crate::runs::Recorder;
 use crate::ssh::{Client, ClientOptions};
 use crate::targets::{self, Projects, Target};
+use crate::verb::context::printed;
+use crate::verb::order::{Order, Pace, What, tasks};
+use crate::verb::watching::watched;
+use crate::verb::{Ctx, agent_verb};
 use crate::watcher::watch::{Setup, Watcher};
 
 /// The host whose login expires.

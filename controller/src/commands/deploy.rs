@@ -1,14 +1,13 @@
 //! `agent-runner-fleet deploy`.
 
 use agent_runner::apply::manifest::Part;
-use agent_runner_inventory::Share;
 use clap::Args;
 
-use super::Ctx;
-use super::order::{self, Order, Pace, What};
 use crate::deploy::host::Depth;
 use crate::error::{Error, Exit, usage};
 use crate::runs::{self, Run};
+use crate::verb::Ctx;
+use crate::verb::order::{self, Order, Pace, What};
 
 /// Bring agent, configuration and units to the hosts, batch by batch
 ///
@@ -34,27 +33,7 @@ pub struct DeployArgs {
     #[arg(long)]
     downgrade: bool,
     #[command(flatten)]
-    pace: PaceArgs,
-}
-
-/// How fast a rollout goes.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct PaceArgs {
-    /// The size of the first batch, instead of the inventory's rollout.batch
-    #[arg(long, value_name = "N")]
-    canary: Option<u32>,
-    /// Start no further host once more than this failed (N or N%), instead of the inventory's
-    #[arg(long, value_name = "N|N%")]
-    max_fail: Option<Share>,
-    /// Seconds between two batches, instead of the inventory's rollout.pause_s
-    #[arg(long, value_name = "SECONDS")]
-    pause: Option<u64>,
-}
-
-impl PaceArgs {
-    pub(super) fn pace(self) -> Pace {
-        Pace { canary: self.canary, max_fail: self.max_fail, pause_s: self.pause }
-    }
+    pace: Pace,
 }
 
 /// Runs the verb.
@@ -72,7 +51,7 @@ pub fn run(ctx: &Ctx, args: DeployArgs) -> Result<Exit, Error> {
         projects,
         what: if args.downgrade { What::Downgrade } else { What::Inventory(Part::All) },
         depth: if args.check { Depth::Check } else { Depth::Apply },
-        pace: args.pace.pace(),
+        pace: args.pace,
         resumed,
     };
     order::look(ctx, &order, args.exit_code)

@@ -9,10 +9,6 @@ use agent_runner_inventory::{HostName, fold_names};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ctx;
-use super::agent_verb::{self, ProjectPatterns};
-use super::context::printed;
-use super::order::{self, Order, Pace, What};
 use crate::deploy::checkup::{self, Finding, Wanted, WantedProject, Weight};
 use crate::deploy::host::{Depth, HostDeploy};
 use crate::deploy::wish::Wish;
@@ -21,6 +17,10 @@ use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
 use crate::output::result_line::ResultLine;
 use crate::ssh::Exec;
+use crate::verb::Ctx;
+use crate::verb::agent_verb::{self, ProjectPatterns};
+use crate::verb::context::printed;
+use crate::verb::order::{self, Order, Pace, What};
 
 /// Check everything a deploy needs of the hosts
 ///

@@ -6,15 +6,15 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::context::printed;
-use super::on_hosts::{Pass, Span};
-use super::{Ctx, agent_verb};
 use crate::error::{Error, Exit};
 use crate::output::print;
 use crate::output::progress::Show;
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::ssh::{Exec, ExitStatus, Source};
+use crate::verb::context::printed;
+use crate::verb::on_hosts::{Pass, Span};
+use crate::verb::{Ctx, agent_verb};
 
 /// The most events of one host and project that are taken in one go.
 const MOST: u32 = 10_000;

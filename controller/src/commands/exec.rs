@@ -11,9 +11,6 @@ use agent_runner_inventory::HostName;
 use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
-use super::context::printed;
-use super::on_hosts::{Pass, Span};
-use super::{Ctx, Patterns, script};
 use crate::error::{Error, Exit, config, usage};
 use crate::output::folded::{Folded, Others};
 use crate::output::host_files::HostFiles;
@@ -24,6 +21,9 @@ use crate::output::recap::{self, HostResult, Status, Stopped};
 use crate::output::result_line::ResultLine;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Source, SshError, sudo_refusal};
 use crate::targets::Target;
+use crate::verb::context::printed;
+use crate::verb::on_hosts::{Pass, Span};
+use crate::verb::{Ctx, Patterns, script};
 
 /// The most of all hosts' output that is kept for folding, in bytes; each host gets its share.
 const KEPT: usize = 256 << 20;

@@ -5,13 +5,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::Ctx;
-use super::context::printed;
-use super::watching::of_history;
 use crate::error::{Error, Exit};
 use crate::history::query::{LogLine, Wanted};
 use crate::output::{chart, history_lines, print};
 use crate::span;
+use crate::verb::Ctx;
+use crate::verb::context::printed;
+use crate::verb::watching::{self, of_history};
 
 /// Show what happened on the fleet: alerts, stops, links, events; --chart sums rounds, failures and cost up
 ///
@@ -53,7 +53,7 @@ pub fn run(ctx: &Ctx, args: HistoryArgs) -> Result<Exit, Error> {
     if args.chart {
         let mut hours = store.hours(since).map_err(of_history)?;
         hours.retain(|(host, ..)| hosts.as_ref().is_none_or(|hosts| hosts.contains(host)));
-        let accounts = super::watching::hosts(&inventory);
+        let accounts = watching::hosts(&inventory);
         let account = |host: &str| accounts.get(host).and_then(|facts| facts.account.clone());
         if ctx.global.json {
             for (host, hour, sums) in &hours {

@@ -7,12 +7,12 @@ use agent_runner_inventory::{Group, HostName, Inventory, ResolvedHost, fold_name
 use clap::Args;
 use serde_json::json;
 
-use super::context::printed;
-use super::{Ctx, Patterns};
 use crate::connection::{Explained, Fate, keyword};
 use crate::error::{Error, Exit, config};
 use crate::output::print;
 use crate::targets::Projects;
+use crate::verb::context::printed;
+use crate::verb::{Ctx, Patterns};
 
 /// Show what is known of hosts and groups
 ///

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use agent_runner_inventory::Inventory;
 use clap::Args;
 
-use super::Ctx;
 use crate::error::{Error, Exit, config};
 use crate::import::{self, Imported};
 use crate::output::print;
+use crate::verb::Ctx;
 
 /// The largest inventory that is imported, in bytes.
 const MAX_BYTES: u64 = 4 << 20;

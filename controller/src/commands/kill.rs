@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::Ctx;
-use super::agent_verb::{self, ProjectPatterns};
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
+use crate::verb::agent_verb::{self, ProjectPatterns};
 
 /// End the projects and their rounds now
 #[derive(Debug, Args)]

@@ -7,13 +7,13 @@ use agent_runner::apply::Held;
 use agent_runner::apply::manifest::{By, Hold, MANIFEST_VERSION};
 use clap::Args;
 
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::runs::Begin;
 use crate::span;
 use crate::ssh::{Exec, ExitStatus, Output};
+use crate::verb::{Ctx, Patterns, agent_verb};
 
 /// Hold hosts still: no deploy, push or rollback comes through until unlock
 ///
@@ -106,8 +106,7 @@ where
 /// Returns how a host ended, and whether somebody else's lock is why.
 fn answer(host: &str, output: &Output, done: Status) -> (HostResult, bool) {
     if output.status == ExitStatus::Code(remote::NOT_INSTALLED) {
-        let result = HostResult::new(host, Status::Failed, "agent-runner is not installed there");
-        return (result.hinted(format!("agent-runner-fleet deploy --limit {host}")), false);
+        return (agent_verb::not_installed(host), false);
     }
     match serde_json::from_slice::<Held>(&output.stdout) {
         Ok(Held { done: true, owner, .. }) => {

@@ -7,9 +7,6 @@ use agent_runner_inventory::HostName;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::context::printed;
-use super::on_hosts::{Pass, Span};
-use super::{Ctx, agent_verb};
 use crate::error::{Error, Exit};
 use crate::output::by_time::{LogLine, LogSource, began, journal, merge, timed};
 use crate::output::print;
@@ -18,6 +15,9 @@ use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError, Stream, quote};
 use crate::targets::Target;
+use crate::verb::context::printed;
+use crate::verb::on_hosts::{Pass, Span};
+use crate::verb::{Ctx, agent_verb};
 
 /// Show the logs of the projects on many hosts as one, by time
 ///

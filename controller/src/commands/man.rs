@@ -3,11 +3,11 @@
 use agent_runner::manual;
 use clap::Args;
 
-use super::Ctx;
-use super::context::printed;
 use crate::cli::definition;
 use crate::error::{Error, Exit};
 use crate::output::print;
+use crate::verb::Ctx;
+use crate::verb::context::printed;
 
 /// What the program ends with; the codes of hosts are OR-ed.
 const EXITS: [(u8, &str); 10] = [

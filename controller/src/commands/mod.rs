@@ -1,10 +1,4 @@
-//! One verb a file: its arguments, whose docs are `--help`, and `run`. Here the environment may be read.
-
-mod context;
-mod on_hosts;
-mod prompt;
-mod script;
-mod watching;
+//! One verb a file: its arguments, whose docs are `--help`, and `run`. What they share is in `verb`.
 
 pub mod completions;
 pub mod man;
@@ -16,8 +10,6 @@ pub mod init;
 pub mod ping;
 pub mod ssh_check;
 pub mod trust;
-
-mod order;
 
 pub mod audit;
 pub mod deploy;
@@ -32,7 +24,6 @@ pub mod rollback;
 pub mod uninstall;
 pub mod unlock;
 
-pub mod agent_verb;
 pub mod cancel;
 pub mod kill;
 pub mod restart;
@@ -49,19 +40,10 @@ pub mod resume;
 pub mod silence;
 pub mod watch;
 
-pub use context::Ctx;
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::error::{Error, Exit};
-
-/// The hosts a verb is for.
-#[derive(Debug, Clone, Args)]
-pub struct Patterns {
-    /// Hosts, @groups, globs and ranges, with , & and ! between them [default: all]
-    #[arg(value_name = "PATTERN")]
-    pub patterns: Vec<String>,
-}
+use crate::verb::Ctx;
 
 /// The verbs; their help is the documentation of their arguments.
 #[derive(Debug, Subcommand)]

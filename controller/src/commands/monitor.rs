@@ -11,17 +11,18 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
-use super::context::printed;
-use super::watching::{Ready, Role, say_looker, some_project};
-use super::{Ctx, Patterns};
 use crate::cancel::Cancel;
 use crate::error::{Error, Exit, config};
+use crate::fleetview::coverage::Coverage;
 use crate::fleetview::state::Fleet;
 use crate::fleetview::told::Told;
 use crate::output::fleet_lines::{self, Detail};
 use crate::output::live::{Live, Redraw};
 use crate::output::print;
 use crate::output::progress::Show;
+use crate::verb::context::printed;
+use crate::verb::watching::{Ready, Role, say_looker, some_project};
+use crate::verb::{Ctx, Patterns};
 use crate::web::server::{self, Options};
 use crate::web::token;
 
@@ -114,6 +115,7 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
                 }
             });
         }
+        view.begin(&watcher.hub().snapshot())?;
         let fleet = watcher.run(|fleet, told| view.tell(fleet, told), end).await;
         workers.shutdown().await;
         drop(lock);
@@ -169,6 +171,24 @@ impl View {
             Show::Lines | Show::Steps | Show::Nothing => Form::Lines,
         };
         View { form, detail, zone: TimeZone::system() }
+    }
+
+    /// Says, where the watch sees a part of the fleet only, what that means.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn begin(&self, fleet: &Fleet) -> Result<(), Error> {
+        let coverage = Coverage::of(fleet);
+        match &self.form {
+            Form::Json => match fleet_lines::coverage_json(&coverage, Timestamp::now()) {
+                Some(line) => printed(print::json_line(&line)),
+                None => Ok(()),
+            },
+            Form::Lines | Form::Live(..) => {
+                fleet_lines::coverage_text(&coverage).iter().for_each(|text| print::note(text));
+                Ok(())
+            }
+        }
     }
 
     /// Shows what became known; breaks when nobody reads any more.

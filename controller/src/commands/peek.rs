@@ -3,12 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Ctx, agent_verb};
 use crate::error::{Error, Exit};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::ssh::Exec;
+use crate::verb::{Ctx, agent_verb};
 
 /// Show what each host's agent says of its projects now
 ///
@@ -27,7 +27,7 @@ pub struct PeekArgs {
 }
 
 /// What is shown of a whole peek: the rest is for --select and --json.
-const SHOWN: [&str; 5] = ["current_round", "service", "alerts", "rate_limit", "orphan"];
+const SHOWN: [&str; 6] = ["current_round", "service", "alerts", "cannot_judge", "rate_limit", "orphan"];
 
 /// Runs the verb.
 ///

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
 use crate::ssh::Exec;
+use crate::verb::{Ctx, Patterns};
 
 /// Log in to hosts
 ///

@@ -3,10 +3,10 @@
 use agent_runner::apply::manifest::Part;
 use clap::Args;
 
-use super::Ctx;
-use super::order::{self, Order, Pace, What};
 use crate::deploy::host::Depth;
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
+use crate::verb::order::{self, Order, Pace, What};
 
 /// Show what a deploy would change
 ///

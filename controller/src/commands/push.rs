@@ -3,11 +3,9 @@
 use agent_runner::apply::manifest::Part;
 use clap::Args;
 
-use super::Ctx;
-use super::deploy::PaceArgs;
-use super::order::{self, Order, What};
-use crate::deploy::host::Depth;
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
+use crate::verb::order::{RolloutArgs, What};
 
 /// Bring configurations and prompts to the hosts, and nothing else
 ///
@@ -15,14 +13,8 @@ use crate::error::{Error, Exit};
 /// is stopped stays stopped. Confirmed or put back as in a deploy.
 #[derive(Debug, Args)]
 pub struct PushArgs {
-    /// Only these projects
-    #[arg(value_name = "PROJECT")]
-    projects: Vec<String>,
-    /// Only look: what would change on each host
-    #[arg(long)]
-    check: bool,
     #[command(flatten)]
-    pace: PaceArgs,
+    rollout: RolloutArgs,
 }
 
 /// Runs the verb.
@@ -30,13 +22,5 @@ pub struct PushArgs {
 /// # Errors
 /// As `deploy`.
 pub fn run(ctx: &Ctx, args: PushArgs) -> Result<Exit, Error> {
-    let order = Order {
-        verb: "push",
-        projects: args.projects,
-        what: What::Inventory(Part::Files),
-        depth: if args.check { Depth::Check } else { Depth::Apply },
-        pace: args.pace.pace(),
-        resumed: None,
-    };
-    order::run(ctx, &order).map(|(exit, _)| exit)
+    args.rollout.run(ctx, "push", What::Inventory(Part::Files))
 }

@@ -8,15 +8,15 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::context::printed;
-use super::watching::{of_history, watched};
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, HostBits, usage};
 use crate::fleetview::resume::{Chain, plan};
 use crate::fleetview::state::{AutoStopped, StreamId};
 use crate::history::{Entry, HistoryError, Store};
 use crate::output::print;
 use crate::span;
+use crate::verb::context::printed;
+use crate::verb::watching::{self, of_history, watched};
+use crate::verb::{Ctx, Patterns};
 use crate::watcher::back::{Pace, Step, bring_back};
 use crate::watcher::streams::Watched;
 
@@ -64,7 +64,7 @@ pub fn run(ctx: &Ctx, args: ResumeArgs) -> Result<Exit, Error> {
         print::note("no selected host was stopped for a detector");
         return Ok(Exit::Ok);
     }
-    let hosts = super::watching::hosts(&inventory);
+    let hosts = watching::hosts(&inventory);
     let by_detector = stopped.iter().map(|(stream, stopped)| (stream.clone(), stopped.detector.as_str()));
     let plan = plan(by_detector, |host| hosts.get(host)?.account.clone());
     if ctx.global.list_hosts {

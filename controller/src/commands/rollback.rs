@@ -2,11 +2,9 @@
 
 use clap::Args;
 
-use super::Ctx;
-use super::deploy::PaceArgs;
-use super::order::{self, Order, What};
-use crate::deploy::host::Depth;
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
+use crate::verb::order::{RolloutArgs, What};
 
 /// Go back to the release before the one in use
 ///
@@ -15,14 +13,8 @@ use crate::error::{Error, Exit};
 /// does a second rollback.
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
-    /// Only these projects
-    #[arg(value_name = "PROJECT")]
-    projects: Vec<String>,
-    /// Only look: what would change on each host
-    #[arg(long)]
-    check: bool,
     #[command(flatten)]
-    pace: PaceArgs,
+    rollout: RolloutArgs,
 }
 
 /// Runs the verb.
@@ -30,13 +22,5 @@ pub struct RollbackArgs {
 /// # Errors
 /// As `deploy`.
 pub fn run(ctx: &Ctx, args: RollbackArgs) -> Result<Exit, Error> {
-    let order = Order {
-        verb: "rollback",
-        projects: args.projects,
-        what: What::Rollback,
-        depth: if args.check { Depth::Check } else { Depth::Apply },
-        pace: args.pace.pace(),
-        resumed: None,
-    };
-    order::run(ctx, &order).map(|(exit, _)| exit)
+    args.rollout.run(ctx, "rollback", What::Rollback)
 }

@@ -3,13 +3,13 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ctx;
-use super::context::printed;
-use super::watching::of_history;
 use crate::error::{Error, Exit, usage};
 use crate::fleetview::silence::{Matcher, Silence};
 use crate::output::{alert_lines, print};
 use crate::span;
+use crate::verb::Ctx;
+use crate::verb::context::printed;
+use crate::verb::watching::of_history;
 use crate::watcher::act::until;
 
 /// Send nothing of some alerts for a while; without matchers, list the silences

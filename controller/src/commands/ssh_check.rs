@@ -8,8 +8,6 @@ use agent_runner_inventory::HostName;
 use clap::Args;
 use serde::Serialize;
 
-use super::context::printed;
-use super::{Ctx, Patterns};
 use crate::connection::Explained;
 use crate::error::{Error, Exit, config};
 use crate::output::print;
@@ -17,6 +15,8 @@ use crate::output::recap::{self, HostResult, Status};
 use crate::output::result_line::ResultLine;
 use crate::ssh::{Client, Exec, Login, Negotiated, Settings, SshError, Unreachable};
 use crate::targets::Target;
+use crate::verb::context::printed;
+use crate::verb::{Ctx, Patterns};
 
 /// Show how hosts are reached: each setting and its source, the way, the login, the host key, the server's limits
 ///

@@ -7,13 +7,13 @@ use agent_runner_inventory::Inventory;
 use clap::Args;
 use serde::Serialize;
 
-use super::context::printed;
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Recap, Status};
 use crate::output::result_line::ResultLine;
 use crate::ssh::{OfferedKey, Verdict};
+use crate::verb::context::printed;
+use crate::verb::{Ctx, Patterns};
 
 /// Show the host keys of new hosts and record them
 ///

@@ -3,12 +3,12 @@
 use agent_runner::service::install::OF_THE_SYSTEM;
 use clap::Args;
 
-use super::Ctx;
-use super::agent_verb::{self, ProjectPatterns};
 use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
 use crate::ssh::{Exec, Output};
+use crate::verb::Ctx;
+use crate::verb::agent_verb::{self, ProjectPatterns};
 
 /// Stop, disable and remove the units of the projects
 ///

@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::lock::{self, Ask};
-use super::{Ctx, Patterns};
 use crate::error::{Error, Exit};
 use crate::output::recap::Status;
+use crate::verb::{Ctx, Patterns};
 
 /// Give the lock of hosts back
 ///

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::bundle;
-use crate::cli::Global;
 use crate::error::{Error, Exit};
 use crate::output::print;
+use crate::verb::{Global, context};
 
 /// Prints it.
 ///
@@ -23,6 +23,6 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     } else {
         print::text(&format!("agent-runner-fleet {version}\n"))
     };
-    super::context::printed(printed)?;
+    context::printed(printed)?;
     Ok(Exit::Ok)
 }

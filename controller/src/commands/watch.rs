@@ -11,8 +11,6 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::watching::{Ready, Role, of_history, some_project};
-use super::{Ctx, Patterns};
 use crate::cancel::Cancel;
 use crate::error::{Error, Exit, config, usage};
 use crate::history::query::Wanted;
@@ -23,6 +21,8 @@ use crate::tui::model::Model;
 use crate::tui::rows::Facts;
 use crate::tui::run::{Dashboard, run as show};
 use crate::tui::terminal::{Taken, refusal};
+use crate::verb::watching::{Ready, Role, of_history, some_project};
+use crate::verb::{Ctx, Patterns};
 
 /// How far back the lines of the history go that the dashboard begins with, in hours, and how many they are at most.
 const EARLIER: (i64, usize) = (6, 4000);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agent_runner::apply::manifest::Scope;
 
-use super::probe::Places;
+use super::probe::{FACTS, Places};
 use crate::bundle;
 use crate::remote;
 use crate::ssh::quote;
@@ -76,30 +76,15 @@ impl Wanted {
 pub fn script(wanted: &Wanted) -> String {
     let share = Places::of(wanted.scope).share;
     let mut script = format!(
-        r#"set -u
-fact() {{ printf '%s=%s\n' "$1" "$2"; }}
-has() {{ command -v "$1" >/dev/null 2>&1 && echo yes || echo no; }}
-near() {{ n=$1; while [ ! -e "$n" ] && [ ! -L "$n" ]; do n=$(dirname "$n"); done; printf %s "$n"; }}
+        r#"PATH="$PATH:$HOME/.local/bin:$HOME/bin:/usr/local/bin"
+{FACTS}near() {{ n=$1; while [ ! -e "$n" ] && [ ! -L "$n" ]; do n=$(dirname "$n"); done; printf %s "$n"; }}
 kind() {{ if [ -L "$1" ] && [ ! -e "$1" ]; then echo dangling; elif [ -L "$1" ]; then echo link; elif [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo missing; fi; }}
 write() {{ [ -w "$1" ] && echo yes || echo no; }}
-PATH="$PATH:$HOME/.local/bin:$HOME/bin:/usr/local/bin"
-fact kernel "$(uname -s)"
 fact release "$(uname -r)"
-fact machine "$(uname -m)"
-fact user "$(id -un)"
-fact uid "$(id -u)"
-fact home "$HOME"
 fact home_kind "$(kind "$HOME")"
 fact home_write "$(write "$HOME")"
-fact free_kib "$(df -Pk "$HOME" 2>/dev/null | awk 'NR==2 {{print $4}}')"
 fact free_inodes "$(df -Pi "$HOME" 2>/dev/null | awk 'NR==2 {{print $4}}')"
-fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
-fact user_bus "$([ -S "${{XDG_RUNTIME_DIR:-/run/user/$(id -u)}}/bus" ] && echo yes || echo no)"
-fact linger "$([ -e "/var/lib/systemd/linger/$(id -un)" ] && echo yes || echo no)"
 fact sudo "$(sudo -n true 2>/dev/null && echo yes || echo no)"
-fact git "$(has git)"
-fact gzip "$(has gzip)"
-fact clock "$(date +%s)"
 near=$(near "{share}")
 fact share "$near"
 fact share_kind "$(kind "$near")"

@@ -32,6 +32,24 @@ impl Places {
     }
 }
 
+/// What is asked of every host, by a deploy and by `doctor`: a line a fact. `fact` tells one, `has` looks for a program.
+pub(super) const FACTS: &str = r#"set -u
+fact() { printf '%s=%s\n' "$1" "$2"; }
+has() { command -v "$1" >/dev/null 2>&1 && echo yes || echo no; }
+fact kernel "$(uname -s)"
+fact machine "$(uname -m)"
+fact uid "$(id -u)"
+fact user "$(id -un)"
+fact home "$HOME"
+fact free_kib "$(df -Pk "$HOME" 2>/dev/null | awk 'NR==2 {print $4}')"
+fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
+fact user_bus "$([ -S "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/bus" ] && echo yes || echo no)"
+fact linger "$([ -e "/var/lib/systemd/linger/$(id -un)" ] && echo yes || echo no)"
+fact git "$(has git)"
+fact gzip "$(has gzip)"
+fact clock "$(date +%s)"
+"#;
+
 /// Lets the services of the login outlive it, and waits for their bus: logind may allow it by itself, sudo where it
 /// asks for no password.
 pub const ENABLE_LINGER: &str = r#"me=$(id -un)
@@ -45,22 +63,7 @@ exit 1
 pub fn script(places: Places, verb: &str) -> String {
     let Places { share, program } = places;
     format!(
-        r#"set -u
-fact() {{ printf '%s=%s\n' "$1" "$2"; }}
-has() {{ command -v "$1" >/dev/null 2>&1 && echo yes || echo no; }}
-fact kernel "$(uname -s)"
-fact machine "$(uname -m)"
-fact uid "$(id -u)"
-fact user "$(id -un)"
-fact home "$HOME"
-fact free_kib "$(df -Pk "$HOME" 2>/dev/null | awk 'NR==2 {{print $4}}')"
-fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
-fact user_bus "$([ -S "${{XDG_RUNTIME_DIR:-/run/user/$(id -u)}}/bus" ] && echo yes || echo no)"
-fact linger "$([ -e "/var/lib/systemd/linger/$(id -un)" ] && echo yes || echo no)"
-fact git "$(has git)"
-fact gzip "$(has gzip)"
-fact clock "$(date +%s)"
-fact installed "$(basename "$(readlink "{share}/current" 2>/dev/null)" 2>/dev/null)"
+        r#"{FACTS}fact installed "$(basename "$(readlink "{share}/current" 2>/dev/null)" 2>/dev/null)"
 printf '%s\n' '{REPORT}'
 if [ -x "{program}" ]; then exec "{program}" --json {verb} --check; fi
 cat >/dev/null

@@ -1,12 +1,14 @@
 //! What hosts say, cut to what is worth keeping: nobody's words may fill the memory or the disk. Pure.
 
-use agent_runner::witness::alert::Alert;
+use agent_runner::witness::alert::{Alert, Blindness};
 use serde_json::{Map, Value, json};
 
 /// The most of one event or alert that is kept, in bytes of JSON.
 const MOST: usize = 4096;
 /// The most of one field of something that is longer, in characters.
 const FIELD: usize = 512;
+/// The most detectors of one project that are held not to judge.
+const BLIND: usize = 32;
 /// What `"cut":true` and the braces take, in bytes.
 const FRAME: usize = 16;
 
@@ -28,6 +30,17 @@ pub(super) fn alert(mut alert: Alert) -> Alert {
         alert.context = fitting(Some(&alert.context), MOST / 2);
     }
     alert
+}
+
+/// Returns what a host says of detectors that cannot judge, of bounded size; an agent has half as many detectors.
+pub(super) fn blind(mut blind: Vec<Blindness>) -> Vec<Blindness> {
+    blind.truncate(BLIND);
+    for text in blind.iter_mut().flat_map(|one| [&mut one.detector, &mut one.error]) {
+        if text.chars().nth(FIELD).is_some() {
+            *text = text.chars().take(FIELD).collect();
+        }
+    }
+    blind
 }
 
 fn fitting(fields: Option<&Map<String, Value>>, most: usize) -> Map<String, Value> {
@@ -76,6 +89,14 @@ mod tests {
         let wide: Map<String, Value> =
             (0..10_000).map(|number| (format!("\u{1}{number}"), json!(number))).collect();
         assert!(body(&Value::Object(wide)).len() <= MOST);
+    }
+
+    #[test]
+    fn detectors_without_end_that_cannot_judge_are_cut() {
+        let one = Blindness { detector: "d".repeat(6000), error: "\u{65e5}".repeat(6000) };
+        let kept = blind(vec![one; 5000]);
+        let size = |one: &Blindness| (one.detector.chars().count(), one.error.chars().count());
+        assert_eq!((kept.len(), size(&kept[31])), (BLIND, (FIELD, FIELD)));
     }
 
     #[test]

@@ -1,61 +1,52 @@
-//! The brake: the controller by itself never stops more than a share of the fleet within ten minutes. Pure.
+//! The brake: the controller by itself never stops services on more than a share of the hosts within ten minutes. Pure.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner_inventory::Share;
 use jiff::SignedDuration;
-
-use super::state::StreamId;
 
 /// The time over which stops are counted.
 pub const WINDOW: Duration = Duration::from_secs(600);
 /// The same, on the wall clock.
 pub const MEMORY: SignedDuration = SignedDuration::from_secs(600);
 
-/// The controller's recent stops.
+/// The hosts that the controller has stopped something on lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brake {
     allowed: usize,
-    /// The newest of each stream, the oldest first.
-    stops: VecDeque<(Duration, StreamId)>,
-    /// Until when each stop of an earlier run counts.
-    earlier: VecDeque<Duration>,
+    /// Until when each of them counts.
+    until: BTreeMap<Arc<str>, Duration>,
 }
 
 impl Brake {
-    /// Returns the brake of a fleet of `hosts`. A share above zero allows at least one stop; zero allows none.
+    /// Returns the brake of a fleet of `hosts`. A share above zero allows at least one of them; zero allows none.
     pub fn new(share: Share, hosts: usize) -> Brake {
         let allowed = match share {
             Share::Count(0) | Share::Percent(0) => 0,
             Share::Count(_) | Share::Percent(_) => share.floor_of(hosts).max(1),
         };
-        Brake { allowed, stops: VecDeque::new(), earlier: VecDeque::new() }
+        Brake { allowed, until: BTreeMap::new() }
     }
 
-    /// Counts stops of an earlier run, given by how long ago each was.
-    pub fn remember(&mut self, now: Duration, ago: Vec<Duration>) {
-        let left = ago.into_iter().filter_map(|ago| WINDOW.checked_sub(ago));
-        // A stop of an earlier run lies before this run's clock began: it counts as long as it has left, from now on.
-        let mut until: Vec<Duration> = left.map(|left| now + left).collect();
-        until.sort_unstable();
-        self.earlier = until.into();
+    /// Counts stops of an earlier run, given by their host and by how long ago each was.
+    pub fn remember(&mut self, now: Duration, stops: Vec<(Arc<str>, Duration)>) {
+        for (host, ago) in stops {
+            // It lies before this run's clock began: it counts as long as it has left, from now on.
+            let Some(left) = WINDOW.checked_sub(ago) else { continue };
+            let until = self.until.entry(host).or_default();
+            *until = (*until).max(now + left);
+        }
     }
 
-    /// Counts one more stop at `now` and returns true, unless it would be one too many. A stream that is stopped again
-    /// within the window keeps its one place: it cannot use up those of the others.
-    pub fn take(&mut self, now: Duration, stream: &StreamId) -> bool {
-        while self.stops.front().is_some_and(|(at, _)| now.saturating_sub(*at) >= WINDOW) {
-            self.stops.pop_front();
-        }
-        while self.earlier.front().is_some_and(|&until| now >= until) {
-            self.earlier.pop_front();
-        }
-        let again = self.stops.iter().position(|(_, stopped)| stopped == stream);
-        let free = again.is_some() || self.stops.len() + self.earlier.len() < self.allowed;
+    /// Counts a stop on a host at `now` and returns true, unless it would be one host too many. A host takes one place,
+    /// however many projects it has and however often they are stopped: it cannot use up those of the others.
+    pub fn take(&mut self, now: Duration, host: &Arc<str>) -> bool {
+        self.until.retain(|_, until| *until > now);
+        let free = self.until.contains_key(host) || self.until.len() < self.allowed;
         if free {
-            again.and_then(|place| self.stops.remove(place));
-            self.stops.push_back((now, stream.clone()));
+            self.until.insert(host.clone(), now + WINDOW);
         }
         free
     }
@@ -65,51 +56,71 @@ impl Brake {
 mod tests {
     use super::*;
 
-    fn id(host: &str) -> StreamId {
-        StreamId { host: host.into(), project: "p".into() }
+    /// Asks for stops, each at a second and on a host, and compares with which of them were free.
+    fn check(mut brake: Brake, stops: &[(u64, &str, bool)]) {
+        for &(second, host, free) in stops {
+            let taken = brake.take(Duration::from_secs(second), &host.into());
+            assert_eq!(taken, free, "{host} at {second} s of {stops:?}");
+        }
     }
 
     #[test]
-    fn a_stream_that_is_stopped_again_and_again_takes_one_place() {
+    fn a_host_that_is_stopped_again_and_again_takes_one_place() {
         let mut brake = Brake::new(Share::Count(2), 100);
-        let at = Duration::from_secs;
         for second in 0..500 {
-            assert!(brake.take(at(second), &id("churning")));
+            assert!(brake.take(Duration::from_secs(second), &"churning".into()));
         }
-        assert!(brake.take(at(500), &id("a")));
-        assert!(!brake.take(at(501), &id("b")));
-        assert!(brake.take(at(502), &id("churning")));
-        assert!(!brake.take(at(1099), &id("b")), "the places of the churning one and of a");
-        assert!(brake.take(at(1100), &id("b")));
-        assert!(!brake.take(at(1101), &id("c")));
+        check(
+            brake,
+            &[
+                (500, "a", true),
+                (501, "b", false),
+                (502, "churning", true),
+                // The places of the churning one and of a.
+                (1099, "b", false),
+                (1100, "b", true),
+                (1101, "c", false),
+            ],
+        );
     }
 
     #[test]
     fn no_more_than_the_share_within_the_window() {
-        let mut brake = Brake::new(Share::Percent(25), 8);
-        let at = Duration::from_secs;
-        assert!(brake.take(at(0), &id("h1")));
-        assert!(brake.take(at(100), &id("h2")));
-        assert!(!brake.take(at(599), &id("h3")));
-        assert!(brake.take(at(600), &id("h4")));
-        assert!(!brake.take(at(601), &id("h5")));
-        assert!(brake.take(at(700), &id("h6")));
+        check(
+            Brake::new(Share::Percent(25), 8),
+            &[
+                (0, "h1", true),
+                (100, "h2", true),
+                (599, "h3", false),
+                (600, "h4", true),
+                (601, "h5", false),
+                (700, "h6", true),
+            ],
+        );
     }
 
     #[test]
-    fn stops_of_an_earlier_run_count_until_their_time_is_over() {
-        let mut brake = Brake::new(Share::Count(2), 100);
-        let at = Duration::from_secs;
-        brake.remember(at(0), vec![at(590), at(100), at(700)]);
-        assert!(!brake.take(at(5), &id("h7")));
-        assert!(brake.take(at(10), &id("h8")));
-        assert!(!brake.take(at(499), &id("h9")));
-        assert!(brake.take(at(500), &id("h10")));
+    fn stops_of_an_earlier_run_count_until_their_time_is_over_and_by_their_host() {
+        let earlier = |stops: &[(&str, u64)]| {
+            let mut brake = Brake::new(Share::Count(2), 100);
+            let stops = stops.iter().map(|&(host, ago)| (host.into(), Duration::from_secs(ago)));
+            brake.remember(Duration::ZERO, stops.collect());
+            brake
+        };
+        check(
+            earlier(&[("a", 590), ("b", 100), ("c", 700)]),
+            &[(5, "h7", false), (5, "b", true), (10, "h8", true), (499, "h9", false)],
+        );
+        // Two projects of one host were stopped: one place, until the later of them is over.
+        check(
+            earlier(&[("a", 590), ("a", 100)]),
+            &[(0, "h1", true), (0, "h2", false), (499, "h2", false), (500, "h2", true)],
+        );
     }
 
     #[test]
     fn a_small_fleet_may_have_one_stop_and_zero_means_none() {
-        assert!(Brake::new(Share::Percent(25), 3).take(Duration::ZERO, &id("a")));
-        assert!(!Brake::new(Share::Percent(0), 300).take(Duration::ZERO, &id("a")));
+        check(Brake::new(Share::Percent(25), 3), &[(0, "a", true), (0, "b", false), (1, "a", true)]);
+        check(Brake::new(Share::Percent(0), 300), &[(0, "a", false)]);
     }
 }

@@ -79,8 +79,8 @@ pub struct Beginning {
     pub alerts: Alerts,
     /// Silences that have not ended.
     pub silences: Vec<Silence>,
-    /// The controller's own stops of the last minutes, as how long ago each was.
-    pub recent_stops: Vec<Duration>,
+    /// The hosts of the controller's own stops of the last minutes, with how long ago each was.
+    pub recent_stops: Vec<(Arc<str>, Duration)>,
     /// Events of the last rounds, the oldest first.
     pub rounds: Vec<(StreamId, Value)>,
 }
@@ -180,9 +180,10 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
         }
         Input::Lost(stream, reason, reach) => {
             if let Some(state) = of(streams, &stream) {
-                let was_up = state.link == Link::Up;
-                state.link = Link::Down { reason: reason.clone(), reach };
-                if was_up || reach == Reach::Unreached {
+                let before = std::mem::replace(&mut state.link, Link::Down { reason: reason.clone(), reach });
+                // A host that lets us in and gives no stream is told of once, not at every attempt.
+                let known = matches!(before, Link::Down { reason: before, .. } if before == reason);
+                if !known || reach == Reach::Unreached {
                     step.told.push(Told::LinkDown { stream, reason });
                 }
             }
@@ -243,7 +244,8 @@ impl Step<'_> {
         match line {
             StreamLine::Hello(hello) => self.hello(stream, state, hello),
             StreamLine::Heartbeat { at } => self.clock(state, &at),
-            StreamLine::State(new) => {
+            StreamLine::State(mut new) => {
+                new.cannot_judge = bounded::blind(new.cannot_judge);
                 let first = state.naming.as_mut().is_some_and(|naming| {
                     let first = naming.state_at.is_none();
                     naming.state_at.get_or_insert(self.now.mono);
@@ -409,9 +411,9 @@ impl Step<'_> {
                     open.stop = Stop::NotOurs;
                     continue;
                 }
-                // One incident takes one place on the brake, however often the stop is asked for.
+                // One host takes one place on the brake, however often a stop is asked for.
                 Stop::Asked { at } => self.now.mono.saturating_sub(at) >= STOP_AGAIN,
-                Stop::Due if brake.take(self.now.mono, stream) => true,
+                Stop::Due if brake.take(self.now.mono, &stream.host) => true,
                 Stop::Due => {
                     open.stop = Stop::HeldBack;
                     self.judge = true;

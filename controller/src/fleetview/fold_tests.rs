@@ -205,6 +205,41 @@ fn silence_is_stale_then_unreachable_and_data_ends_both() {
 }
 
 #[test]
+fn a_host_that_lets_us_in_and_gives_no_stream_is_told_at_once_and_is_an_alert_after_the_delay_of_a_lost_one()
+{
+    let beginning = Beginning {
+        hosts: [("a".into(), HostFacts::default())].into(),
+        streams: [(id("a"), None)].into(),
+        ..Beginning::default()
+    };
+    let mut fleet = Fleet::new(beginning, &policy(), at(0));
+    let lost = |reason: &str| Input::Lost(id("a"), reason.into(), Reach::Reached);
+    let mut alerts = Vec::new();
+    for (second, input, expected) in [
+        (1, lost("no agent there; deploy it"), &["down"][..]),
+        (2, Input::Reached(id("a")), &[]),
+        (3, lost("no agent there; deploy it"), &[]),
+        (29, Input::Tick, &[]),
+        (30, Input::Tick, &["fired host_stale"]),
+        (31, lost("no agent there; deploy it"), &[]),
+        (40, lost("it is too old; deploy it"), &["down"]),
+        (41, Input::Connected(id("a")), &["up"]),
+        (42, Input::Line(id("a"), Box::new(hello(false))), &[]),
+        (43, Input::Line(id("a"), Box::new(state(true))), &["state"]),
+        (47, Input::Tick, &["resolved host_stale"]),
+        (48, lost("the stream ended"), &["down"]),
+    ] {
+        let told = fold(&mut fleet, input, &policy(), at(second));
+        assert_eq!(said(&told), expected, "at {second} s");
+        alerts.extend(told.into_iter().filter_map(|one| match one {
+            Told::Fired { alert } => Some(alert.message.clone()),
+            _ => None,
+        }));
+    }
+    assert!(alerts[0].ends_with(": no agent there; deploy it"), "{alerts:?}");
+}
+
+#[test]
 fn what_ended_while_the_link_was_down_is_resolved_after_the_hello() {
     let mut fleet = fleet(&["a"]);
     let open = vec![hello(true), alert("hung", AutoAction::None), alert("oauth_fail", AutoAction::None)];
@@ -404,6 +439,26 @@ fn one_host_that_asks_for_stops_without_end_leaves_the_others_their_place_on_the
     let lines = vec![hello(false), alert("oauth_fail", AutoAction::StopService)];
     let told = names(&mut fleet, "b", 101, lines);
     assert!(told.contains(&"stop".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_host_takes_one_place_on_the_brake_however_many_projects_it_has() {
+    let streams = [("a", "p"), ("a", "q"), ("b", "p")]
+        .map(|(host, project)| StreamId { host: host.into(), project: project.into() });
+    let beginning =
+        Beginning { streams: streams.iter().map(|id| (id.clone(), None)).collect(), ..Beginning::default() };
+    let mut fleet = Fleet::new(beginning, &policy(), at(0));
+    let told = streams.map(|id| {
+        let lines = [hello(false), alert("oauth_fail", AutoAction::StopService)];
+        let lines = lines.into_iter().map(|line| Input::Line(id.clone(), Box::new(line)));
+        let inputs = [Input::Connected(id.clone())].into_iter().chain(lines);
+        inputs.flat_map(|input| said(&fold(&mut fleet, input, &policy(), at(1)))).collect::<Vec<_>>()
+    });
+    assert!(
+        told[0].contains(&"stop".into()) && told[1].contains(&"stop".into()),
+        "one of two hosts: {told:?}"
+    );
+    assert!(told[2].contains(&"brake".into()), "half of two hosts is one: {told:?}");
 }
 
 #[test]

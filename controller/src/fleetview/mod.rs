@@ -13,6 +13,7 @@
 //! All of it is pure; [`crate::watcher`] feeds it and acts on what it says.
 
 pub mod alert;
+pub mod coverage;
 pub mod rounds;
 pub mod silence;
 pub mod state;

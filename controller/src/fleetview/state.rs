@@ -60,7 +60,7 @@ pub enum Link {
 /// How a connection was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// The host was reached, and the stream ended.
+    /// The host was reached, and the stream ended or never began.
     Reached,
     /// The host could not be reached.
     Unreached,
@@ -243,7 +243,7 @@ pub struct Fleet {
     pub silences: Arc<Vec<Silence>>,
     /// How the sinks are.
     pub sinks: Arc<Vec<SinkHealth>>,
-    /// The controller's stops of the last minutes.
+    /// The hosts of the controller's stops of the last minutes.
     pub brake: Brake,
 }
 
@@ -255,7 +255,8 @@ impl Fleet {
 
     /// Returns the watched streams of a host.
     pub fn on_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a StreamId, &'a StreamState)> {
-        let of = self.streams.iter().filter(move |(id, _)| &*id.host == host);
+        let first = StreamId { host: host.into(), project: "".into() };
+        let of = self.streams.range(first..).take_while(move |(id, _)| &*id.host == host);
         of.map(|(id, state)| (id, &**state))
     }
 

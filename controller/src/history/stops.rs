@@ -1,5 +1,7 @@
 //! Services that were stopped for a detector and that nobody has brought back.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::Transaction;
 
@@ -26,15 +28,17 @@ pub(super) fn remove(work: &Transaction<'_>, stream: &StreamId) -> rusqlite::Res
 }
 
 impl Store {
-    /// Returns when the controller itself stopped something, from the log: what was brought back since counts too.
+    /// Returns where and when the controller itself stopped something, from the log: what was brought back since counts
+    /// too.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn own_stops(&self, since: Timestamp) -> Result<Vec<Timestamp>, HistoryError> {
-        let sql = "SELECT at FROM log
+    pub fn own_stops(&self, since: Timestamp) -> Result<Vec<(Arc<str>, Timestamp)>, HistoryError> {
+        let sql = "SELECT host, at FROM log
             WHERE at >= ? AND kind = 'stop' AND json_extract(body, '$.by') = ? ORDER BY at";
         self.rows(sql, (since.as_millisecond(), StoppedBy::Controller.as_str()), |row| {
-            Ok(Timestamp::from_millisecond(row.get(0)?).unwrap_or_default())
+            let host: String = row.get(0)?;
+            Ok((host.into(), Timestamp::from_millisecond(row.get(1)?).unwrap_or_default()))
         })
     }
 

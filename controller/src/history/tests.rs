@@ -222,8 +222,11 @@ fn the_controllers_own_stops_are_remembered_though_the_service_is_back() {
     let stopped = AutoStopped { detector: "oauth_fail".into(), at: after(20), by: StoppedBy::Controller };
     store.write(&[stop(1, "controller"), stop(10, "host"), stop(20, "controller")]).unwrap();
     store.write(&[Entry::Stopped(stream(), stopped), Entry::Resumed(stream())]).unwrap();
-    assert_eq!(store.own_stops(after(2)).unwrap(), [after(20)]);
-    assert_eq!(store.own_stops(day()).unwrap(), [after(1), after(20)]);
+    let stops = |seconds: &[i64]| -> Vec<(Arc<str>, Timestamp)> {
+        seconds.iter().map(|&second| ("pi1".into(), after(second))).collect()
+    };
+    assert_eq!(store.own_stops(after(2)).unwrap(), stops(&[20]));
+    assert_eq!(store.own_stops(day()).unwrap(), stops(&[1, 20]));
 }
 
 #[test]

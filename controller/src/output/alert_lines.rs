@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fleetview::alert::{AlertState, Muted, Phase};
 use crate::fleetview::silence::Silence;
+use crate::span;
 
 /// Returns an alert as one object: labels at the top, then its life. `id` names it on command lines and in links.
 pub fn json(alert: &AlertState, fleet: &str, now: Timestamp) -> Value {
@@ -47,8 +48,8 @@ pub fn text(alert: &AlertState, now: Timestamp) -> String {
         (None, None) => String::new(),
     };
     let when = match alert.resolved_at {
-        Some(_) => format!("lasted {}", span(alert.firing_for_s(now))),
-        None => format!("for {}", span(alert.firing_for_s(now))),
+        Some(_) => format!("lasted {}", span::words(alert.firing_for_s(now))),
+        None => format!("for {}", span::words(alert.firing_for_s(now))),
     };
     format!(
         "{mark} {} {:<12} {} {} \u{2014} {}{status}",
@@ -69,7 +70,7 @@ pub fn silence_text(silence: &Silence, now: Timestamp) -> String {
         "{:>4}  {}  another {}  by {}{comment}",
         silence.id,
         matchers.join(" "),
-        span(left.max(0)),
+        span::words(left.max(0)),
         silence.by
     )
 }
@@ -93,15 +94,5 @@ pub fn mark(severity: Severity) -> &'static str {
         Severity::Info => "[INFO]",
         Severity::Warning => "[WARN]",
         Severity::Critical => "[CRIT]",
-    }
-}
-
-/// Returns a time span as a person says it.
-pub fn span(seconds: i64) -> String {
-    match seconds {
-        ..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        172_800.. => format!("{} d", seconds / 86_400),
     }
 }

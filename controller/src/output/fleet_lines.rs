@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::alert_lines::{self, mark};
 use crate::fleetview::alert::{AlertState, Phase};
+use crate::fleetview::coverage::Coverage;
 use crate::fleetview::state::{Fleet, Link, StreamId, StreamState};
 use crate::fleetview::told::{StoppedBy, Told};
 
@@ -119,6 +120,40 @@ pub fn json(told: &Told, fleet: &str, at: Timestamp) -> Value {
     line
 }
 
+/// Returns what a watch says for people that sees a part of the fleet only; nothing where it sees all of it.
+pub fn coverage_text(coverage: &Coverage) -> Option<String> {
+    let Coverage { streams, hosts, accounts } = coverage;
+    let divided: Vec<&str> = accounts.iter().map(|account| &**account).collect();
+    let divided = if divided.is_empty() {
+        String::new()
+    } else {
+        format!("; other hosts or projects of account {} are not seen", divided.join(", "))
+    };
+    (!coverage.is_whole()).then(|| {
+        format!(
+            "this watch sees {} of {} projects, on {} of {} hosts: what it tells of accounts and of the fleet is judged by these only{divided}",
+            streams.0, streams.1, hosts.0, hosts.1
+        )
+    })
+}
+
+/// Returns the same as a JSON line's object.
+pub fn coverage_json(coverage: &Coverage, at: Timestamp) -> Option<Value> {
+    let Coverage { streams, hosts, accounts } = coverage;
+    (!coverage.is_whole()).then(|| {
+        json!({
+            "schema": SCHEMA,
+            "at": agent_runner::store::time::stamp(at),
+            "type": "partial",
+            "host": null,
+            "project": null,
+            "streams": {"watched": streams.0, "all": streams.1},
+            "hosts": {"watched": hosts.0, "all": hosts.1},
+            "accounts": accounts,
+        })
+    })
+}
+
 /// Returns the fleet as a table, a row per stream, for a terminal without colour.
 pub fn table(fleet: &Fleet) -> Vec<String> {
     let mut rows = vec![["HOST", "PROJECT", "SERVICE", "ROUND", "LAST", "DISK", "ALERTS"].map(str::to_owned)];
@@ -217,4 +252,24 @@ fn round_text(stream: &StreamId, event: &Value) -> String {
         Some(cause) => cause.to_owned(),
     };
     format!("       {stream} round {number} {how} ({seconds:.1} s)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_of_a_part_says_so_and_one_of_the_whole_does_not() {
+        let part = Coverage { streams: (2, 5), hosts: (1, 4), accounts: ["a".into()].into() };
+        let text = coverage_text(&part).unwrap();
+        assert!(text.contains("2 of 5 projects, on 1 of 4 hosts"), "{text}");
+        assert!(text.ends_with("of account a are not seen"), "{text}");
+        let line = coverage_json(&part, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (&line["type"], &line["hosts"]["all"], &line["accounts"]),
+            (&json!("partial"), &json!(4), &json!(["a"]))
+        );
+        let whole = Coverage { streams: (5, 5), hosts: (4, 4), accounts: Default::default() };
+        assert_eq!((coverage_text(&whole), coverage_json(&whole, Timestamp::UNIX_EPOCH)), (None, None));
+    }
 }

@@ -21,7 +21,7 @@ pub fn text(line: &LogLine, zone: &TimeZone) -> String {
         "alert" => format!("{} {} \u{2014} {}", word("severity"), line.name, word("message")),
         "resolved" => {
             let seconds = line.body.get("firing_for_s").and_then(Value::as_i64).unwrap_or_default();
-            format!("{} \u{2014} over after {}", line.name, super::alert_lines::span(seconds))
+            format!("{} \u{2014} over after {}", line.name, crate::span::words(seconds))
         }
         "stop" => format!("for {} by the {}", line.name, word("by")),
         "stop_failed" => format!("for {}: {}", line.name, word("reason")),

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use agent_runner_inventory::ssh_config::pattern_matches;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Preferred, cipher, compression, kex, mac};
 
 use super::error::Unreachable;
-use super::known_hosts::glob_matches;
 use super::settings::AlgorithmFilters;
 
 /// curve25519 first: the post-quantum exchange costs a fleet's client more than all the rest.
@@ -90,12 +90,12 @@ fn filtered<T: Clone>(
         _ => ("", filter),
     };
     let patterns: Vec<&str> = list.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
-    let listed = |name: &str| patterns.iter().any(|p| glob_matches(p, name));
+    let listed = |name: &str| patterns.iter().any(|p| pattern_matches(name, p));
     let in_listed_order = || {
         let mut indexes: Vec<usize> = Vec::new();
         for pattern in &patterns {
             for (index, (name, _)) in ours.iter().enumerate() {
-                if glob_matches(pattern, name) && !indexes.contains(&index) {
+                if pattern_matches(name, pattern) && !indexes.contains(&index) {
                     indexes.push(index);
                 }
             }

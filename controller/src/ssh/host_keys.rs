@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use agent_runner_inventory::ssh_config::pattern_matches;
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
-use super::known_hosts::{Entry, KnownHosts, Marker, glob_matches};
+use super::known_hosts::{Entry, KnownHosts, Marker};
 
 /// The names under which a host's key may be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +147,7 @@ pub(super) fn certificate_flaw(
         return Some("it carries critical options, which no host certificate has".to_owned());
     }
     let principals = certificate.valid_principals();
-    if !principals.iter().any(|p| glob_matches(&p.to_ascii_lowercase(), &host.principal)) {
+    if !principals.iter().any(|p| pattern_matches(&host.principal, &p.to_ascii_lowercase())) {
         return Some(format!(
             "it is for {}",
             if principals.is_empty() { "nobody".to_owned() } else { principals.join(", ") }

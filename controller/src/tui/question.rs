@@ -8,7 +8,7 @@ use super::view::View;
 use crate::fleetview::alert::{AlertState, Muted, Subject};
 use crate::fleetview::silence::Matcher;
 use crate::fleetview::state::StreamState;
-use crate::output::alert_lines::span;
+use crate::span;
 use crate::watcher::act::Action;
 
 /// How long a silence is when nobody says otherwise.
@@ -111,7 +111,7 @@ pub fn resume(view: &View<'_>, row: &Row) -> Result<Question, String> {
         format!(
             "It was stopped for {} {} ago. If that is not mended, it is stopped again.",
             plain(&stopped.detector),
-            span(ago)
+            span::words(ago)
         ),
     ];
     lines.extend(doubt(view, row));
@@ -207,7 +207,7 @@ fn doubt(view: &View<'_>, row: &Row) -> Option<String> {
             Some(crate::fleetview::state::Link::Down { reason, .. }) => format!(": {}", plain(reason)),
             Some(_) | None => String::new(),
         };
-    let age = span(i64::try_from(row.age_s).unwrap_or(i64::MAX));
+    let age = span::words(i64::try_from(row.age_s).unwrap_or(i64::MAX));
     (!row.status.is_current())
         .then(|| format!("It is {} and was last heard {age} ago{reason}. This may fail.", row.status.word()))
 }

@@ -2,7 +2,9 @@
 //! writes them.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use agent_runner::witness::alert::Blindness;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -133,6 +135,17 @@ fn any_size_can_be_drawn_and_no_cell_holds_a_control_character() {
             }
         }
     }
+}
+
+#[test]
+fn a_host_whose_detectors_cannot_judge_says_which_and_why() {
+    let (mut fleet, feed) = (shelf(), feed());
+    let said = Arc::make_mut(fleet.streams.get_mut(&id("pi1")).unwrap());
+    let blind = Blindness { detector: "oauth_fail".into(), error: "round.log: no access\u{1b}[2J".into() };
+    said.state.as_mut().unwrap().cannot_judge = vec![blind];
+    let model = Model { screen: Screen::Detail(id("pi1")), ..Model::default() };
+    let shown = text(&drawn((&fleet, &feed), &model, Look::Plain, (80, 24)));
+    assert!(shown.contains("oauth_fail cannot judge: round.log: no access"), "{shown}");
 }
 
 #[test]

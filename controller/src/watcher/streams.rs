@@ -12,7 +12,7 @@ use crate::fleetview::fold::Input;
 use crate::fleetview::meter::Meter;
 use crate::fleetview::state::{Reach, StreamId};
 use crate::remote;
-use crate::ssh::{Client, Exec, Settings, Source, Stream, Sudo};
+use crate::ssh::{Client, Exec, ExitStatus, Settings, Source, SshError, Sudo, sudo_refusal};
 
 /// Silence after which a stream counts as hung: three heartbeats and a little.
 pub(super) const SILENCE: Duration = Duration::from_secs(HEARTBEAT_S * 3 + 5);
@@ -109,14 +109,30 @@ async fn read(
     loop {
         let line = match timeout(SILENCE, stream.next()).await {
             Ok(Some(line)) => line,
-            Ok(None) => return (ended(stream, complaint).await, Reach::Reached),
+            Ok(None) => {
+                let ended = stream.finish().await;
+                let reason = if greeted {
+                    ending(ended.as_ref(), &complaint)
+                } else {
+                    no_stream(&watched.id.host, ended.as_ref(), &complaint)
+                };
+                return (reason, Reach::Reached);
+            }
             Err(_) => {
                 // Nothing came in time, not even a heartbeat: the connection is as good as cut.
                 stream.cut().await;
                 // Silence after some words may be a cut cable, and the next attempt will tell; silence right after
                 // the login is an agent that hangs.
-                let reach = if greeted { Reach::Unreached } else { Reach::Reached };
-                return (format!("no heartbeat for {} s", SILENCE.as_secs()), reach);
+                let (host, seconds) = (&watched.id.host, SILENCE.as_secs());
+                return if greeted {
+                    (format!("no heartbeat for {seconds} s"), Reach::Unreached)
+                } else {
+                    let hung = format!("the agent there said nothing for {seconds} s");
+                    (
+                        format!("{hung}; see how the host is: agent-runner-fleet exec {host} -- uptime"),
+                        Reach::Reached,
+                    )
+                };
             }
         };
         if stream.dropped() > 0 {
@@ -127,7 +143,12 @@ async fn read(
             return ("the host sent faster than it could be read; reading again".into(), Reach::Reached);
         }
         if line.source == Source::Stderr {
-            complaint = words(&String::from_utf8_lossy(&line.bytes));
+            let said = words(&String::from_utf8_lossy(&line.bytes));
+            // What keeps an agent from beginning is told in several lines, and the last of them is seldom the reason.
+            complaint = match (greeted, complaint.is_empty()) {
+                (false, false) => words(&format!("{complaint} {said}")),
+                (false, true) | (true, _) => said,
+            };
             continue;
         }
         let Ok(parsed) = serde_json::from_slice::<StreamLine>(&line.bytes) else {
@@ -140,7 +161,8 @@ async fn read(
                 pace(&mut meter, start).await;
                 continue;
             }
-            return (format!("the agent did not answer with a stream: {said}"), Reach::Reached);
+            let remedy = format!("agent-runner-fleet exec {} -- true must print nothing", watched.id.host);
+            return (format!("the agent did not answer with a stream: {said}; {remedy}"), Reach::Reached);
         };
         if !greeted {
             greeted = true;
@@ -172,12 +194,31 @@ async fn pace(meter: &mut Meter, start: Instant) {
     }
 }
 
-async fn ended(stream: Stream, complaint: String) -> String {
-    let how = match stream.finish().await {
+fn ending(ended: Result<&ExitStatus, &SshError>, complaint: &str) -> String {
+    let how = match ended {
         Ok(status) => format!("the stream ended ({status})"),
         Err(error) => words(&error.to_string()),
     };
     if complaint.is_empty() { how } else { format!("{how}: {complaint}") }
+}
+
+/// Returns why a host that let us in gave no stream at all, with what helps.
+fn no_stream(host: &str, ended: Result<&ExitStatus, &SshError>, complaint: &str) -> String {
+    if let Some((why, remedy)) = sudo_refusal(complaint.as_bytes()) {
+        return format!("{why}; {remedy}");
+    }
+    let how = ending(ended, complaint);
+    let remedy = format!("agent-runner-fleet deploy --limit {host}");
+    match ended {
+        Ok(ExitStatus::Code(remote::NOT_INSTALLED)) => {
+            format!("no agent there: {how}; bring it there with: {remedy}")
+        }
+        Ok(ExitStatus::Code(_) | ExitStatus::Signal(_)) => {
+            format!("the agent there gave no stream: {how}; bring it up to date with: {remedy}")
+        }
+        // The connection itself broke: nothing is known of the agent.
+        Err(_) => how,
+    }
 }
 
 pub(super) fn words(text: &str) -> String {
@@ -186,4 +227,40 @@ pub(super) fn words(text: &str) -> String {
 
 fn spread(id: &StreamId) -> u32 {
     id.host.bytes().fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_a_stream_is_told_with_the_reason_and_the_remedy() {
+        for (status, complaint, expected) in [
+            (
+                ExitStatus::Code(remote::NOT_INSTALLED),
+                "agent-runner is not installed for pi",
+                "no agent there: the stream ended (exit code 127): agent-runner is not installed for pi; \
+                 bring it there with: agent-runner-fleet deploy --limit pi7",
+            ),
+            (
+                ExitStatus::Code(2),
+                "error: invalid value 'stream' for '--mode <MODE>'",
+                "the agent there gave no stream: the stream ended (exit code 2): error: invalid value 'stream' for \
+                 '--mode <MODE>'; bring it up to date with: agent-runner-fleet deploy --limit pi7",
+            ),
+            (
+                ExitStatus::Code(1),
+                "sudo: a password is required",
+                "sudo wants a password there; give it once with --ask-become-pass",
+            ),
+            (
+                ExitStatus::Signal("KILL".into()),
+                "",
+                "the agent there gave no stream: the stream ended (signal KILL); bring it up to date with: \
+                 agent-runner-fleet deploy --limit pi7",
+            ),
+        ] {
+            assert_eq!(no_stream("pi7", Ok(&status), complaint), expected);
+        }
+    }
 }

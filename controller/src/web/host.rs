@@ -64,7 +64,7 @@ fn stream(fleet: &Fleet, id: &StreamId, state: &StreamState) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::view::tests::{fire, fleet, say};
+    use crate::web::view::tests::{blind, fire, fleet, say};
 
     #[test]
     fn a_host_is_told_with_its_streams_and_alerts_and_an_unknown_one_is_not() {
@@ -77,5 +77,16 @@ mod tests {
         assert_eq!(told["open"][0]["detector"], "hung");
         assert_eq!(told["standing"], "active");
         assert_eq!(host(&fleet, "moon"), None);
+    }
+
+    #[test]
+    fn what_a_hosts_detectors_cannot_judge_is_told_with_the_reason() {
+        let mut fleet = fleet(1);
+        say(&mut fleet, "pi0001", true);
+        blind(&mut fleet, "pi0001", "round.log: no access");
+        let told = host(&fleet, "pi0001").unwrap();
+        let expected = json!([{"detector": "oauth_fail", "error": "round.log: no access"}]);
+        assert_eq!(told["detail"][0]["state"]["cannot_judge"], expected);
+        assert_eq!(told["open"][0]["message"], "oauth_fail cannot judge: round.log: no access");
     }
 }

@@ -119,6 +119,11 @@ const GAUGES: &[Gauge] = &[
         },
     },
     Gauge {
+        name: "detectors_blind",
+        help: "Detectors that cannot judge on the host; no sample while that is not known.",
+        value: |state, standing| known(state, standing).map(|said| size(said.cannot_judge.len())),
+    },
+    Gauge {
         name: "clock_skew_seconds",
         help: "The host's clock less the controller's.",
         value: |state, standing| standing.is_known().then_some(state.skew_s).flatten().map(float),
@@ -292,7 +297,7 @@ mod tests {
     use super::*;
     use crate::fleetview::told::{StoppedBy, Told};
     use crate::web::counters::count;
-    use crate::web::view::tests::{fire, fleet, lose, say};
+    use crate::web::view::tests::{blind, fire, fleet, lose, say};
     use agent_runner::store::follow::Cursor;
     use serde_json::json;
 
@@ -313,6 +318,7 @@ mod tests {
         let mut fleet = fleet(2);
         say(&mut fleet, "pi0001", true);
         fire(&mut fleet, "pi0001", "hung", "no output");
+        blind(&mut fleet, "pi0001", "round.log: no access");
         let text = text(&fleet, &Counted::new(), Own { pages: 3 });
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap();
@@ -326,6 +332,8 @@ mod tests {
             "agent_runner_stream_up{host=\"pi0002\",project=\"research\"} 0",
             "agent_runner_disk_used_ratio{host=\"pi0001\",project=\"research\"} 0.25",
             "agent_runner_memory_available_bytes{host=\"pi0001\",project=\"research\"} 536870912",
+            "agent_runner_detectors_blind{host=\"pi0001\",project=\"research\"} 1",
+            "agent_runner_alerts_firing{host=\"pi0001\",project=\"research\",account=\"\",detector=\"detectors_blind\",severity=\"warning\"} 1",
             "agent_runner_dashboard_pages 3",
             "agent_runner_alerts_firing{host=\"pi0001\",project=\"research\",account=\"\",detector=\"hung\",severity=\"critical\"} 1",
         ] {
@@ -341,7 +349,13 @@ mod tests {
         lose(&mut fleet, "pi0001", "reset");
         let text = text(&fleet, &Counted::new(), Own::default());
         assert!(text.contains("agent_runner_stream_up{host=\"pi0001\",project=\"research\"} 0"));
-        for name in ["service_active{", "round_running{", "disk_used_ratio{", "memory_available_bytes{"] {
+        for name in [
+            "service_active{",
+            "round_running{",
+            "disk_used_ratio{",
+            "memory_available_bytes{",
+            "detectors_blind{",
+        ] {
             assert!(!text.contains(name), "{name}\n{text}");
         }
     }

@@ -147,6 +147,8 @@ pub struct StreamRow {
     pub cost_usd: f64,
     /// Until when the provider throttles.
     pub throttled_until: Option<String>,
+    /// The detectors that cannot judge there.
+    pub cannot_judge: Vec<String>,
     /// The detector it was stopped for.
     pub stopped_for: Option<String>,
     /// Why there is no connection.
@@ -237,6 +239,11 @@ pub fn stream(id: &StreamId, stream: &StreamState) -> StreamRow {
         mem_mb: state.and_then(|state| state.mem_available_mb),
         cost_usd: cents.round() / 100.0,
         throttled_until: state.and_then(|state| state.throttled_until.clone()),
+        cannot_judge: state
+            .iter()
+            .flat_map(|state| &state.cannot_judge)
+            .map(|blindness| blindness.detector.clone())
+            .collect(),
         stopped_for: stream.stopped.as_ref().map(|stopped| stopped.detector.clone()),
         lost: match &stream.link {
             Link::Down { reason, .. } => Some(reason.clone()),
@@ -289,6 +296,9 @@ fn note(streams: &[StreamRow]) -> String {
         if stream.throttled_until.is_some() {
             words.push("throttled".to_owned());
         }
+        if !stream.cannot_judge.is_empty() {
+            words.push(format!("{} cannot judge", stream.cannot_judge.join(", ")));
+        }
         // The project is the same on most hosts: it comes last, where a narrow tile cuts.
         words.push(project);
         words.join(" \u{b7} ")
@@ -308,7 +318,7 @@ fn seconds(took: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::view::tests::{T0, fleet, lose, say, silence_of};
+    use crate::web::view::tests::{T0, blind, fleet, lose, say, silence_of};
 
     fn only(fleet: &Fleet) -> HostRow {
         rows(fleet).into_values().next().unwrap()
@@ -330,6 +340,20 @@ mod tests {
         let gone = only(&fleet);
         assert_eq!((gone.standing, gone.level), (Standing::Unreachable, Level::Bad));
         assert!(!gone.streams[0].running);
+    }
+
+    #[test]
+    fn a_host_whose_detectors_cannot_judge_does_not_look_all_well() {
+        let mut fleet = fleet(2);
+        say(&mut fleet, "pi0001", true);
+        say(&mut fleet, "pi0002", true);
+        blind(&mut fleet, "pi0001", "round.log: no access");
+        let rows = rows(&fleet);
+        let (bad, good) = (&rows["pi0001"], &rows["pi0002"]);
+        assert_eq!((bad.level, good.level), (Level::Warn, Level::Good));
+        assert_eq!((&*bad.alerts[0], bad.alerts.len()), ("detectors_blind", 1));
+        assert!(bad.note.contains("oauth_fail cannot judge") && !good.note.contains("judge"), "{}", bad.note);
+        assert_eq!(bad.streams[0].cannot_judge, ["oauth_fail"]);
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn summary(fleet: &Fleet, hosts: &BTreeMap<Arc<str>, HostRow>) -> Summary {
 pub(super) mod tests {
     use std::time::Duration;
 
-    use agent_runner::witness::alert::{Alert, AutoAction};
+    use agent_runner::witness::alert::{Alert, AutoAction, Blindness};
     use agent_runner::witness::stream::{State, StreamLine};
     use agent_runner_inventory::Monitor;
     use jiff::Timestamp;
@@ -217,6 +217,14 @@ pub(super) mod tests {
             cannot_judge: Vec::new(),
         };
         take(fleet, Input::Line(id(host), Box::new(StreamLine::State(state))), 1);
+    }
+
+    /// A host says that it cannot judge logins, and why.
+    pub(crate) fn blind(fleet: &mut Fleet, host: &str, error: &str) {
+        let mut state = fleet.streams[&id(host)].state.clone().unwrap();
+        state.cannot_judge = vec![Blindness { detector: "oauth_fail".into(), error: error.into() }];
+        take(fleet, Input::Line(id(host), Box::new(StreamLine::State(state))), 2);
+        take(fleet, Input::Tick, 3);
     }
 
     /// A host's connection is lost.

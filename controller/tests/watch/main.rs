@@ -10,6 +10,8 @@
 mod alertmanager;
 /// Hosts that send garbage, endless lines or floods.
 mod bad_hosts;
+/// Hosts that let us in and give no stream.
+mod no_stream;
 /// Hosts with a recorded agent, and a receiver of webhooks.
 mod support;
 /// A fleet of 200 hosts, some of which hang or flap.

@@ -21,6 +21,7 @@ mod values;
 pub use error::{SshConfigError, Unsupported, Why};
 pub use file::SshConfig;
 pub use keywords::{Treatment, keywords};
+pub use pattern::matches as pattern_matches;
 pub use resolve::{NotApplicable, Overrides, Resolved};
 pub use settings::{Setting, SettingSource, Settings};
 pub use shown::ShownSetting;

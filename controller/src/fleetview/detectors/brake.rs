@@ -25,7 +25,7 @@ pub(super) fn look(fleet: &Fleet, policy: &Monitor) -> Vec<(Key, Seen)> {
         account: None,
         severity: Severity::Critical,
         message: format!(
-            "not stopped, because {} within ten minutes is the most: {}",
+            "not stopped, because {} of the hosts within ten minutes is the most: {}",
             policy.brake,
             held.join(", ")
         ),

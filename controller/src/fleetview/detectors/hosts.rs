@@ -27,12 +27,15 @@ pub(super) fn look(fleet: &Fleet, policy: &Monitor) -> Vec<(Key, Seen)> {
             Link::Down { reason, .. } => format!(": {reason}"),
             Link::Up | Link::Connecting => String::new(),
         };
+        // Of a host that is heard otherwise, one project is silent.
+        let heard = fleet.on_host(&id.host).any(|(_, other)| other.silent.is_none());
+        let whose = if heard { format!(" of {}", id.project) } else { String::new() };
         // The last data's own clock, not its age: the wording stays while the silence goes on.
         let last = agent_runner::store::time::stamp(state.last_data.wall);
         let seen = Seen {
             account: fleet.account(&id.host).cloned(),
             severity,
-            message: format!("no data since {last}{why}"),
+            message: format!("no data{whose} since {last}{why}"),
             context: Map::from_iter([
                 ("last_data".to_owned(), Value::from(last)),
                 ("threshold_s".to_owned(), Value::from(policy.stale_after_s)),

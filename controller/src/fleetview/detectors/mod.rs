@@ -1,6 +1,7 @@
 //! The controller's own detectors, one a file, listed once. Pure: what holds of the fleet at one instant.
 
 mod account;
+mod blind;
 mod brake;
 mod clock;
 mod config;

@@ -2,7 +2,7 @@
 
 use agent_runner::witness::alert::Severity;
 
-use super::{account, brake, clock, config, hosts, nuisance, sink, stalled, version};
+use super::{account, blind, brake, clock, config, hosts, nuisance, sink, stalled, version};
 use crate::fleetview::alert::Key;
 use crate::fleetview::life::Seen;
 use crate::fleetview::state::Fleet;
@@ -54,6 +54,12 @@ pub const DETECTORS: &[Detector] = &[
         look: config::look,
     },
     Detector {
+        names: &[blind::NAME],
+        severity: Severity::Warning,
+        fires: "detectors of a host cannot judge: that no alert of theirs fires says nothing",
+        look: blind::look,
+    },
+    Detector {
         names: &[account::AUTH],
         severity: Severity::Critical,
         fires: "the login fails on two or more hosts of one account: one incident",
@@ -74,7 +80,7 @@ pub const DETECTORS: &[Detector] = &[
     Detector {
         names: &[brake::NAME],
         severity: Severity::Critical,
-        fires: "a stop is held back because the controller has stopped monitor.brake of the fleet within ten minutes",
+        fires: "a stop is held back because the controller has stopped services on monitor.brake of the hosts within ten minutes",
         look: brake::look,
     },
     Detector {

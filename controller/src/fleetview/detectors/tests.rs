@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner::store::time::stamp;
+use agent_runner::witness::alert::Blindness;
 use agent_runner::witness::stream::{Hello, State};
 use agent_runner_inventory::Monitor;
 use jiff::Timestamp;
@@ -13,7 +14,9 @@ use super::{DETECTORS, observe};
 use crate::fleetview::alert::{Key, Subject};
 use crate::fleetview::fold::Beginning;
 use crate::fleetview::life::Rules;
-use crate::fleetview::state::{Fleet, HostFacts, Link, Moment, Silent, SinkHealth, StreamId, StreamState};
+use crate::fleetview::state::{
+    Fleet, HostFacts, Link, Moment, Reach, Silent, SinkHealth, StreamId, StreamState,
+};
 
 const NOW: i64 = 1_000_000;
 
@@ -139,6 +142,31 @@ fn a_configuration_that_is_not_the_inventorys_is_named_and_an_old_agents_silence
 }
 
 #[test]
+fn a_host_whose_detectors_cannot_judge_is_named_with_which_and_why() {
+    let blind = |count: usize| {
+        let names = ["oauth_fail", "hung", "disk_low", "timeout_rate", "disk_growth"];
+        let blind = |name: &&str| Blindness { detector: (*name).into(), error: "no access".into() };
+        names.iter().take(count).map(blind).collect::<Vec<_>>()
+    };
+    for (count, expected) in [
+        (1, &["a/p detectors_blind: oauth_fail cannot judge: no access"][..]),
+        (
+            5,
+            &["a/p detectors_blind: oauth_fail cannot judge: no access; hung cannot judge: no access; \
+               disk_low cannot judge: no access; and 2 more"],
+        ),
+        (0, &[]),
+    ] {
+        let fleet = fleet(|host, stream| {
+            if host == "a" {
+                stream.state.as_mut().unwrap().cannot_judge = blind(count);
+            }
+        });
+        assert_eq!(seen(&fleet), expected, "{count}");
+    }
+}
+
+#[test]
 fn a_fleet_in_which_no_round_ends_is_stalled_and_a_throttled_or_stopped_one_is_not() {
     let started = |age: i64| {
         move |_: &str, stream: &mut StreamState| {
@@ -175,6 +203,26 @@ fn a_host_is_one_alert_as_bad_as_its_worst_stream() {
     let seen = observe(&fleet, &Monitor::default(), &Rules::default());
     let keys: Vec<Key> = seen.raised.into_keys().collect();
     assert_eq!(keys, [Key::new(Subject::Host("a".into()), "host_unreachable")]);
+}
+
+#[test]
+fn a_host_that_gives_no_stream_is_told_with_the_reason_and_of_which_project() {
+    let reason = "no agent there: agent-runner-fleet deploy --limit b";
+    let silent = |stream: &mut StreamState| {
+        stream.silent = Some(Silent::Stale);
+        stream.link = Link::Down { reason: reason.into(), reach: Reach::Reached };
+    };
+    let mut fleet = fleet(|host, stream| {
+        if host == "b" {
+            silent(stream);
+        }
+    });
+    let since = at(NOW);
+    assert_eq!(seen(&fleet), [format!("b host_stale: no data since {since}: {reason}")]);
+    let mut other = StreamState::new(None, fleet.now);
+    other.link = Link::Up;
+    fleet.streams.insert(StreamId { host: "b".into(), project: "a".into() }, Arc::new(other));
+    assert_eq!(seen(&fleet), [format!("b host_stale: no data of p since {since}: {reason}")]);
 }
 
 #[test]

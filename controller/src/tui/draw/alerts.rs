@@ -7,7 +7,8 @@ use super::page::{Page, window};
 use super::screen::Scene;
 use super::table::age;
 use crate::fleetview::alert::{AlertState, Muted, Phase};
-use crate::output::alert_lines::{mark, span};
+use crate::output::alert_lines::mark;
+use crate::span;
 use crate::tui::model::Screen;
 use crate::tui::rows::is_loud;
 use crate::tui::text::{width, wrap};
@@ -87,7 +88,7 @@ fn whole(page: &mut Page<'_>, alert: &AlertState, scene: &Scene<'_>) {
     for line in wrap(&plain(&alert.message), page.columns(), 2) {
         page.text(&line, Style::new());
     }
-    let mut words = vec![format!("for {}", span(alert.firing_for_s(scene.view.now.wall)))];
+    let mut words = vec![format!("for {}", span::words(alert.firing_for_s(scene.view.now.wall)))];
     words.push(format!("id {}", alert.key.id()));
     words.extend(alert.account.as_ref().map(|account| format!("account {account}")));
     words.push(match alert.sent {
@@ -99,7 +100,7 @@ fn whole(page: &mut Page<'_>, alert: &AlertState, scene: &Scene<'_>) {
         && let Some(silence) = scene.view.fleet.silences.iter().find(|silence| silence.id == id)
     {
         let left = silence.until.as_second() - scene.view.now.wall.as_second();
-        words.push(format!("silenced by {} for another {}", plain(&silence.by), span(left.max(0))));
+        words.push(format!("silenced by {} for another {}", plain(&silence.by), span::words(left.max(0))));
     }
     page.text(&words.join("   "), look.faint());
     let context: Vec<String> = alert.context.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -12,13 +12,16 @@ use super::{log, rounds};
 use crate::fleetview::alert::AlertState;
 use crate::fleetview::state::{Link, StreamId, StreamState};
 use crate::fleetview::told::StoppedBy;
-use crate::output::alert_lines::{mark, span};
+use crate::output::alert_lines::mark;
+use crate::span;
 use crate::tui::rows::{Row, is_loud};
 use crate::tui::status::since;
 use crate::tui::text::fit;
 
 /// From this width on there are two columns.
 const TWO: u16 = 120;
+/// Detectors that cannot judge are shown with their reason, so many; the alert counts them all.
+const BLIND: usize = 3;
 
 /// Draws a stream on the whole body.
 pub(super) fn whole((buffer, body): (&mut Buffer, Rect), stream: &StreamId, scene: Scene<'_>) {
@@ -91,11 +94,18 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
             StoppedBy::Host => "by its own monitor",
         };
         page.text(
-            &format!("stopped for {} {by} {} ago; R brings it back", plain(&stopped.detector), span(ago)),
+            &format!(
+                "stopped for {} {by} {} ago; R brings it back",
+                plain(&stopped.detector),
+                span::words(ago)
+            ),
             look.bad(),
         );
     }
     page.text(&round(row, state, scene), Style::new());
+    for blindness in state.state.iter().flat_map(|said| &said.cannot_judge).take(BLIND) {
+        page.text(&plain(&blindness.to_string()), look.bad());
+    }
     let mut words: Vec<String> = Vec::new();
     words.extend(row.account.as_ref().map(|account| format!("account {account}")));
     if !row.groups.is_empty() {
@@ -106,7 +116,7 @@ fn facts(page: &mut Page<'_>, (row, state): (&Row, &StreamState), scene: &Scene<
         if state.monitor_active() { "its own monitor guards it" } else { "no monitor of its own" }.to_owned(),
     );
     page.text(&plain(&words.join("   ")), look.faint());
-    let age = span(i64::try_from(row.age_s).unwrap_or(i64::MAX));
+    let age = span::words(i64::try_from(row.age_s).unwrap_or(i64::MAX));
     let mut words = vec![match &state.hello {
         Some(_) => format!("last heard {age} ago"),
         None => format!("not heard since this watch began {age} ago"),
@@ -128,7 +138,7 @@ fn round(row: &Row, state: &StreamState, scene: &Scene<'_>) -> String {
     if let Some(number) = said.round_num {
         let phase = said.phase.as_ref().map(|phase| format!(" ({phase})")).unwrap_or_default();
         let at = said.since.as_deref().and_then(agent_runner::store::time::parse);
-        let ago = at.map(|at| span(i64::try_from(since(at, scene.view.now.wall)).unwrap_or_default()));
+        let ago = at.map(|at| span::words(i64::try_from(since(at, scene.view.now.wall)).unwrap_or_default()));
         let when = match (said.running, ago) {
             (true, Some(ago)) => format!(" runs for {ago}"),
             (true, None) => " runs".to_owned(),

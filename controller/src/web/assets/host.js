@@ -98,6 +98,7 @@ function streamPart(host, detail) {
     ["link", detail.link + (detail.reason ? ": " + detail.reason : "")],
     ["agent", detail.agent_version || "not heard"],
     ["own monitor", detail.monitor_active ? "runs" : "does not run: the controller stops it"],
+    ["cannot judge", (state.cannot_judge || []).map((one) => `${one.detector}: ${one.error}`).join("; ") || null],
     ["throttled", state.throttled_until ? "until " + clock(state.throttled_until) : null],
     ["clock", Math.abs(detail.clock_skew_s || 0) > 1 ? `${detail.clock_skew_s} s off` : null],
   ].filter(([, value]) => value !== null);

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_runner_inventory::{HostName, Inventory, Selection};
+use clap::Args;
 
-use super::Ctx;
-use super::context::printed;
+use super::context::{Ctx, Global, printed};
 use crate::cancel::Cancel;
-use crate::cli::Global;
 use crate::connection::{self, Connections, Given};
 use crate::error::{Error, Exit, config, usage};
 use crate::fanout::{self, FanoutOptions};
@@ -32,6 +31,14 @@ const HOST_DEADLINE_S: u64 = 600;
 
 /// What a deadline leaves a host's task to hand in what it has.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The hosts a verb is for.
+#[derive(Debug, Clone, Args)]
+pub struct Patterns {
+    /// Hosts, @groups, globs and ranges, with , & and ! between them [default: all]
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<String>,
+}
 
 /// One way over all hosts: what it is called, how it is shown, how long one host may take.
 #[derive(Debug, Clone, Copy)]
@@ -360,7 +367,7 @@ fn abort_when_interrupted(cancel: Cancel) {
 }
 
 /// Returns how many hosts the open files allow, up to `wanted`, and the limit of open files.
-pub(super) fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
+pub(crate) fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
     let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
     match open_files::raise() {
         Ok(limit) => (open_files::forks_within(limit, wanted), Some(limit)),

@@ -8,14 +8,70 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use agent_runner::apply::manifest::By;
-use agent_runner_inventory::Inventory;
+use agent_runner_inventory::{Inventory, Shard};
+use clap::Args;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Global;
 use crate::error::{Error, config, usage};
 use crate::output::print;
 use crate::output::progress::Show;
+
+/// What every verb shares.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The inventory [default: ./fleet.toml, $AGENT_RUNNER_FLEET, ~/.config/agent-runner/fleet.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// Only these hosts; repeatable
+    #[arg(short, long, global = true, value_name = "PATTERN")]
+    pub limit: Vec<String>,
+    /// Not these hosts; repeatable
+    #[arg(short = 'x', long, global = true, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Of the hosts only the K-th of N shares, by a hash of their names: for several controllers of one fleet
+    #[arg(long, global = true, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// Hosts at work at the same time [default: the inventory's, else 64]
+    #[arg(short, long, global = true, value_name = "N")]
+    pub forks: Option<u32>,
+    /// Log in as this user
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Work as root through sudo, or as the inventory's become_user
+    #[arg(short = 'b', long = "become", global = true)]
+    pub r#become: bool,
+    /// Ask once for the password sudo wants; without it sudo may not ask
+    #[arg(short = 'K', long, global = true)]
+    pub ask_become_pass: bool,
+    /// Log in by password where keys do not suffice; asks once
+    #[arg(long, global = true)]
+    pub ask_pass: bool,
+    /// Seconds until a connection must stand
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub connect_timeout: Option<u64>,
+    /// Seconds one host may take in all [default: 600; deploy, push, install and rollback wait for rounds to end]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Record the keys of hosts that are not known yet; a key that differs from the recorded one is refused all the same
+    #[arg(long, global = true)]
+    pub accept_new: bool,
+    /// Show the selected hosts and do nothing
+    #[arg(long, global = true)]
+    pub list_hosts: bool,
+    /// Print results as JSON lines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More of what happens on the wire; twice for all of it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Yes to every question
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
 
 /// The shared options, and what is read at the edge.
 #[derive(Debug, Clone)]
@@ -23,7 +79,7 @@ pub struct Ctx {
     /// The options every verb shares.
     pub global: Global,
     /// The password of `--ask-become-pass`, once it was asked for.
-    pub(super) become_password: Arc<OnceLock<Option<SecretString>>>,
+    pub(crate) become_password: Arc<OnceLock<Option<SecretString>>>,
 }
 
 impl Ctx {
@@ -169,7 +225,7 @@ impl Ctx {
 ///
 /// # Errors
 /// Any other failure to write.
-pub(super) fn printed(result: io::Result<()>) -> Result<(), Error> {
+pub(crate) fn printed(result: io::Result<()>) -> Result<(), Error> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(config("writing to stdout").caused_by(error))

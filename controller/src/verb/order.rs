@@ -10,6 +10,7 @@ use agent_runner::apply::report::Change;
 use agent_runner::error::in_words;
 use agent_runner_inventory as inventory;
 use agent_runner_inventory::{Inventory, Share, fold_names};
+use clap::Args;
 
 use super::Ctx;
 use super::context::printed;
@@ -32,24 +33,24 @@ use crate::targets::{Projects, Target};
 
 /// What a verb asks for.
 #[derive(Debug)]
-pub(super) struct Order<'a> {
+pub(crate) struct Order<'a> {
     /// The verb, for progress and the record.
-    pub(super) verb: &'a str,
+    pub(crate) verb: &'a str,
     /// Only these projects; none is all.
-    pub(super) projects: Vec<String>,
+    pub(crate) projects: Vec<String>,
     /// What the hosts are asked for.
-    pub(super) what: What,
+    pub(crate) what: What,
     /// How far to go.
-    pub(super) depth: Depth,
+    pub(crate) depth: Depth,
     /// How fast, where the command line says so.
-    pub(super) pace: Pace,
+    pub(crate) pace: Pace,
     /// Only the hosts that this run left.
-    pub(super) resumed: Option<Run>,
+    pub(crate) resumed: Option<Run>,
 }
 
 /// What hosts are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     /// To be as the inventory says, in these parts.
     Inventory(Part),
     /// The same, also with an older agent than they have.
@@ -58,19 +59,51 @@ pub(super) enum What {
     Rollback,
 }
 
-/// What the command line says instead of the inventory's `[rollout]`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pace {
-    pub(super) canary: Option<u32>,
-    pub(super) max_fail: Option<Share>,
-    pub(super) pause_s: Option<u64>,
+/// How fast a rollout goes, where the command line says so instead of the inventory's `[rollout]`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Pace {
+    /// The size of the first batch, instead of the inventory's rollout.batch
+    #[arg(long, value_name = "N")]
+    canary: Option<u32>,
+    /// Start no further host once more than this failed (N or N%), instead of the inventory's
+    #[arg(long, value_name = "N|N%")]
+    max_fail: Option<Share>,
+    /// Seconds between two batches, instead of the inventory's rollout.pause_s
+    #[arg(long = "pause", value_name = "SECONDS")]
+    pause_s: Option<u64>,
+}
+
+/// What `push`, `install` and `rollback` are told.
+#[derive(Debug, Args)]
+pub struct RolloutArgs {
+    /// Only these projects
+    #[arg(value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// Only look: what would change on each host
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    pace: Pace,
+}
+
+impl RolloutArgs {
+    /// Carries out what the hosts are asked for, or only looks.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub(crate) fn run(self, ctx: &Ctx, verb: &str, what: What) -> Result<Exit, Error> {
+        let RolloutArgs { projects, check, pace } = self;
+        let depth = if check { Depth::Check } else { Depth::Apply };
+        let order = Order { verb, projects, what, depth, pace, resumed: None };
+        run(ctx, &order).map(|(exit, _)| exit)
+    }
 }
 
 /// Carries an order out.
 ///
 /// # Errors
 /// When the inventory, the selection or a project's files are wrong: before any host is touched.
-pub(super) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> {
+pub(crate) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> {
     let inventory = ctx.inventory()?;
     let projects = ctx.projects(&inventory, &order.projects)?;
     let mut targets = ctx.targets(&inventory, &[])?;
@@ -131,7 +164,7 @@ pub(super) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> 
 ///
 /// # Errors
 /// As [`run`].
-pub(super) fn look(ctx: &Ctx, order: &Order<'_>, exit_code: bool) -> Result<Exit, Error> {
+pub(crate) fn look(ctx: &Ctx, order: &Order<'_>, exit_code: bool) -> Result<Exit, Error> {
     let (exit, recap) = run(ctx, order)?;
     let drift = exit_code && recap.count(Status::Changed) > 0;
     Ok(if drift { exit.and(HostBits::DRIFT) } else { exit })
@@ -141,7 +174,7 @@ pub(super) fn look(ctx: &Ctx, order: &Order<'_>, exit_code: bool) -> Result<Exit
 ///
 /// # Errors
 /// When a project's files are wrong, or one host's projects cannot be deployed together.
-pub(super) fn tasks(
+pub(crate) fn tasks(
     ctx: &Ctx,
     (inventory, targets, projects): (&Inventory, &[Target], &Projects<'_>),
     order: &Order<'_>,
@@ -338,7 +371,7 @@ fn show_changes(deployed: &[Deployed]) -> Result<(), Error> {
 
 impl Ctx {
     /// Begins the record of a run; where there is no place for it, one line says so.
-    pub(super) fn record(&self, begin: &Begin) -> Recorder {
+    pub(crate) fn record(&self, begin: &Begin) -> Recorder {
         let Some(state) = dirs::state_dir() else { return Recorder::default() };
         let folder = runs::folder(&state, &begin.fleet);
         Recorder::begin(&folder, begin).unwrap_or_else(|error| {

@@ -9,7 +9,7 @@ const OTHERS: [&str; 4] = ["python", "perl", "ruby", "node"];
 
 /// Why a script cannot run on a host.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ScriptError {
+pub(crate) enum ScriptError {
     /// The interpreter reads no script from stdin, as far as is known.
     #[error("its first line names {0}, and that reads no script from stdin")]
     Interpreter(String),
@@ -25,7 +25,7 @@ pub(super) enum ScriptError {
 ///
 /// # Errors
 /// When nothing is known that would run it.
-pub(super) fn exec(script: &[u8], arguments: &[String]) -> Result<Exec, ScriptError> {
+pub(crate) fn exec(script: &[u8], arguments: &[String]) -> Result<Exec, ScriptError> {
     if script.trim_ascii().is_empty() {
         return Err(ScriptError::Empty);
     }

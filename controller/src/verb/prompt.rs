@@ -31,7 +31,7 @@ enum Who {
 
 impl Ctx {
     /// Returns who answers the questions of a run, if anybody can; the live line waits meanwhile.
-    pub(super) fn prompter(&self, progress: Option<Arc<Progress>>) -> Option<Prompter> {
+    pub(crate) fn prompter(&self, progress: Option<Arc<Progress>>) -> Option<Prompter> {
         let who = self.who();
         (who != Who::Nobody).then(|| {
             Arc::new(move |prompt: Prompt| {
@@ -45,7 +45,7 @@ impl Ctx {
     }
 
     /// Asks for a secret; `None` where nobody can be asked, or the question was called off.
-    pub(super) fn secret(&self, question: &str) -> Option<SecretString> {
+    pub(crate) fn secret(&self, question: &str) -> Option<SecretString> {
         ask(&self.who(), question)
     }
 

@@ -139,7 +139,7 @@ impl Ctx {
 }
 
 /// Returns an error of the history as a verb ends with it.
-pub(super) fn of_history(error: HistoryError) -> Error {
+pub(crate) fn of_history(error: HistoryError) -> Error {
     config("the fleet's history").caused_by(error)
 }
 
@@ -147,7 +147,7 @@ pub(super) fn of_history(error: HistoryError) -> Error {
 ///
 /// # Errors
 /// When there is nothing to watch.
-pub(super) fn some_project(targets: &[Target], projects: &Projects<'_>) -> Result<(), Error> {
+pub(crate) fn some_project(targets: &[Target], projects: &Projects<'_>) -> Result<(), Error> {
     if watched(targets, projects).is_empty() {
         return Err(usage("none of the selected hosts has a project")
             .hinted("give a project an `on` that names them"));
@@ -156,7 +156,7 @@ pub(super) fn some_project(targets: &[Target], projects: &Projects<'_>) -> Resul
 }
 
 /// Returns a stream for each project of each host.
-pub(super) fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
+pub(crate) fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watched> {
     let mut watched = Vec::new();
     for target in targets {
         for project in projects.on(&target.name) {
@@ -172,7 +172,7 @@ pub(super) fn watched(targets: &[Target], projects: &Projects<'_>) -> Vec<Watche
 }
 
 /// Returns every host of the inventory with its account.
-pub(super) fn hosts(inventory: &Inventory) -> BTreeMap<Arc<str>, HostFacts> {
+pub(crate) fn hosts(inventory: &Inventory) -> BTreeMap<Arc<str>, HostFacts> {
     let projects = Projects::of(inventory, &[]).ok();
     let facts = |name: &HostName| {
         let account = inventory.host(name.as_str()).and_then(|host| host.account);
@@ -229,7 +229,8 @@ fn restore(store: &Store, beginning: &mut Beginning, watched: &[Watched]) -> Res
     beginning.stopped = store.stops()?.into_iter().collect();
     // From the log: a service that was brought back meanwhile was stopped all the same.
     let since = now.checked_sub(brake::MEMORY).unwrap_or(now);
-    beginning.recent_stops = store.own_stops(since)?.into_iter().filter_map(|at| ago(at, now)).collect();
+    let recent = store.own_stops(since)?.into_iter();
+    beginning.recent_stops = recent.filter_map(|(host, at)| Some((host, ago(at, now)?))).collect();
     beginning.alerts = Alerts::restored(store.open_alerts()?);
     beginning.silences = store.silences(now)?;
     let kinds = ["round_start", "agent_spawn", "agent_exit", "agent_usage_recorded", "round_end"];
@@ -245,7 +246,7 @@ fn restore(store: &Store, beginning: &mut Beginning, watched: &[Watched]) -> Res
 }
 
 /// Tells a person that this watch only looks on.
-pub(super) fn say_looker(path: &Path) {
+pub(crate) fn say_looker(path: &Path) {
     print::note(&format!(
         "another monitor of this fleet runs on this machine ({}): this one looks on, and stops, writes and sends nothing",
         path.display()

@@ -15,6 +15,7 @@ use crate::output::print;
 use crate::output::recap::{self, HostResult, Recap, Status};
 use crate::output::result_line::ResultLine;
 use crate::remote;
+use crate::span;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError};
 use crate::targets::Target;
 
@@ -30,7 +31,7 @@ pub struct ProjectPatterns {
 
 impl ProjectPatterns {
     /// The projects that were named; none is all.
-    pub(super) fn projects(&self) -> &[String] {
+    pub(crate) fn projects(&self) -> &[String] {
         &self.project
     }
 }
@@ -103,13 +104,13 @@ fn show(ctx: &Ctx, recap: &Recap, answers: &Answers) -> Result<(), Error> {
 }
 
 /// The projects of each host: name and work tree.
-pub(super) type Places = HashMap<HostName, Vec<(String, String)>>;
+pub(crate) type Places = HashMap<HostName, Vec<(String, String)>>;
 
 /// Returns the selected hosts that have one of the selected projects, and their projects.
 ///
 /// # Errors
 /// When the selection is wrong, or no host has such a project.
-pub(super) fn targets(
+pub(crate) fn targets(
     ctx: &Ctx,
     inventory: &Inventory,
     on: &ProjectPatterns,
@@ -160,28 +161,25 @@ fn in_words(service: &Service) -> String {
     let state = if service.active { "active" } else { "stopped" };
     match service.uptime_s {
         Some(seconds) if service.active => {
-            format!("{state} since {} ({})", span(seconds), service.mode.as_str())
+            format!("{state} for {} ({})", span::words(seconds), service.mode.as_str())
         }
         Some(_) | None => format!("{state} ({})", service.mode.as_str()),
     }
 }
 
-fn span(seconds: i64) -> String {
-    match seconds / 60 {
-        0 => format!("{seconds} s"),
-        minutes @ 1..120 => format!("{minutes} min"),
-        minutes => format!("{} h", minutes / 60),
-    }
-}
-
 /// Returns the result of a host on which the agent did not do what it was asked.
-pub(super) fn refused(host: &str, project: &str, output: &Output) -> HostResult {
+pub(crate) fn refused(host: &str, project: &str, output: &Output) -> HostResult {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let result =
         HostResult::new(host, Status::Failed, format!("{project}: the agent refused ({})", output.status));
     if output.status == ExitStatus::Code(remote::NOT_INSTALLED) {
-        return HostResult::new(host, Status::Failed, "agent-runner is not installed there")
-            .hinted(format!("agent-runner-fleet deploy --limit {host}"));
+        return not_installed(host);
     }
     result.with_tail(&said)
+}
+
+/// Returns the result of a host that has no agent.
+pub(crate) fn not_installed(host: &str) -> HostResult {
+    HostResult::new(host, Status::Failed, "agent-runner is not installed there")
+        .hinted(format!("agent-runner-fleet deploy --limit {host}"))
 }
