@@ -200,3 +200,10 @@ fn every_variable_of_ours_is_read_somewhere() {
     }
     assert!(looked_at > 8, "only {looked_at}");
 }
+
+#[test]
+fn the_newest_release_of_the_changelog_is_this_version() {
+    let page = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let heading = Regex::new(r"(?m)^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$").unwrap();
+    assert_eq!(&heading.captures(&page).unwrap()[1], env!("CARGO_PKG_VERSION"));
+}
