@@ -16,6 +16,9 @@ const FOREIGN: &[&str] = &[
     "--session-id",
     "--yes-always",
     "-na",
+    // scripts that measure
+    "--long-log-for-all",
+    "--quick",
     // the compiler and the linker
     "--icf=all",
     "-O2",
@@ -128,7 +131,7 @@ fn of_a_part(words: &[String]) -> Option<String> {
     let (first, rest) = words.split_first()?;
     let programs = programs();
     if first.len() > 1 && first.starts_with('-') && first != "--" {
-        let option = first.split('=').next().unwrap_or_default();
+        let option = first.split(['=', ',']).next().unwrap_or_default();
         let known = programs.iter().any(|program| has_option(program, option));
         return (!known && !FOREIGN.contains(&first.as_str()))
             .then(|| format!("neither program has an option {option}"));

@@ -128,12 +128,9 @@ fn is_wrong(span: &str) -> bool {
         return is_name(name) && !PLACES.into_iter().any(fits);
     }
     match span.split_once('.') {
-        Some((table @ ("rollout" | "monitor" | "defaults" | "fleet"), key)) if is_name(key) => {
-            let with_fleet = if table == "fleet" { "" } else { "[fleet]\nname = \"example\"\n" };
-            let text = format!("{with_fleet}[{table}]\n{key} = \"\"\n");
-            Inventory::parse(&text, Path::new("fleet.toml"))
-                .err()
-                .is_some_and(|error| error.to_string().contains("unknown key"))
+        Some((table @ ("rollout" | "monitor" | "defaults"), key)) if is_name(key) => {
+            let error = inventory(&format!("[{table}]\n{key} = \"\"\n")).err();
+            error.is_some_and(|error| error.contains("unknown key"))
         }
         _ => false,
     }

@@ -207,7 +207,11 @@ fn run(
         Some(words) if text.contains(words.as_str()) => Ok(verbs.to_vec()),
         Some(words) => Err(format!("{path} does not hold {words:?}")),
         None => {
-            let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+            let lines: Vec<Vec<&str>> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with('#'))
+                .map(|line| line.split_whitespace().collect())
+                .collect();
             let stands = |words: &[String]| lines.iter().any(|line| is_within(words, line));
             let mut typed = shell::typed(block).into_iter().flat_map(|(_, line)| shell::commands(line));
             match typed.find(|words| !stands(words)) {
@@ -243,7 +247,9 @@ mod tests {
             "other.rs" => Some("#[test]\nfn reads_it() { page(\"p.md\") }\nfn no_test() {}\n".into()),
             "routed.rs" => Some("#[test]\nfn gets_it() { marked(\"gets_it\") }\n".into()),
             "sleeps.rs" => Some("#[test]\nfn sleeps() {}\n".into()),
-            "gate" => Some("timeout 9 cargo test --locked --workspace\nrun docs/p.md\n".into()),
+            "gate" => {
+                Some("# cargo test --all\ntimeout 9 cargo test --locked --workspace\nrun docs/p.md\n".into())
+            }
             _ => None,
         }
     }
