@@ -178,6 +178,22 @@ fn every_file_of_ours_that_is_typed_is_there() {
     assert!(looked_at > 20, "only {looked_at} files");
 }
 
+/// Pages shorten a source file to where it is in its crate: `ssh/wire.rs`.
+#[test]
+fn every_source_file_that_is_named_is_there() {
+    let name = Regex::new(r"^[a-z_/]+\.rs$").unwrap();
+    let folders = ["agent", "controller", "inventory", "tests"];
+    let sources: Vec<_> = folders.iter().flat_map(|folder| files(&root().join(folder))).collect();
+    let mut looked_at = 0;
+    for page in pages() {
+        for (line, span) in spans(&page.text).into_iter().filter(|(_, span)| name.is_match(span)) {
+            looked_at += 1;
+            assert!(sources.iter().any(|path| path.ends_with(&span)), "{}:{line} names {span}", page.name);
+        }
+    }
+    assert!(looked_at > 80, "only {looked_at}");
+}
+
 #[test]
 fn every_variable_of_ours_is_read_somewhere() {
     let variable = Regex::new(r"\bAGENT_RUNNER_[A-Z_]+[A-Z]\b").unwrap();
