@@ -40,8 +40,13 @@ fn programs() -> Vec<Command> {
 
 /// A word that stands for what a person puts there: `HOST`, `PATTERN..`, `KIND,..`.
 fn is_placeholder(word: &str) -> bool {
-    let word = word.trim_end_matches("..").trim_end_matches(',');
+    let word = name_of(word);
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase() || b"_/:".contains(&byte))
+}
+
+/// A placeholder without the sign that there may be several.
+fn name_of(placeholder: &str) -> &str {
+    placeholder.trim_end_matches("..").trim_end_matches(',')
 }
 
 /// The ways to read a mention: without the signs of a synopsis, with each of its alternatives.
@@ -52,6 +57,7 @@ fn readings(words: &[String]) -> Vec<Vec<String>> {
         let bare = if optional { word.trim_matches(['[', ']', '<', '>']) } else { word.as_str() };
         let bare = bare.strip_suffix(']').filter(|_| !bare.contains('[')).unwrap_or(bare);
         let bare = bare.strip_prefix('<').and_then(|word| word.strip_suffix('>')).unwrap_or(bare);
+        let bare = if is_placeholder(bare) { name_of(bare) } else { bare };
         if ["OPTIONS", "COMMAND"].contains(&bare) {
             continue;
         }
@@ -106,9 +112,8 @@ fn wrong_place(program: &Command, matches: &clap::ArgMatches) -> Option<String> 
         let taken = arg.get_value_names().unwrap_or_default().first().map(|name| name.as_str());
         let given = below.get_raw(arg.get_id().as_str()).into_iter().flatten();
         for word in given.filter_map(|word| word.to_str()).filter(|word| is_placeholder(word)) {
-            let word = word.trim_end_matches("..").trim_end_matches('S');
-            let word = if word == "HOST" { "PATTERN" } else { word };
-            if taken.is_some_and(|taken| taken.trim_end_matches("..") != word) {
+            let word = if ["HOST", "HOSTS"].contains(&word) { "PATTERN" } else { word };
+            if taken.is_some_and(|taken| taken.trim_end_matches('S') != word.trim_end_matches('S')) {
                 return Some(format!("{word} stands where `{name}` takes {}", taken.unwrap_or_default()));
             }
         }
