@@ -29,14 +29,13 @@ const ABOUT_THE_FLEET: [(&str, &str); 9] = [
 ];
 
 /// Where a setting of `fleet.toml` may stand.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 7] = [
     "[rollout]\n@",
     "[monitor]\n@",
     "[defaults]\n@",
     "[groups.g]\nhosts = [\"h\"]\n@",
     "[projects.p]\non = \"all\"\nwork_dir = \"~/p\"\nconfig = \"c\"\n@",
     "[projects.p]\non = \"all\"\nwork_dir = \"~/p\"\nconfig = \"c\"\nservice = { @ }",
-    "[defaults]\nvars = { v = { value = \"x\", @ } }",
     "[[sinks]]\ntype = \"webhook\"\nurl = \"https://example.org/\"\n@",
 ];
 
@@ -152,7 +151,6 @@ fn pages_about_the_fleet_name_its_settings_as_the_inventory_does() {
         "max_fail = 0",
         "scope = \"system\"",
         "become = true",
-        "secret = true",
         "fleet.toml",
         "README",
     ] {
