@@ -1,10 +1,6 @@
 //! What the documents say, held against the programs: every block is run or says why not, every command line, key,
 //! link and name is there.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "what the documents hold must be there, or the test fails"
-)]
+#![expect(clippy::unwrap_used, reason = "what the documents hold must be there, or the test fails")]
 
 /// Command lines against the programs' definitions.
 #[path = "documents/command_lines.rs"]

@@ -90,15 +90,20 @@ fn refused(program: &Command, words: &[String], whole: Whole) -> Option<String> 
         Some(ContextValue::String(value)) => Some(value.as_str()),
         _ => None,
     };
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
-        ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand if whole == Whole::Mention => None,
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if whole == Whole::Mention => None,
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation if value.is_some_and(is_placeholder) => None,
-        // An option that is spoken of by its name alone.
-        ErrorKind::InvalidValue if whole == Whole::Mention && value == Some("") => None,
-        _ => Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
-    }
+    let kind = error.kind();
+    let shown = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&kind);
+    let is_incomplete = [
+        ErrorKind::MissingRequiredArgument,
+        ErrorKind::MissingSubcommand,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+    ]
+    .contains(&kind);
+    let about_a_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation].contains(&kind);
+    let stands_for_one = about_a_value && value.is_some_and(is_placeholder);
+    // An option that is spoken of by its name alone.
+    let is_name = about_a_value && value == Some("");
+    let fine = shown || stands_for_one || (whole == Whole::Mention && (is_incomplete || is_name));
+    (!fine).then(|| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 /// A placeholder in the place of something else: a `HOST` where the verb takes projects.
