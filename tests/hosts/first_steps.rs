@@ -31,6 +31,13 @@ fn a_device_is_set_up_by_hand_as_the_readme_says_and_looked_at_as_the_runbook_sa
     for line in block(RUNBOOK, "Start with these three:") {
         says(host, line);
     }
+    // What it has of other programs looks only.
+    let looks = |span: &&str| ["git ", "ps ", "du "].iter().any(|program| span.starts_with(program));
+    let looks: Vec<&str> = RUNBOOK.split('`').skip(1).step_by(2).filter(looks).collect();
+    assert!(looks.len() >= 5, "{looks:?}");
+    for command in looks {
+        says(host, &command.replace("<log_dir>", "~/.agent-runner/demo/logs"));
+    }
 }
 
 #[test]
