@@ -40,6 +40,9 @@ mod fault_table;
 /// A fault at each step of a deploy.
 #[path = "hosts/faults.rs"]
 mod faults;
+/// What the README and the runbook tell people to type first.
+#[path = "hosts/first_steps.rs"]
+mod first_steps;
 /// One login breaks on several hosts.
 #[path = "hosts/incident.rs"]
 mod incident;

@@ -50,6 +50,26 @@ fn every_host_key_is_described_and_no_other() {
 }
 
 #[test]
+fn every_key_of_the_other_tables_is_one_that_the_file_takes() {
+    let is_unknown = |table: &str, key: &str| {
+        let text = format!("[fleet]\nname = \"attic\"\n[{table}]\n{key} = \"\"\n");
+        let error = Inventory::parse(&text, Path::new("fleet.toml")).err();
+        error.is_some_and(|error| error.to_string().contains(&format!("unknown key `{key}`")))
+    };
+    for (table, head) in [
+        ("projects.research", "| key of `[projects.NAME]` | value | meaning |"),
+        ("rollout", "| key of `[rollout]` | default | meaning |"),
+        ("monitor", "| key of `[monitor]` | default | meaning |"),
+    ] {
+        for cell in first_column(head) {
+            let key = cell.trim_matches('`');
+            assert!(!is_unknown(table, key), "[{table}] takes no {key}");
+        }
+        assert!(is_unknown(table, "nosuch"), "[{table}] takes everything");
+    }
+}
+
+#[test]
 fn every_range_in_the_table_is_read() {
     for cell in first_column("| range | stands for |") {
         for range in cell.split(", ") {

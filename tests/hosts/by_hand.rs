@@ -19,12 +19,19 @@ pub(super) const SERVE: &str = "agent-runner@demo.service";
 /// The unit of the monitor.
 pub(super) const MONITOR: &str = "agent-runner-monitor@demo.service";
 
-/// Boots a host with the project `demo`, scaffolded and ready. `None` where hosts cannot be had.
-pub(super) fn host_by_hand() -> Option<Lab> {
+/// Boots a host with the program, an agent and a repository. `None` where hosts cannot be had.
+pub(super) fn bare_host() -> Option<Lab> {
     let lab = or_skip(Lab::up_with(&[HostOptions { sudo: Sudo::Passwordless, ..HostOptions::default() }]))?;
     let host = &lab.hosts()[0];
     host.put("/home/ops/.local/bin/agent-runner", &fs::read(PROGRAM).unwrap(), 0o755).unwrap();
     host.furnish().unwrap();
+    Some(lab)
+}
+
+/// The same with the project `demo`, scaffolded and ready.
+pub(super) fn host_by_hand() -> Option<Lab> {
+    let lab = bare_host()?;
+    let host = &lab.hosts()[0];
     typed(host, "agent-runner init --preset claude").checked().unwrap();
     typed(
         host,

@@ -1,4 +1,4 @@
-//! Every command of `docs/recipes`, run in the order of its contents on four hosts.
+//! Every command of `docs/recipes`, run in the order of its contents on four hosts; the first is `docs/quickstart.md`.
 
 use std::collections::BTreeMap;
 use std::fs;

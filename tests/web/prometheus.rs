@@ -40,6 +40,11 @@ fn a_real_prometheus_reads_the_fleet_and_the_example_rules_are_good() {
     let fleet = Invented::lively(40).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana/alerts.yml");
+    let page = include_str!("../../docs/dashboard.md").split_once("```yaml\n").unwrap().1;
+    let example = dir.path().join("example.yml");
+    fs::write(&example, page.split("```").next().unwrap()).unwrap();
+    let checked = Command::new("promtool").args(["check", "config"]).arg(&example).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let config = format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}']\nscrape_configs:\n\
          - job_name: fleet\n  static_configs: [{{targets: ['{}']}}]\n",

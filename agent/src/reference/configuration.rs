@@ -13,6 +13,7 @@ it. `round` reads it afresh every time, `serve` once, `monitor` at every poll.
 
 The smallest useful file:
 
+<!-- run by tests/documents/examples.rs::examples_of_a_configuration_load_without_a_warning -->
 ```toml
 schema_version = 1
 

@@ -10,6 +10,7 @@ const INTRO: &str = r#"# Events
 Everything that happens is one line of JSON in `<log_dir>/events-YYYY-MM.jsonl` (UTC months). Each line begins with `ts`
 (UTC, three fractional digits, `Z`) and `event`, the kind; then the kind's own fields in the order below:
 
+<!-- run by tests/documents/examples.rs::examples_of_an_event_have_the_fields_of_its_kind_in_their_order -->
 ```json
 {"ts": "2026-03-01T05:06:07.008Z", "event": "agent_spawn", "round_num": 12, "timeout_s": 1800}
 ```
