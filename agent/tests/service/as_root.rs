@@ -9,7 +9,8 @@ use agent_runner::store::holder::{self, Holder};
 use agent_runner::store::layout::Layout;
 use nix::unistd::{User, geteuid};
 
-use super::host::{Host, PROMPT, config, program, wait_for};
+use super::host::{Host, PROMPT, config, program};
+use crate::wait;
 
 /// The account root acts for; nothing of it runs on a machine.
 const ACCOUNT: &str = "nobody";
@@ -78,7 +79,7 @@ fn root_signals_no_process_but_the_accounts_whatever_its_files_name() {
     theirs.record(&logs);
     let output = sudo(&host, &["kill"]);
     assert!(output.status.success(), "{output:?}");
-    wait_for("the account's own process to end", || theirs.0.try_wait().unwrap());
+    wait::value("the account's own process to end", || theirs.0.try_wait().unwrap());
 }
 
 #[test]
