@@ -64,10 +64,7 @@ impl Brake {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn id(host: &str) -> StreamId {
-        StreamId { host: host.into(), project: "p".into() }
-    }
+    use crate::fleetview::fixture::id;
 
     #[test]
     fn a_stream_that_is_stopped_again_and_again_takes_one_place() {
