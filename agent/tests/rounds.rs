@@ -5,6 +5,8 @@
 mod events;
 #[path = "support/git.rs"]
 mod git;
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
 #[path = "support/wait.rs"]
 mod wait;
 

@@ -11,6 +11,8 @@
 mod git;
 #[path = "support/running.rs"]
 mod running;
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
 #[path = "support/wait.rs"]
 mod wait;
 

@@ -15,3 +15,5 @@ pub mod run;
 pub mod skip;
 pub mod sshd;
 pub mod wait;
+
+mod skipped;

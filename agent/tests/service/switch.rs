@@ -6,6 +6,7 @@ use agent_runner::apply::manifest::{Drain, File, Manifest};
 use agent_runner::apply::report::{Action, Outcome, Report, What};
 
 use super::host::{Host, PROMPT, config, program, release};
+use crate::skipped::skip;
 use crate::wait;
 
 /// Applies and confirms.
@@ -443,8 +444,7 @@ fn a_unit_does_not_hide_that_its_agent_is_missing() {
     let report = host.apply(&host.manifest(PROMPT, user), &[]);
     let problem = &report.problems[0].message;
     if problem.contains("systemd does not answer") {
-        eprintln!("SKIPPED: no systemd of this account");
-        return;
+        return skip("there is no systemd of this account");
     }
     assert_eq!(report.outcome, Outcome::Reverted, "{report:?}");
     assert!(problem.contains("/nonexistent/agent is not an executable file"), "{report:?}");

@@ -8,6 +8,7 @@ use agent_runner::store::layout::Layout;
 use serde_json::Value;
 
 use super::host::{Host, PROMPT, config, program};
+use crate::skipped::skip;
 use crate::wait;
 
 /// Puts the program under test where a person would put it.
@@ -242,7 +243,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let folder = bin.parent().unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
     if nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: root may write anywhere");
+        skip("root may write anywhere");
     } else {
         let done = upgrade(&host, &host.home(), &newer(&host), &[]);
         assert_eq!(done.status.code(), Some(1), "{done:?}");

@@ -19,6 +19,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::project::Project;
+use crate::skipped::skip;
 use crate::wait;
 
 fn look() -> Look {
@@ -28,15 +29,6 @@ fn look() -> Look {
 fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
-}
-
-/// Says what is not tested, also where the gate counts it.
-fn skipped(why: &str) {
-    let line = format!("SKIPPED: a disk full under the monitor: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AGENT_RUNNER_TESTS_SKIPPED") {
-        OpenOptions::new().append(true).open(path).unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 #[test]
@@ -207,7 +199,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
 fn a_full_disk_costs_no_alert() {
     // A file system of its own is root's to make.
     if !nix::unistd::geteuid().is_root() {
-        return skipped("this run is an ordinary user's");
+        return skip("this run is an ordinary user's");
     }
     let project = Project::new();
     let logs = project.layout.root().to_owned();
@@ -236,7 +228,7 @@ fn a_full_disk_costs_no_alert() {
         is_up || monitor.try_ended()
     });
     if !is_up {
-        return skipped("nothing can be mounted here");
+        return skip("nothing can be mounted here");
     }
     let sample = |pct: f64| {
         let line = json!({"ts": time::stamp(Timestamp::now()), "event": "round_end", "disk_used_pct": pct});

@@ -64,7 +64,10 @@ impl Brake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleetview::fixture::id;
+
+    fn id(host: &str) -> StreamId {
+        StreamId { host: host.into(), project: "p".into() }
+    }
 
     #[test]
     fn a_stream_that_is_stopped_again_and_again_takes_one_place() {

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::brake::Brake;
 use super::fixture::{self, at, id};
 use super::fold::{Beginning, Input, MAX_ALERTS, STOP_AGAIN, fold};
-use super::state::{Fleet, HostFacts, Reach};
+use super::state::{Fleet, HostFacts, Reach, StreamId};
 use super::told::{StoppedBy, Told};
 
 fn policy() -> Monitor {
@@ -391,7 +391,7 @@ fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
     beginning.streams.entry(id("a")).or_default();
     assert_eq!(beginning.rounds.len(), 1);
     let fleet = Fleet::new(beginning, &policy(), at(0));
-    let streams: Vec<_> =
+    let streams: Vec<(StreamId, Option<Cursor>)> =
         fleet.streams.iter().map(|(id, state)| (id.clone(), state.cursor.clone())).collect();
     assert_eq!(streams, [(id("a"), None), (id("b"), cursor(7))]);
     assert_eq!(fleet.brake, Brake::new(Share::Percent(50), 2), "the share of two hosts, not of eleven");

@@ -164,17 +164,23 @@ fn summary(fleet: &Fleet, hosts: &BTreeMap<Arc<str>, HostRow>) -> Summary {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use agent_runner::witness::alert::Alert;
+    use std::time::Duration;
+
+    use agent_runner::witness::alert::{Alert, AutoAction};
     use agent_runner::witness::stream::{State, StreamLine};
     use agent_runner_inventory::Monitor;
     use jiff::Timestamp;
 
     use super::*;
-    use crate::fleetview::fixture::{self, at};
     use crate::fleetview::fold::{Beginning, Input, fold};
-    use crate::fleetview::state::{Reach, StreamId};
+    use crate::fleetview::state::{Moment, Reach, StreamId};
 
     pub(crate) const T0: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn at(seconds: u64) -> Moment {
+        let wall = Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap();
+        Moment { wall, mono: Duration::from_secs(seconds) }
+    }
 
     fn id(host: &str) -> StreamId {
         StreamId { host: host.into(), project: "research".into() }
@@ -196,11 +202,19 @@ pub(super) mod tests {
     pub(crate) fn say(fleet: &mut Fleet, host: &str, running: bool) {
         take(fleet, Input::Connected(id(host)), 1);
         let state = State {
+            active: true,
+            round_num: Some(3),
+            phase: None,
             running,
+            since: None,
+            last_exit_code: Some(0),
             last_duration_s: Some(2.0),
             disk_used_pct: Some(25.0),
+            throttled_until: None,
             mem_available_mb: Some(512),
-            ..fixture::state()
+            monitor_active: None,
+            config_sha256: None,
+            cannot_judge: Vec::new(),
         };
         take(fleet, Input::Line(id(host), Box::new(StreamLine::State(state))), 1);
     }
@@ -217,9 +231,19 @@ pub(super) mod tests {
 
     /// A host names an alert.
     pub(crate) fn fire(fleet: &mut Fleet, host: &str, detector: &str, message: &str) {
-        let alert = Alert { message: message.into(), ..fixture::alert(detector) };
-        let line = StreamLine::Alert { identity: detector.into(), alert };
-        take(fleet, Input::Line(id(host), Box::new(line)), 2);
+        let alert = Alert {
+            severity: Severity::Critical,
+            detector: detector.into(),
+            message: message.into(),
+            context: Map::new(),
+            ts: time::stamp(T0),
+            auto_action: AutoAction::None,
+        };
+        take(
+            fleet,
+            Input::Line(id(host), Box::new(StreamLine::Alert { identity: detector.into(), alert })),
+            2,
+        );
         take(fleet, Input::Tick, 3);
     }
 
