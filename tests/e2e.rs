@@ -5,6 +5,10 @@
 #[path = "e2e/bench.rs"]
 mod bench;
 
+/// A project that is only looked at.
+#[path = "e2e/watched.rs"]
+mod watched;
+
 /// What an operator gets wrong.
 #[path = "e2e/bad_input.rs"]
 mod bad_input;

@@ -5,10 +5,10 @@ use std::fs;
 use agent_runner_fleet::tui::terminal::Taken;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
+use agent_runner_tests::tmux::Tmux;
 use agent_runner_tests::wait;
 
 use super::loopback::{Loopback, SHELF, loopback};
-use super::tmux::Tmux;
 
 /// Set for the run of this program that is to panic on a terminal.
 const PANIC: &str = "AGENT_RUNNER_TESTS_PANIC";
