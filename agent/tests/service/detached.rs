@@ -17,7 +17,7 @@ fn host(script: &str) -> Host {
 
 /// Waits until the agent's script has written its process id.
 fn agent_pid(host: &Host) -> i32 {
-    wait::value("the agent", || fs::read_to_string(host.home().join("pid")).ok()?.trim().parse().ok())
+    host.wait_for("pid").trim().parse().unwrap()
 }
 
 #[test]
@@ -97,8 +97,7 @@ fn kill_takes_the_loop_its_round_and_what_left_the_rounds_session() {
     );
     let started = host.verb(&["start"]);
     let agent = agent_pid(&host);
-    let stray =
-        wait::value("the stray", || fs::read_to_string(host.home().join("stray")).ok()?.trim().parse().ok());
+    let stray = host.wait_for("stray").trim().parse().unwrap();
     host.verb(&["kill"]);
     assert!(!is_running(started.pid.unwrap()));
     wait::until("the end of all", || !is_running(agent) && !is_running(stray));

@@ -54,6 +54,12 @@ impl Host {
         fs::read_to_string(self.home().join(relative)).unwrap()
     }
 
+    /// Waits until a file has something in it, and returns that.
+    pub(super) fn wait_for(&self, relative: &str) -> String {
+        let path = self.home().join(relative);
+        wait::value(relative, || fs::read_to_string(&path).ok().filter(|text| !text.trim().is_empty()))
+    }
+
     pub(super) fn write(&self, relative: &str, content: &str) {
         let path = self.home().join(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

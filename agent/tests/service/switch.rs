@@ -114,9 +114,7 @@ fn a_changed_configuration_is_taken_over_after_the_round() {
         host.manifest(PROMPT, |manifest| manifest.projects[0].files[0].content = text)
     };
     deploy(&host, &with(""));
-    wait::value("the agent", || {
-        fs::read_to_string(host.home().join("pids")).ok().filter(|pids| !pids.is_empty())
-    });
+    host.wait_for("pids");
     let serve = host.verb(&["status"]).pid;
     let switched = host.apply(&with("round_log_retention = 7"), &[]);
     assert_eq!(actions(&switched), [(What::File, Action::Update), (What::Service, Action::HandOver)]);
@@ -255,7 +253,7 @@ fn endless(host: &Host, runtime: &str, drain: Drain) -> Manifest {
 fn drain_now_interrupts_the_round() {
     let host = Host::new();
     deploy(&host, &endless(&host, "", Drain::Now));
-    wait::until("the agent", || host.home().join("pid").exists());
+    host.wait_for("pid");
     let switched = deploy(&host, &endless(&host, "round_log_retention = 7", Drain::Now));
     assert_eq!(actions(&switched), [(What::File, Action::Update), (What::Service, Action::Restart)]);
     assert_eq!(host.read("end"), "interrupted\n");
@@ -265,7 +263,7 @@ fn drain_now_interrupts_the_round() {
 fn a_drain_of_seconds_lets_a_round_go_on_for_them_and_then_interrupts_it() {
     let host = Host::new();
     deploy(&host, &endless(&host, "", Drain::Round));
-    wait::until("the agent", || host.home().join("pid").exists());
+    host.wait_for("pid");
     // Longer than the apply itself waits for the old Loop to go.
     let switched = host.apply(&endless(&host, "round_log_retention = 7", Drain::Seconds(12)), &[]);
     let waiting = host.decide("--confirm", switched.pending.as_ref().unwrap());
@@ -480,9 +478,7 @@ fn a_tracked_prompt_placed_during_a_round_outlives_the_rounds_stash() {
         host.manifest(prompt, |manifest| manifest.projects[0].files[0].content = config(script, ""))
     };
     deploy(&host, &with(PROMPT));
-    wait::value("the agent", || {
-        fs::read_to_string(host.home().join("pids")).ok().filter(|pids| !pids.is_empty())
-    });
+    host.wait_for("pids");
     let changed = format!("{PROMPT}Something else.\n");
     deploy(&host, &with(&changed));
     assert_eq!(host.read("pids").lines().count(), 1);

@@ -111,7 +111,7 @@ fn a_running_loop_takes_the_new_program_over_at_the_end_of_its_round() {
     placed(&host);
     let serve =
         started(&host, "echo $$ >> ~/pids; while [ ! -e ~/end ]; do sleep 0.1; done; sleep 0.2").pid.unwrap();
-    wait::until("the agent", || host.home().join("pids").exists());
+    host.wait_for("pids");
     let new = newer(&host);
     let mut waiting = host.command(host.home().join(".local/bin/agent-runner"));
     waiting.args(["upgrade", "--from", new.to_str().unwrap()]).current_dir(host.work_dir());
