@@ -1,6 +1,14 @@
 //! End-to-end tests of both programs on this machine, and of the harness they stand on.
 #![expect(clippy::unwrap_used, reason = "what a test sets up must work, or the test fails")]
 
+/// One host on loopback, and the controller.
+#[path = "e2e/bench.rs"]
+mod bench;
+
+/// A project that is only looked at.
+#[path = "e2e/watched.rs"]
+mod watched;
+
 /// What an operator gets wrong.
 #[path = "e2e/bad_input.rs"]
 mod bad_input;

@@ -46,9 +46,6 @@ mod openssh;
 /// `ssh-check`: settings, their sources, and what became of them.
 #[path = "verbs/ssh_check.rs"]
 mod ssh_check;
-/// A terminal to press keys on.
-#[path = "verbs/tmux.rs"]
-mod tmux;
 /// Few channels, and the way back of one account.
 #[path = "verbs/two_projects.rs"]
 mod two_projects;

@@ -38,6 +38,9 @@ pub mod version;
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,15 @@
     reason = "a test that cannot go on has failed"
 )]
 
+#[path = "support/git.rs"]
+mod git;
+#[path = "support/running.rs"]
+mod running;
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
+#[path = "support/wait.rs"]
+mod wait;
+
 mod service {
     /// A host: a home folder, a git work tree, the program, and everything it started ended at the end.
     mod host;

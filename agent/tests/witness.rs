@@ -1,6 +1,11 @@
 //! The Witness from outside: the program watching a real log dir.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
+#[path = "support/wait.rs"]
+mod wait;
+
 /// A project with a log dir, and the program run on it.
 #[path = "witness/project.rs"]
 mod project;

@@ -39,6 +39,9 @@ pub mod verb;
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
 
 use std::process::ExitCode;
 

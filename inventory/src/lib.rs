@@ -40,6 +40,10 @@ mod sinks;
 mod source;
 pub mod ssh_config;
 
+#[cfg(test)]
+#[path = "../../tests/harness/skipped.rs"]
+mod skipped;
+
 pub use error::{Error, Problem, Problems};
 pub use fold::{fold_names, fold_pattern};
 pub use group::Group;

@@ -3,54 +3,15 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
-use agent_runner_tests::fleet::{Controller, PROMPT};
-use agent_runner_tests::skip::or_skip;
-use agent_runner_tests::sshd::keys::{Key, KeyKind};
-use agent_runner_tests::sshd::{Sshd, SshdOptions};
+use agent_runner_tests::fleet::CONFIG;
 
-/// What the projects of these tests run.
-pub(crate) const CONFIG: &str = r#"schema_version = 1
+use crate::bench::Bench;
 
-[agent]
-command = ["claude"]
-prompt_arg_template = ["-p"]
-prompt_delivery = "stdin"
-
-[runtime]
-work_dir = "."
-log_dir = "~/.agent-runner/{project}/logs"
-
-[prompt]
-file = "./prompts/main.md"
-"#;
-
-/// A controller whose one host, `box`, is a real server on loopback.
-struct Bench {
-    sshd: Sshd,
-    controller: Controller,
+fn bench() -> Option<Bench> {
+    Bench::new("box", "demo")
 }
 
 impl Bench {
-    fn new() -> Option<Self> {
-        let sshd = or_skip(Sshd::start(SshdOptions::default()))?;
-        let controller = Controller::new(env!("CARGO_BIN_EXE_agent-runner-fleet-under-test")).unwrap();
-        let fleet = format!(
-            "[fleet]\nname = \"bench\"\n\n[hosts.box]\naddress = \"{}\"\nport = {}\nuser = \"{}\"\n\
-             identity_file = \"{}\"\nidentities_only = true\nknown_hosts = \"{}\"\n\n\
-             [projects.demo]\non = \"box\"\nwork_dir = \"~/demo\"\nconfig = \"agent-runner.toml\"\n\
-             prompts = \"prompts\"\nservice = {{ scope = \"detached\", monitor = false }}\n",
-            sshd.addr().ip(),
-            sshd.port(),
-            sshd.user(),
-            sshd.client_key().display(),
-            sshd.known_hosts().display(),
-        );
-        controller.write("fleet.toml", &fleet).unwrap();
-        controller.write("agent-runner.toml", CONFIG).unwrap();
-        controller.write("prompts/main.md", PROMPT).unwrap();
-        Some(Self { sshd, controller })
-    }
-
     /// Insists on the exit code and that each text is in the message.
     fn fails(&self, arguments: &[&str], code: i32, said: &[&str]) {
         let output = self.controller.run(arguments).unwrap();
@@ -72,17 +33,11 @@ impl Bench {
         let log = self.sshd.log();
         assert!(!log.contains("Accepted"), "{log}");
     }
-
-    /// Replaces the key that the inventory names.
-    fn with_key(&self, path: &str) {
-        let named = format!("{:?}", self.sshd.client_key());
-        self.controller.replace("fleet.toml", &named, &format!("{path:?}")).unwrap();
-    }
 }
 
 #[test]
 fn the_bench_itself_is_in_order() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = bench() else { return };
     let output = bench.controller.run(&["ping", "--json"]).unwrap();
     assert_eq!(output.code(), 0, "{}", output.stderr);
     assert_eq!(output.json_lines().unwrap()[0]["result"], "ok");
@@ -90,7 +45,7 @@ fn the_bench_itself_is_in_order() {
 
 #[test]
 fn names_that_match_nothing_and_empty_selections_are_usage_errors() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = bench() else { return };
     bench.fails(&["ping", "bix"], 5, &["bix", "box"]);
     bench.fails(&["ping", "web*"], 5, &["web*"]);
     bench.fails(&["ping", "box & !box"], 5, &["box & !box"]);
@@ -103,18 +58,18 @@ fn names_that_match_nothing_and_empty_selections_are_usage_errors() {
 
 #[test]
 fn a_missing_or_broken_inventory_is_named_with_file_and_line() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = bench() else { return };
     bench.fails(&["ping", "--inventory", "none.toml"], 1, &["none.toml"]);
-    bench.controller.replace("fleet.toml", "work_dir", "wrok_dir").unwrap();
+    bench.inventory("work_dir", "wrok_dir");
     bench.fails(&["deploy"], 1, &["fleet.toml:14:1", "wrok_dir", "work_dir"]);
-    bench.controller.replace("fleet.toml", "wrok_dir = \"~/demo\"", "work_dir = \"~/demo").unwrap();
+    bench.inventory("wrok_dir = \"~/demo\"", "work_dir = \"~/demo");
     bench.fails(&["deploy"], 1, &["fleet.toml:14", "work_dir = \"~/demo"]);
     bench.untouched();
 }
 
 #[test]
 fn a_broken_project_is_found_before_any_host_is_touched() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = bench() else { return };
     let controller = &bench.controller;
     controller.replace("agent-runner.toml", "work_dir", "wrok_dir").unwrap();
     bench.fails(&["deploy"], 1, &["demo", "box", "agent-runner.toml:9", "wrok_dir", "work_dir"]);
@@ -125,7 +80,7 @@ fn a_broken_project_is_found_before_any_host_is_touched() {
     fs::remove_file(controller.home().join("agent-runner.toml")).unwrap();
     bench.fails(&["plan"], 1, &["cannot read", "agent-runner.toml"]);
     controller.write("agent-runner.toml", CONFIG).unwrap();
-    controller.replace("fleet.toml", "~/demo", "~/elsewhere").unwrap();
+    bench.inventory("~/demo", "~/elsewhere");
     bench.fails(&["deploy"], 1, &["~/elsewhere", "/demo"]);
     bench.untouched();
     assert!(fs::read_dir(bench.sshd.home()).unwrap().next().is_none(), "the host's home is as it was");
@@ -133,7 +88,7 @@ fn a_broken_project_is_found_before_any_host_is_touched() {
 
 #[test]
 fn a_key_that_others_can_read_is_not_used_and_the_remedy_named() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = bench() else { return };
     let key = bench.sshd.client_key();
     fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
     let path = key.display().to_string();
@@ -145,28 +100,27 @@ fn a_key_that_others_can_read_is_not_used_and_the_remedy_named() {
 
 #[test]
 fn a_key_that_cannot_be_read_or_is_missing_or_none_is_named() {
-    let Some(bench) = Bench::new() else { return };
+    let Some(bench) = bench() else { return };
     // A folder cannot be read as a file by anybody, root included.
     let folder = bench.controller.home().join("folder");
     fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let folder = folder.display().to_string();
     bench.with_key(&folder);
     bench.fails(&["ping"], 4, &["box: unreachable: ", &folder, "cannot be read", "hint: "]);
-    bench.controller.replace("fleet.toml", &folder, "~/.ssh/nosuch").unwrap();
+    bench.inventory(&folder, "~/.ssh/nosuch");
     bench.fails(&["ping"], 4, &["/.ssh/nosuch: no such file", "hint: ssh-keygen"]);
     bench.controller.write("no-key", "not a key\n").unwrap();
     let none = bench.controller.home().join("no-key");
     fs::set_permissions(&none, fs::Permissions::from_mode(0o600)).unwrap();
-    bench.controller.replace("fleet.toml", "~/.ssh/nosuch", none.to_str().unwrap()).unwrap();
+    bench.inventory("~/.ssh/nosuch", none.to_str().unwrap());
     bench.fails(&["ping"], 4, &["/no-key: holds no private key"]);
     bench.locked();
 }
 
 #[test]
 fn a_key_the_host_refuses_is_named_with_what_the_host_accepts() {
-    let Some(bench) = Bench::new() else { return };
-    let stranger = Key::generate(bench.controller.home().join("stranger"), KeyKind::Ed25519, "").unwrap();
-    bench.with_key(stranger.path().to_str().unwrap());
+    let Some(bench) = bench() else { return };
+    bench.with_strange_key();
     let said = ["box: unreachable: ", "stranger refused", "the host accepts publickey", "authorized_keys"];
     bench.fails(&["ping"], 4, &said);
     bench.locked();
@@ -174,7 +128,7 @@ fn a_key_the_host_refuses_is_named_with_what_the_host_accepts() {
 
 #[test]
 fn a_host_key_that_changed_is_refused_and_an_unknown_one_needs_trust() {
-    let Some(mut bench) = Bench::new() else { return };
+    let Some(mut bench) = bench() else { return };
     bench.sshd.change_host_keys().unwrap();
     bench.fails(&["ping"], 4, &["does not match the recorded one", "hint: "]);
     fs::write(bench.sshd.known_hosts(), "").unwrap();

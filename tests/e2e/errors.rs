@@ -37,6 +37,8 @@ impl Places {
             (r"\b\d+(\.\d+)? ms\b", "N ms"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
             (r"\[127\.0\.0\.1\]:\d+", "[127.0.0.1]:PORT"),
+            // Of the time a command may take, a busy machine has used some for connecting.
+            (r"no result within \d\.\d s", "no result within 2.0 s"),
             (r"run \d+-\d+", "run ID"),
             (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
         ] {

@@ -1,15 +1,16 @@
 //! `monitor --mode http` in a real browser.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use agent_runner::event::Event;
 use agent_runner::store::event_log::EventLog;
-use agent_runner::store::layout::Layout;
 use agent_runner_tests::browser::{Browser, Screen};
 use agent_runner_tests::skip::or_skip;
+
+use crate::watched::project;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent-runner-under-test");
 const EVIL: &str = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">";
@@ -43,22 +44,12 @@ impl Drop for Served {
     }
 }
 
-fn write(path: &Path, text: &str) {
-    fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).unwrap();
-}
-
 /// A project whose agent, story and events want to take the page over.
-fn project(dir: &Path) -> EventLog {
-    fs::create_dir_all(dir.join("logs/rounds")).unwrap();
-    write(
-        &dir.join("agent-runner.toml"),
-        "schema_version = 1\n[agent]\ncommand = [\"true\"]\nprompt_arg_template = [\"{prompt}\"]\n[runtime]\n\
-         work_dir = \".\"\nlog_dir = \"logs\"\n[prompt]\nfile = \"main.md\"\n",
-    );
-    write(&dir.join("logs/narrative.md"), &format!("story {EVIL}\n"));
-    write(&dir.join("logs/round-current.log"), &format!("log {EVIL}\n"));
-    write(&dir.join("logs/.agent-done"), &format!("done {EVIL}\n"));
-    let log = EventLog::new(Layout::new(dir.join("logs")));
+fn evil_project(dir: &Path) -> EventLog {
+    let log = project(dir);
+    for (name, what) in [("narrative.md", "story"), ("round-current.log", "log"), (".agent-done", "done")] {
+        fs::write(dir.join("logs").join(name), format!("{what} {EVIL}\n")).unwrap();
+    }
     log.append(&Event::RoundEnd { round_num: 1 });
     log.append(&Event::ConfigBroken { reason: EVIL.to_owned() });
     log
@@ -77,7 +68,7 @@ const LINK: &str = "document.querySelector('#link').innerText";
 #[test]
 fn a_browser_shows_the_page_keeps_it_fresh_and_says_when_it_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let log = project(dir.path());
+    let log = evil_project(dir.path());
     let mut served = Served::start(&mut monitor(dir.path().join("agent-runner.toml")));
     let Some(mut browser) = or_skip(Browser::open(&served.url)) else { return };
 

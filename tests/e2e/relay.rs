@@ -7,10 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
+use agent_runner::event::Event;
 use agent_runner_tests::run::find_program;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::{Sshd, SshdOptions};
 use agent_runner_tests::wait;
+
+use crate::watched::project;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent-runner-under-test");
 
@@ -29,22 +32,6 @@ impl Drop for Relay {
 fn executable(path: &Path, text: &str) {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o755).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
-}
-
-fn project(dir: &Path) {
-    fs::create_dir_all(dir.join("logs")).unwrap();
-    let text = "schema_version = 1\n[agent]\ncommand = [\"true\"]\nprompt_arg_template = [\"{prompt}\"]\n[runtime]\n\
-                work_dir = \".\"\nlog_dir = \"logs\"\n[prompt]\nfile = \"main.md\"\n";
-    let mut file = fs::File::create(dir.join("agent-runner.toml")).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
-
-/// Appends the end of a round to a log.
-fn ended(dir: &Path, round_num: i64) {
-    use agent_runner::event::Event;
-    use agent_runner::store::event_log::EventLog;
-    use agent_runner::store::layout::Layout;
-    EventLog::new(Layout::new(dir.join("logs"))).append(&Event::RoundEnd { round_num });
 }
 
 fn logged(dir: &Path, kind: &str) -> bool {
@@ -74,10 +61,11 @@ fn a_hanging_link_is_noticed_and_nothing_is_missed() {
         &local.join("ssh"),
         &format!("#!/bin/sh\nexec {} -F {} \"$@\"\n", ssh.display(), config.display()),
     );
-    let (here, there) = (dir.path().join("here"), sshd.home());
+    let here = dir.path().join("here");
     project(&here);
-    project(&there);
-    ended(&there, 1);
+    let there = project(&sshd.home());
+    let ended = |round_num| there.append(&Event::RoundEnd { round_num });
+    ended(1);
 
     let path = std::env::join_paths([local, "/usr/bin".into(), "/bin".into()]).unwrap();
     let mut child = Command::new(AGENT)
@@ -96,14 +84,14 @@ fn a_hanging_link_is_noticed_and_nothing_is_missed() {
     let relay = Relay { child, lines };
     let next = || relay.lines.recv_timeout(wait::DEADLINE).unwrap();
     assert!(next().ends_with("round=1"));
-    ended(&there, 2);
+    ended(2);
     assert!(next().ends_with("round=2"));
 
     sshd.freeze();
-    ended(&there, 3);
+    ended(3);
     assert!(wait::until(wait::DEADLINE, || logged(&here, "monitor_remote_blip")), "the link counts as down");
     sshd.thaw();
-    ended(&there, 4);
+    ended(4);
     // At least once: the newest event may come again.
     let mut told = Vec::new();
     while told.last().is_none_or(|line: &String| !line.ends_with("round=4")) {

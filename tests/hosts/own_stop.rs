@@ -2,7 +2,7 @@
 //! and starts again when the cause is gone.
 
 use agent_runner_tests::fake_agent::Mode;
-use agent_runner_tests::lab::Host;
+use agent_runner_tests::lab::{Host, Lab};
 use agent_runner_tests::wait;
 use serde_json::Value;
 
@@ -100,15 +100,22 @@ fn an_expired_login_stops_a_unit_of_the_system() {
     assert_eq!((state().as_str(), stops(host, "oauth_fail").len()), ("active", 1), "{}", host.newest(30));
 }
 
-#[test]
-fn a_log_dir_on_a_nearly_full_disk_stops_the_unit() {
-    let Some(lab) = host_by_hand() else { return };
-    let host = &lab.hosts()[0];
+/// A host at work whose log dir is a disk of its own, which its monitor looks at often.
+fn logging_to_a_small_disk() -> Option<Lab> {
+    let lab = host_by_hand()?;
+    let host = lab.hosts().first().unwrap();
     host.says("mkdir -p ~/.agent-runner/demo").unwrap();
     host.mount_small_disk("/home/ops/.agent-runner/demo/logs", 20).unwrap();
     monitor_looks_often(host);
     says(host, "agent-runner install --monitor");
     next_good_round(host);
+    Some(lab)
+}
+
+#[test]
+fn a_log_dir_on_a_nearly_full_disk_stops_the_unit() {
+    let Some(lab) = logging_to_a_small_disk() else { return };
+    let host = &lab.hosts()[0];
     // Room for the records of what follows is left.
     host.says("dd if=/dev/zero of=$HOME/.agent-runner/demo/logs/.fill bs=100k count=198 status=none")
         .unwrap();
@@ -119,13 +126,8 @@ fn a_log_dir_on_a_nearly_full_disk_stops_the_unit() {
 
 #[test]
 fn a_log_dir_without_a_byte_left_stops_the_unit_and_the_record_follows_when_there_is_room() {
-    let Some(lab) = host_by_hand() else { return };
+    let Some(lab) = logging_to_a_small_disk() else { return };
     let host = &lab.hosts()[0];
-    host.says("mkdir -p ~/.agent-runner/demo").unwrap();
-    host.mount_small_disk("/home/ops/.agent-runner/demo/logs", 20).unwrap();
-    monitor_looks_often(host);
-    says(host, "agent-runner install --monitor");
-    next_good_round(host);
     host.fill_disk("/home/ops/.agent-runner/demo/logs").unwrap();
     becomes(host, "inactive");
     host.root("rm /home/ops/.agent-runner/demo/logs/.fill").unwrap().checked().unwrap();

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use agent_runner_tests::fleet::CONFIG;
 use agent_runner_tests::run::Output;
 use agent_runner_tests::sshd::SshdOptions;
 
@@ -17,18 +18,6 @@ service = { scope = "detached", monitor = false }
 [rollout]
 batch = ["100%"]
 max_fail = 0
-"#;
-
-const CONFIG: &str = r#"schema_version = 1
-[agent]
-command = ["claude"]
-prompt_arg_template = ["-p"]
-prompt_delivery = "stdin"
-[runtime]
-work_dir = "."
-log_dir = "~/.agent-runner/{project}/logs"
-[prompt]
-file = "./prompts/main.md"
 "#;
 
 /// Hosts, `silent` the first where there is one, whose sessions begin with this line; `None` where there is no server.

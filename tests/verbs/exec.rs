@@ -6,11 +6,11 @@ use std::time::Duration;
 use agent_runner_tests::run::run;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
+use agent_runner_tests::tmux::Tmux;
 use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
 
 use super::loopback::loopback;
-use super::tmux::Tmux;
 
 /// Each session knows by its number which host it stands for: the server is one and the same.
 const COUNT: &str = "n=$(mkdir \"$HOME/n\" 2>/dev/null && echo first || echo later)";

@@ -1,7 +1,6 @@
 //! `monitor` with what it leaves behind: `alerts`, `silence`, `history`, `resume`, `events`, `peek`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use agent_runner_tests::dashboard::{Ask, ask};
@@ -11,7 +10,7 @@ use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::loopback::{Loopback, loopback};
+use super::loopback::{Loopback, SHELF, loopback};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -47,15 +46,8 @@ esac
 
 pub(super) fn watched() -> Option<Loopback> {
     let fleet = loopback(1, SshdOptions::default())?;
-    let rest = "[projects.shelf]\non = \"all\"\nwork_dir = \"~/shelf\"\nconfig = \"c.toml\"\n\n\
-                [[sinks]]\ntype = \"jsonl\"\npath = \"alerts.jsonl\"\n";
-    let inventory = fs::read_to_string(fleet.controller.home().join("fleet.toml")).unwrap();
-    fleet.controller.write("fleet.toml", &format!("{inventory}{rest}")).unwrap();
-    fleet.controller.write("c.toml", "").unwrap();
-    let bin = fleet.sshd.home().join(".local/bin");
-    fs::create_dir_all(&bin).unwrap();
-    fs::write(bin.join("agent-runner"), AGENT).unwrap();
-    fs::set_permissions(bin.join("agent-runner"), fs::Permissions::from_mode(0o755)).unwrap();
+    fleet.add(&format!("{SHELF}[[sinks]]\ntype = \"jsonl\"\npath = \"alerts.jsonl\"\n"));
+    fleet.install(AGENT);
     Some(fleet)
 }
 
@@ -116,8 +108,7 @@ fn an_open_alert_its_acknowledgement_and_a_silence_outlive_a_kill_and_nothing_is
     let Some(fleet) = watched() else { return };
     let controller = &fleet.controller;
     // The alert asks for a stop that nobody grants: it stays open.
-    let inventory = fs::read_to_string(controller.home().join("fleet.toml")).unwrap();
-    controller.write("fleet.toml", &format!("{inventory}\n[monitor]\nauto_stop = []\n")).unwrap();
+    fleet.add("\n[monitor]\nauto_stop = []\n");
     let open = || json(controller, &["alerts", "--json"]);
     let sent = || fs::read_to_string(controller.home().join("alerts.jsonl")).unwrap_or_default();
     let monitor = controller.start(&["monitor", "--json"]).unwrap();
@@ -158,8 +149,7 @@ fn a_host_that_left_the_inventory_is_heard_of_no_more() {
     let controller = &fleet.controller;
     fs::write(fleet.sshd.home().join("well"), "").unwrap();
     controller.replace("fleet.toml", "pi[1-1]", "pi[1-2]").unwrap();
-    let inventory = fs::read_to_string(controller.home().join("fleet.toml")).unwrap();
-    controller.write("fleet.toml", &format!("{inventory}\n[monitor]\nstale_after_s = 30\n")).unwrap();
+    fleet.add("\n[monitor]\nstale_after_s = 30\n");
     let both = controller.start(&["monitor", "--json"]).unwrap();
     for host in ["pi1", "pi2"] {
         both.wait_for(DEADLINE, |line| line["type"] == "event" && line["host"] == host).unwrap();

@@ -90,9 +90,7 @@ fn an_https_webhook_is_sent_to_whom_this_machine_trusts_and_to_nobody_else() {
         Running::start(Command::new("python3").args(["-u", "-c", RECEIVER]).arg(&cert).arg(&key)).unwrap();
     assert!(wait::until(DEADLINE, || receiver.said().contains('\n')), "{}", receiver.complained());
     let port: u16 = receiver.said().lines().next().unwrap().parse().unwrap();
-    let inventory = fs::read_to_string(controller.home().join("fleet.toml")).unwrap();
-    let sink = format!("\n[[sinks]]\ntype = \"webhook\"\nurl = \"https://127.0.0.1:{port}/hook\"\n");
-    controller.write("fleet.toml", &format!("{inventory}{sink}")).unwrap();
+    fleet.add(&format!("\n[[sinks]]\ntype = \"webhook\"\nurl = \"https://127.0.0.1:{port}/hook\"\n"));
 
     let distrusting = monitor(controller, &other);
     distrusting.wait_for(DEADLINE, |line| line["type"] == "stopped").unwrap();

@@ -1,25 +1,18 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use agent_runner_tests::sshd::SshdOptions;
 use serde_json::Value;
 
-use super::loopback::{Loopback, loopback};
+use super::loopback::{Loopback, SHELF, loopback};
 
 /// A project whose agent says of itself that it runs.
 fn with_project(fleet: &Loopback) {
-    let inventory = fs::read_to_string(fleet.controller.home().join("fleet.toml")).unwrap();
-    let project = "[projects.shelf]\non = \"all\"\nwork_dir = \"~/shelf\"\nconfig = \"c.toml\"\n";
-    fleet.controller.write("fleet.toml", &format!("{inventory}{project}")).unwrap();
-    fleet.controller.write("c.toml", "").unwrap();
-    let bin = fleet.sshd.home().join(".local/bin");
-    fs::create_dir_all(&bin).unwrap();
+    fleet.add(SHELF);
     // The first host to ask is the last to be answered.
     let agent = "#!/bin/sh\nn=$(mkdir \"$HOME/n\" 2>/dev/null && echo first)\n[ -z \"$n\" ] || sleep 1\n\
                  case \"$*\" in\n*status*) echo '{\"mode\":\"pid_file\",\"active\":true,\"pid\":7,\"uptime_s\":61,\"unit_file\":null,\"rate_limit\":null,\"system_managed\":false}' ;;\n\
                  *) echo \"no round there\" >&2; exit 1 ;;\nesac\n";
-    fs::write(bin.join("agent-runner"), agent).unwrap();
-    fs::set_permissions(bin.join("agent-runner"), fs::Permissions::from_mode(0o755)).unwrap();
+    fleet.install(agent);
 }
 
 /// The lines of a verb that say how a host ended, and the exit code.

@@ -2,19 +2,6 @@ use agent_runner_tests::fleet::Controller;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::{Sshd, SshdOptions};
 
-/// The lines of a host of the inventory that is this server.
-fn host(name: &str, sshd: &Sshd) -> String {
-    format!(
-        "[hosts.{name}]\naddress = \"{}\"\nport = {}\nuser = \"{}\"\nidentity_file = \"{}\"\n\
-         identities_only = true\nknown_hosts = \"{}\"\n",
-        sshd.addr().ip(),
-        sshd.port(),
-        sshd.user(),
-        sshd.client_key().display(),
-        sshd.known_hosts().display(),
-    )
-}
-
 #[test]
 fn a_host_of_the_inventory_is_a_jump_with_settings_of_its_own() {
     let Some(gate) = or_skip(Sshd::start(SshdOptions::default())) else { return };
@@ -22,8 +9,8 @@ fn a_host_of_the_inventory_is_a_jump_with_settings_of_its_own() {
     let controller = Controller::new(env!("CARGO_BIN_EXE_agent-runner-fleet-under-test")).unwrap();
     let fleet = format!(
         "[fleet]\nname = \"jumps\"\n\n{}\n{}proxy_jump = \"gate\"\n",
-        host("gate", &gate),
-        host("inner", &inner)
+        gate.inventory_host("gate"),
+        inner.inventory_host("inner")
     );
     controller.write("fleet.toml", &fleet).unwrap();
     let output = controller.run(&["exec", "inner", "--", "echo", "$SSH_CONNECTION"]).unwrap();
@@ -43,7 +30,8 @@ fn a_jump_that_is_off_is_named() {
     let Some(mut gate) = or_skip(Sshd::start(SshdOptions::default())) else { return };
     let Some(inner) = or_skip(Sshd::start(SshdOptions::default())) else { return };
     let controller = Controller::new(env!("CARGO_BIN_EXE_agent-runner-fleet-under-test")).unwrap();
-    let hosts = format!("{}\n{}proxy_jump = \"gate\"\n", host("gate", &gate), host("inner", &inner));
+    let hosts =
+        format!("{}\n{}proxy_jump = \"gate\"\n", gate.inventory_host("gate"), inner.inventory_host("inner"));
     controller.write("fleet.toml", &format!("[fleet]\nname = \"jumps\"\n\n{hosts}")).unwrap();
     gate.stop();
     let output = controller.run(&["ping", "inner"]).unwrap();

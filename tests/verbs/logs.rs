@@ -6,7 +6,7 @@ use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
 
-use super::loopback::{Loopback, loopback};
+use super::loopback::{Loopback, SHELF, loopback};
 
 /// A server with a project whose agent answers `peek` as the contract says, and a journal of three lines.
 fn logging(count: usize) -> Option<(Loopback, PathBuf)> {
@@ -14,10 +14,7 @@ fn logging(count: usize) -> Option<(Loopback, PathBuf)> {
     let bin = tempfile::tempdir().unwrap().keep();
     options.session_lines.push(format!("PATH={}:$PATH", bin.display()));
     let fleet = loopback(count, options)?;
-    let project = "[projects.shelf]\non = \"all\"\nwork_dir = \"~/shelf\"\nconfig = \"c.toml\"\n";
-    let inventory = fs::read_to_string(fleet.controller.home().join("fleet.toml")).unwrap();
-    fleet.controller.write("fleet.toml", &format!("{inventory}{project}")).unwrap();
-    fleet.controller.write("c.toml", "").unwrap();
+    fleet.add(SHELF);
     let rounds = fleet.sshd.home().join("logs/rounds");
     fs::create_dir_all(&rounds).unwrap();
     let latest = rounds.join("R2-20260102T030405.log");
@@ -32,12 +29,9 @@ fn logging(count: usize) -> Option<(Loopback, PathBuf)> {
                    echo '1767323050.5 pi agent-runner[7]: round 2 begins'\n\
                    echo '1767323100.000001 pi agent-runner[7]: round 2 ok'\n\
                    case \"$*\" in *' -f '*) exec sleep 600 ;; esac\n";
-    let home = fleet.sshd.home().join(".local/bin");
-    fs::create_dir_all(&home).unwrap();
-    for (path, text) in [(home.join("agent-runner"), agent.as_str()), (bin.join("journalctl"), journal)] {
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    fleet.install(&agent);
+    fs::write(bin.join("journalctl"), journal).unwrap();
+    fs::set_permissions(bin.join("journalctl"), fs::Permissions::from_mode(0o755)).unwrap();
     Some((fleet, bin))
 }
 

@@ -60,14 +60,10 @@ fn host(config_lines: &[&str]) -> Option<Loopback> {
     let projects = ["attic", "shelf"].map(|name| {
         format!("[projects.{name}]\non = \"all\"\nwork_dir = \"~/{name}\"\nconfig = \"c.toml\"\n\n")
     });
+    let team = "[groups.team]\nhosts = [\"pi1\"]\naccount = \"team-a\"\n\n";
     let rest = "[monitor]\nbrake = 10\nstale_after_s = 30\n";
-    let inventory = "[fleet]\nname = \"loop\"\n[groups.team]\nhosts = [\"pi1\"]\naccount = \"team-a\"\n\n";
-    fleet.controller.write("fleet.toml", &format!("{inventory}{}{rest}", projects.concat())).unwrap();
-    fleet.controller.write("c.toml", "").unwrap();
-    let bin = fleet.sshd.home().join(".local/bin");
-    fs::create_dir_all(&bin).unwrap();
-    fs::write(bin.join("agent-runner"), AGENT).unwrap();
-    fs::set_permissions(bin.join("agent-runner"), fs::Permissions::from_mode(0o755)).unwrap();
+    fleet.add(&format!("{team}{}{rest}", projects.concat()));
+    fleet.install(AGENT);
     Some(fleet)
 }
 
@@ -146,8 +142,7 @@ fn a_service_that_ends_no_round_in_time_leaves_the_others_alone_unless_they_need
     let controller = &fleet.controller;
     watch_until_stopped(controller, &["attic", "shelf"]);
     // Neither well nor refused: this agent says nothing more of any round.
-    let program = fleet.sshd.home().join(".local/bin/agent-runner");
-    fs::write(&program, AGENT.replace("event '\"event\":", ": '")).unwrap();
+    fleet.install(&AGENT.replace("event '\"event\":", ": '"));
     fs::write(fleet.sshd.home().join("well"), "").unwrap();
     let output = controller.run(&["resume", "--yes", "--wait", "3s", "--stagger", "1s"]).unwrap();
     assert_eq!(output.code(), 2, "{}\n{}", output.stdout, output.stderr);

@@ -1,15 +1,14 @@
 //! `watch` on a real terminal, over real connections.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use agent_runner_fleet::tui::terminal::Taken;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
+use agent_runner_tests::tmux::Tmux;
 use agent_runner_tests::wait;
 
-use super::loopback::{Loopback, loopback};
-use super::tmux::Tmux;
+use super::loopback::{Loopback, SHELF, loopback};
 
 /// Set for the run of this program that is to panic on a terminal.
 const PANIC: &str = "AGENT_RUNNER_TESTS_PANIC";
@@ -44,13 +43,11 @@ esac
 fn watched(size: (u16, u16)) -> Option<(Loopback, Tmux)> {
     let fleet = loopback(2, SshdOptions::default())?;
     let tmux = or_skip(Tmux::open(fleet.controller.home(), size))?;
-    let projects = "[projects.shelf]\non = \"all\"\nwork_dir = \"~/shelf\"\nconfig = \"c.toml\"\n\n\
-                    [projects.attic]\non = \"pi2\"\nwork_dir = \"~/attic\"\nconfig = \"c.toml\"\n";
-    let inventory = fs::read_to_string(fleet.controller.home().join("fleet.toml")).unwrap();
-    fleet.controller.write("fleet.toml", &format!("{inventory}{projects}")).unwrap();
-    fleet.controller.write("c.toml", "").unwrap();
+    let attic = "[projects.attic]\non = \"pi2\"\nwork_dir = \"~/attic\"\nconfig = \"c.toml\"\n";
+    fleet.add(&format!("{SHELF}{attic}"));
+    fleet.install(AGENT);
     let home = fleet.sshd.home();
-    for folder in [".local/bin", "shelf", "attic"] {
+    for folder in ["shelf", "attic"] {
         fs::create_dir_all(home.join(folder)).unwrap();
     }
     fs::write(home.join("shelf/well"), "").unwrap();
@@ -59,8 +56,6 @@ fn watched(size: (u16, u16)) -> Option<(Loopback, Tmux)> {
         "the first line\n\x1b[31mthe \x1b]0;title\x07last\x1b[0m\x07 line\n",
     )
     .unwrap();
-    fs::write(home.join(".local/bin/agent-runner"), AGENT).unwrap();
-    fs::set_permissions(home.join(".local/bin/agent-runner"), fs::Permissions::from_mode(0o755)).unwrap();
     let program = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
     tmux.enter(&format!("fleet() {{ {program} \"$@\"; }}; clear"));
     tmux.wait_until("a clear screen", |screen| screen.trim() == "ready$").unwrap();

@@ -80,8 +80,7 @@ mod tests {
             .stderr(Stdio::piped())
             .spawn();
         let Ok(mut groff) = groff else {
-            eprintln!("SKIPPED: groff is not installed here");
-            return;
+            return crate::skipped::skip("groff is not installed");
         };
         groff.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
         let output = groff.wait_with_output().unwrap();

@@ -12,7 +12,7 @@ fn script(shell: Shell) -> String {
 fn run(shell: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(shell).args(arguments).stdin(Stdio::null()).output();
     let Ok(output) = output else {
-        eprintln!("SKIPPED: {shell} is not installed here");
+        crate::skipped::skip(&format!("{shell} is not installed"));
         return None;
     };
     assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use agent_runner::store::atomic;
-use agent_runner::store::backward;
 use agent_runner::store::layout::Layout;
 use agent_runner::store::record::Record;
 use agent_runner::store::time;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+
+use crate::events;
+use crate::git::git;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/python-0.3.14");
 
@@ -74,9 +76,7 @@ impl Inherited {
 
     /// Every event, oldest first.
     pub(crate) fn events(&self) -> Vec<Record> {
-        let mut records: Vec<Record> = backward::records(self.layout().events_files()).collect();
-        records.reverse();
-        records
+        events::events(&self.layout())
     }
 
     /// Every line of the event log, oldest first.
@@ -108,9 +108,7 @@ impl Inherited {
 
     /// Runs git in the work tree and returns what it printed.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let done = self.command("git").args(arguments).output().unwrap();
-        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+        git(&self.root().join("work"), arguments)
     }
 
     fn command(&self, program: &str) -> Command {

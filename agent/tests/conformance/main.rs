@@ -2,6 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its world has failed")]
 #![expect(clippy::indexing_slicing, reason = "a part that is missing is what the test is about")]
 
+#[path = "../support/events.rs"]
+mod events;
+#[path = "../support/git.rs"]
+mod git;
+
 /// A project as the Python program left it, on this machine and at this time.
 mod inherited;
 /// What `docs/conformance.md` says is true.

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
-use super::project::{Project, WAITING_AGENT, heard, until, until_told};
+use super::project::{Project, WAITING_AGENT, heard, until_told};
+use crate::wait;
 
 #[test]
 fn a_hand_over_in_a_round_waits_for_its_end_and_keeps_pid_lock_and_count() {
@@ -84,13 +85,13 @@ fn the_new_program_file_takes_over_and_a_broken_one_does_not() {
     assert!(!runs_the_file());
     serve.signal(Signal::SIGUSR2);
     project.wait_for("serve_handed_over", 1);
-    until("the new file to run", || runs_the_file().then_some(()));
+    wait::until("the new file runs", runs_the_file);
 
     project.write("broken", "#!/bin/sh\nexit 1\n");
     fs::set_permissions(project.path("broken"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::rename(project.path("broken"), &program).unwrap();
     serve.signal(Signal::SIGUSR2);
-    until("the refusal", || serve.said().contains("did not take over").then_some(()));
+    wait::until("the refusal", || serve.said().contains("did not take over"));
     let rounds = project.of_kind("round_end").len();
     project.wait_for("round_end", rounds + 1);
     serve.signal(Signal::SIGTERM);

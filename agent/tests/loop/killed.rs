@@ -7,7 +7,9 @@ use agent_runner::round::failpoint::Step;
 use agent_runner::store::state::Read;
 use agent_runner::store::{holder, orphan_state, status};
 
-use super::project::{Project, WAITING_AGENT, exists, is_running, until, until_gone};
+use super::project::{Project, WAITING_AGENT, exists, until_gone};
+use crate::running::is_running;
+use crate::wait;
 
 /// An agent that notices a second one, and has a child that left its session.
 fn exclusive() -> String {
@@ -78,7 +80,7 @@ fn serve_and_round_killed_together_leave_no_second_agent() {
     let numbers: Vec<_> = project.of_kind("round_start").iter().map(|r| r.round_num()).collect();
     assert_eq!(numbers, [Some(1), Some(2)]);
     let escaped = project.wait_for_pid("escaped.pid");
-    until("the escaped child to end", || (!is_running(escaped)).then_some(()));
+    wait::until("the escaped child to end", || !is_running(escaped));
 }
 
 /// Fails when another agent is at work, leaves a child that left its session, and leaves its work uncommitted.
@@ -95,10 +97,10 @@ fn goes_on(project: &Project, what: &str) {
     assert!(!matches!(holder::read(&logs), Read::Unusable(_)), "{what}");
     let before = project.of_kind("round_end").len();
     // A round that outlived its Loop keeps the lock until it has ended.
-    until(what, || {
+    wait::until(what, || {
         let mut serve = project.serve(&["--once"]);
         assert_eq!(serve.wait(), 0, "{what}: {}", serve.said());
-        (project.of_kind("round_end").len() > before).then_some(())
+        project.of_kind("round_end").len() > before
     });
     assert!(!exists(&project.path("two-agents")), "{what}: two agents at once");
     let numbers: Vec<_> = project.of_kind("round_end").iter().map(|record| record.round_num()).collect();

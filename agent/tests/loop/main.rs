@@ -1,5 +1,14 @@
 //! The Loop as its operator meets it: the real program, real git, scripted agents, signals and SIGKILL.
 
+#[path = "../support/events.rs"]
+mod events;
+#[path = "../support/git.rs"]
+mod git;
+#[path = "../support/running.rs"]
+mod running;
+#[path = "../support/wait.rs"]
+mod wait;
+
 /// A project in a temporary folder, and a `serve` on it.
 mod project;
 

@@ -2,7 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use super::project::{Project, until, until_told};
+use super::project::{Project, until_told};
+use crate::wait;
 
 const FAR: &str = "{\"ts\": \"2026-01-01T00:00:00.000Z\", \"event\": \"transient_error_detected\", \
     \"classification\": \"rate_limit_account\", \"agent\": \"sh\", \"reset_at_epoch\": RESET, \"round_num\": 1}\n";
@@ -97,7 +98,7 @@ fn a_running_round_wakes_nobody() {
     };
     let before = switches();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(4);
-    until("the time", || (std::time::Instant::now() >= end).then_some(()));
+    wait::until("the time", || std::time::Instant::now() >= end);
     // One memory tick may fall into it.
     assert!(switches() <= before + 1);
 }

@@ -6,22 +6,18 @@ use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use agent_runner::process::{tree, wait};
+use agent_runner::process::tree;
 use agent_runner::store::atomic;
-use agent_runner::store::backward;
 use agent_runner::store::layout::Layout;
 use agent_runner::store::record::Record;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::git::git;
+use crate::running::is_running;
+use crate::{events, wait};
 
 /// The agent waits until the test says `go`; its process id is in `agent.pid` while it does.
 pub(crate) const WAITING_AGENT: &str =
@@ -55,9 +51,9 @@ impl Project {
             project.logs().root().display(),
         );
         project.write("work/agent-runner.toml", &config);
-        project.git(&["init", "-q"]);
-        project.git(&["add", "-A"]);
-        project.git(&["commit", "-q", "-m", "start"]);
+        git(&project.work(), &["init", "--quiet"]);
+        git(&project.work(), &["add", "--all"]);
+        git(&project.work(), &["commit", "--quiet", "-m", "start"]);
         project
     }
 
@@ -96,9 +92,7 @@ impl Project {
 
     /// Returns the events so far, oldest first.
     pub(crate) fn events(&self) -> Vec<Record> {
-        let mut records: Vec<Record> = backward::records(self.logs().events_files()).collect();
-        records.reverse();
-        records
+        events::events(&self.logs())
     }
 
     /// Returns the events of a kind.
@@ -108,17 +102,17 @@ impl Project {
 
     /// Waits until there are so many events of a kind, and returns them.
     pub(crate) fn wait_for(&self, kind: &str, count: usize) -> Vec<Record> {
-        until(kind, || Some(self.of_kind(kind)).filter(|found| found.len() >= count))
+        wait::value(kind, || Some(self.of_kind(kind)).filter(|found| found.len() >= count))
     }
 
     /// Waits for a file and returns the process id in it.
     pub(crate) fn wait_for_pid(&self, name: &str) -> i32 {
-        until(name, || fs::read_to_string(self.path(name)).ok()?.trim().parse().ok())
+        wait::value(name, || fs::read_to_string(self.path(name)).ok()?.trim().parse().ok())
     }
 
     /// Returns the process id of the running round.
     pub(crate) fn round_pid(&self) -> i32 {
-        until("the holder file", || {
+        wait::value("the holder file", || {
             let text = fs::read_to_string(self.logs().round_lock_holder()).ok()?;
             serde_json::from_str::<serde_json::Value>(&text).ok()?.get("pid")?.as_i64()?.try_into().ok()
         })
@@ -161,13 +155,6 @@ impl Project {
         command.stdin(Stdio::null());
         command
     }
-
-    fn git(&self, arguments: &[&str]) {
-        let mut git = Command::new("git");
-        git.env_clear().env("HOME", self.dir.path()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-C"]).arg(self.work());
-        assert!(git.args(arguments).status().unwrap().success());
-    }
 }
 
 /// A running `serve`; ended with everything below it on drop.
@@ -189,7 +176,7 @@ impl Serve {
     /// Waits for its end and returns the exit code; a signal is its negative number.
     pub(crate) fn wait(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
-        let status = until("serve's end", || self.child.try_wait().unwrap());
+        let status = wait::value("serve's end", || self.child.try_wait().unwrap());
         let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
         self.ended = Some(code);
         code
@@ -217,32 +204,15 @@ impl Drop for Serve {
     }
 }
 
-/// Looks again and again until there is an answer.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        wait::wait_until(Instant::now() + LOOK).unwrap();
-    }
-}
-
 /// Waits until a process is gone.
 pub(crate) fn until_gone(pid: i32) {
-    until("a process to be gone", || (!is_running(pid)).then_some(()));
-}
-
-/// Returns whether a process runs; one that only waits to be reaped does not.
-pub(crate) fn is_running(pid: i32) -> bool {
-    agent_runner::process::stat::Stat::read(pid).is_some_and(|stat| !stat.is_dead())
+    wait::until("a process to be gone", || !is_running(pid));
 }
 
 /// Waits until the service manager is told a status with this text.
 pub(crate) fn until_told(manager: &UnixDatagram, text: &str) {
     let mut buffer = [0; 512];
-    until(text, || {
+    wait::value(text, || {
         let count = manager.recv(&mut buffer).ok()?;
         String::from_utf8_lossy(buffer.get(..count)?).contains(text).then_some(())
     });

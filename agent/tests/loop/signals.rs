@@ -2,7 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use super::project::{Project, WAITING_AGENT, until, until_gone};
+use super::project::{Project, WAITING_AGENT, until_gone};
+use crate::wait;
 
 #[test]
 fn a_term_lets_the_round_finish_and_starts_no_other() {
@@ -11,7 +12,7 @@ fn a_term_lets_the_round_finish_and_starts_no_other() {
     project.wait_for_pid("agent.pid");
     serve.signal(Signal::SIGTERM);
     serve.signal(Signal::SIGTERM);
-    until("the signal to be taken", || has_taken_all(serve.pid()).then_some(()));
+    wait::until("the signal to be taken", || has_taken_all(serve.pid()));
     assert!(project.of_kind("agent_exit").is_empty());
     project.write("go", "");
     assert_eq!(serve.wait(), 0, "{}", serve.said());

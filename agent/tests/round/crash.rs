@@ -2,7 +2,8 @@ use agent_runner::round::failpoint::Step;
 use agent_runner::store::state::Read;
 use agent_runner::store::{holder, orphan_state, status};
 
-use super::support::{Project, eventually, put};
+use super::support::{Project, put};
+use crate::wait;
 
 /// An agent that says who it is and fails when another one is there.
 const SCRIPT: &str = "if [ -e \"$TMPDIR/agent\" ] && grep -q '^State:.[^ZX]' /proc/\"$(cat \"$TMPDIR/agent\")\"/status; then touch \"$TMPDIR/two\"; fi\n\
@@ -43,7 +44,7 @@ fn check(step: Step) {
     for sha in project.git(&["stash", "list", "--format=%H"]).lines() {
         assert!(named.contains(&sha.to_owned()), "{name}: nothing names {sha}");
     }
-    eventually(|| project.alive().is_empty().then_some(()));
+    wait::until("the end of all", || project.alive().is_empty());
     project.assert_nothing_is_left();
 }
 

@@ -1,9 +1,9 @@
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 
 use agent_runner::store::layout::Layout;
 
 use super::support::{Project, put};
+use crate::skipped::skip;
 
 /// Makes what a round writes impossible to write, for root too: something else has the name.
 fn block(layout: &Layout) {
@@ -13,16 +13,6 @@ fn block(layout: &Layout) {
         fs::create_dir_all(path).unwrap();
     }
     put(&layout.rounds_dir(), "in the way");
-}
-
-/// Says what is not tested, also where the gate counts it.
-fn skipped(why: &str) {
-    let line = format!("SKIPPED: a disk full under the agent: {why}\n");
-    // Past the capture of what tests print.
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AGENT_RUNNER_TESTS_SKIPPED") {
-        OpenOptions::new().append(true).open(path).unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 #[test]
@@ -41,8 +31,7 @@ fn a_round_comes_to_its_end_although_nothing_can_be_written() {
 fn a_disk_full_under_the_agent_ends_the_agent_and_not_the_round() {
     // A file system of 1 MiB is root's to make.
     if !nix::unistd::geteuid().is_root() {
-        skipped("this run is an ordinary user's");
-        return;
+        return skip("this run is an ordinary user's");
     }
     let project = Project::new("head -c 8000000 /dev/zero; echo $? > \"$TMPDIR/code\"; exit 1");
     let logs = project.layout().root().to_owned();
@@ -52,8 +41,7 @@ fn a_disk_full_under_the_agent_ends_the_agent_and_not_the_round() {
         .arg(&logs)
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
-        skipped("nothing can be mounted here");
-        return;
+        return skip("nothing can be mounted here");
     }
     let ran = project.run();
     let first = project.events();

@@ -143,7 +143,7 @@ fn a_running_round_gives_signs_of_life_and_hardly_wakes() {
     let script = "echo ready; exec sleep 4";
     let project = Project::new(script).more("[monitor]\nround_progress_interval_s = 2\n");
     let mut round = project.start();
-    super::support::eventually(|| project.has("round_progress").then_some(()));
+    crate::wait::until("the progress", || project.has("round_progress"));
     let switches = |pid: i32| -> u64 {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();

@@ -1,4 +1,5 @@
-use super::support::{Project, eventually};
+use super::support::Project;
+use crate::wait;
 
 const GRACE: &str = "max_grace_after_result_s = 1\nround_budget_s = 60";
 
@@ -62,6 +63,6 @@ fn a_marker_printed_late_and_in_pieces_is_found() {
     let script = "sleep 1.2; printf '\"type\":\"re'; sleep 1.2; printf 'sult\"'; exec sleep 600";
     let project = Project::new(script).runtime(GRACE);
     let mut round = project.start();
-    eventually(|| project.has("round_grace_kill").then_some(()));
+    wait::until("the end of the grace", || project.has("round_grace_kill"));
     assert_eq!(super::support::end_of(&mut round), 0);
 }

@@ -1,7 +1,8 @@
 use agent_runner::store::{holder, status};
 use nix::sys::signal::Signal;
 
-use super::support::{Project, contains, end_of, eventually, signal};
+use super::support::{Project, contains, end_of, signal};
+use crate::wait;
 
 const TRAPPED: &str = "trap 'echo int; exit 3' INT; trap 'echo term; exit 4' TERM; echo up > \"$TMPDIR/up\"; while :; do sleep 0.05; done";
 
@@ -39,7 +40,7 @@ fn a_second_term_neither_shortens_the_grace_nor_skips_the_kill() {
     let mut round = project.start();
     project.wait_for_file(&project.root().join("up"));
     signal(&round, Signal::SIGTERM);
-    eventually(|| contains(&project.agent_log(), "slow\n").then_some(()));
+    wait::until("what the agent prints", || contains(&project.agent_log(), "slow\n"));
     signal(&round, Signal::SIGTERM);
     assert_eq!(end_of(&mut round), 130);
     assert!(project.agent_log().ends_with(b"slow\nsaved\n"));

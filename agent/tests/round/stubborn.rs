@@ -1,4 +1,5 @@
-use super::support::{Project, eventually};
+use super::support::Project;
+use crate::wait;
 
 /// Seconds of wall clock for agents that do not end by themselves.
 const SHORT: &str = "round_budget_s = 1";
@@ -111,7 +112,7 @@ fn an_agent_of_a_killed_round_dies_with_it() {
     project.wait_for_file(&project.root().join("pid"));
     super::support::signal(&round, nix::sys::signal::Signal::SIGKILL);
     assert_eq!(super::support::end_of(&mut round), -9);
-    eventually(|| project.alive().is_empty().then_some(()));
+    wait::until("the end of all", || project.alive().is_empty());
 }
 
 #[test]
@@ -122,13 +123,13 @@ fn what_a_killed_round_left_is_ended_before_the_next_agent_starts() {
     let project = Project::new(script);
     let mut round = project.start();
     project.wait_for_file(&project.root().join("stray"));
-    eventually(|| {
+    wait::value("the agent's record", || {
         let holder = agent_runner::store::holder::read(&project.layout()).usable()?;
         holder.agent_pid
     });
     super::support::signal(&round, nix::sys::signal::Signal::SIGKILL);
     super::support::end_of(&mut round);
-    eventually(|| (project.alive().len() >= 2).then_some(()));
+    wait::until("what it left", || project.alive().len() >= 2);
     super::support::put(&project.root().join("second"), "x");
     let ran = project.run();
     assert_eq!(ran.code, 0);

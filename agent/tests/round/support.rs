@@ -6,16 +6,16 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use agent_runner::process::capture::{Capture, Captured, capture};
+use agent_runner::process::capture::{Capture, capture};
 use agent_runner::process::child::{self, Child, Environment, ParentDeath, Spawn, Stdin};
-use agent_runner::process::{stat, wait};
+use agent_runner::process::stat;
 use agent_runner::store::layout::Layout;
 use agent_runner::store::record::Record;
 
-/// Far longer than anything here takes, also on a busy machine.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
+use crate::wait::{self, PATIENCE};
+use crate::{events, git};
 
 const MARK: &str = "ROUND_TEST_MARK";
 
@@ -109,7 +109,15 @@ impl Project {
     }
 
     pub(crate) fn run_with(&self, arguments: &[&str]) -> Ran {
-        let done = self.capture(self.command(arguments), &self.work_dir());
+        let done = capture(Capture {
+            argv: self.command(arguments),
+            cwd: self.work_dir(),
+            env: self.environment(),
+            stdin: Stdin::Null,
+            timeout: PATIENCE,
+            output_limit: 16 << 20,
+        })
+        .unwrap();
         assert!(!done.timed_out, "the round did not end: {}", String::from_utf8_lossy(&done.stderr));
         Ran { code: done.status.code(), stderr: String::from_utf8_lossy(&done.stderr).into_owned() }
     }
@@ -130,10 +138,7 @@ impl Project {
 
     /// Runs git in the work tree and returns what it printed.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
-        let argv = ["git"].iter().chain(arguments).map(OsString::from).collect();
-        let done = self.capture(argv, &self.work_dir());
-        assert!(done.is_success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+        git::git(&self.work_dir(), arguments)
     }
 
     /// Writes the configuration, as every start of a round does.
@@ -166,10 +171,7 @@ impl Project {
 
     /// Every event so far, oldest first.
     pub(crate) fn events(&self) -> Vec<Record> {
-        let texts = self.layout().events_files().into_iter().map(|path| fs::read(path).unwrap());
-        texts
-            .flat_map(|text| text.split(|&byte| byte == b'\n').filter_map(Record::parse).collect::<Vec<_>>())
-            .collect()
+        events::events(&self.layout())
     }
 
     pub(crate) fn kinds(&self) -> Vec<String> {
@@ -215,7 +217,9 @@ impl Project {
 
     /// Waits until a file exists and is not empty, and returns its text.
     pub(crate) fn wait_for_file(&self, path: &Path) -> String {
-        eventually(|| fs::read_to_string(path).ok().filter(|text| !text.is_empty()))
+        wait::value("a file with something in it", || {
+            fs::read_to_string(path).ok().filter(|text| !text.is_empty())
+        })
     }
 
     fn command(&self, arguments: &[&str]) -> Vec<OsString> {
@@ -224,18 +228,6 @@ impl Project {
         let mut argv = vec![program, "--config".into(), config.into(), "round".into()];
         argv.extend(arguments.iter().map(OsString::from));
         argv
-    }
-
-    fn capture(&self, argv: Vec<OsString>, cwd: &Path) -> Captured {
-        capture(Capture {
-            argv,
-            cwd: cwd.to_owned(),
-            env: self.environment(),
-            stdin: Stdin::Null,
-            timeout: LONG,
-            output_limit: 16 << 20,
-        })
-        .unwrap()
     }
 
     fn environment(&self) -> Environment {
@@ -277,18 +269,6 @@ pub(crate) fn put(path: &Path, text: &str) {
     File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// Looks again and again until there is an answer.
-pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LONG;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "it did not happen");
-        wait::wait_until(Instant::now() + Duration::from_millis(10)).unwrap();
-    }
-}
-
 /// Signals a running round.
 pub(crate) fn signal(round: &Child, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(round.pid()), signal).unwrap();
@@ -296,7 +276,7 @@ pub(crate) fn signal(round: &Child, signal: nix::sys::signal::Signal) {
 
 /// Waits for a running round's end and returns its code.
 pub(crate) fn end_of(round: &mut Child) -> i64 {
-    round.wait_until(Instant::now() + LONG).unwrap().expect("the round ends").code()
+    round.wait_until(Instant::now() + PATIENCE).unwrap().expect("the round ends").code()
 }
 
 /// Returns whether a text holds some bytes.

@@ -9,7 +9,9 @@ use agent_runner::store::holder::{self, Holder};
 use agent_runner::store::layout::Layout;
 use nix::unistd::{User, geteuid};
 
-use super::host::{Host, PROMPT, config, program, wait_for};
+use super::host::{Host, PROMPT, config, program};
+use crate::skipped::skip;
+use crate::wait;
 
 /// The account root acts for; nothing of it runs on a machine.
 const ACCOUNT: &str = "nobody";
@@ -64,8 +66,7 @@ impl Drop for Sleeper {
 #[test]
 fn root_signals_no_process_but_the_accounts_whatever_its_files_name() {
     let Some((host, account)) = project() else {
-        eprintln!("SKIPPED: only root can act for the account {ACCOUNT}");
-        return;
+        return skip("only root can act for another account");
     };
     let logs = host.home().join("logs");
     let mut ours = Sleeper::of(0);
@@ -78,14 +79,13 @@ fn root_signals_no_process_but_the_accounts_whatever_its_files_name() {
     theirs.record(&logs);
     let output = sudo(&host, &["kill"]);
     assert!(output.status.success(), "{output:?}");
-    wait_for("the account's own process to end", || theirs.0.try_wait().unwrap());
+    wait::value("the account's own process to end", || theirs.0.try_wait().unwrap());
 }
 
 #[test]
 fn doctor_as_root_harms_nothing_a_link_of_the_account_leads_to() {
     let Some((host, _)) = project() else {
-        eprintln!("SKIPPED: only root can act for the account {ACCOUNT}");
-        return;
+        return skip("only root can act for another account");
     };
     let (victim, probe) = (host.home().join("victim"), host.home().join("logs/.write_probe"));
     agent_runner::store::atomic::replace(&victim, b"precious").unwrap();

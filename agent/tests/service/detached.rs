@@ -2,7 +2,9 @@ use std::fs;
 
 use agent_runner::service::{Mode, Status};
 
-use super::host::{Host, PROMPT, config, wait_for};
+use super::host::{Host, PROMPT, config};
+use crate::running::is_running;
+use crate::wait;
 
 fn host(script: &str) -> Host {
     let host = Host::new();
@@ -13,13 +15,9 @@ fn host(script: &str) -> Host {
     host
 }
 
-fn is_running(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
 /// Waits until the agent's script has written its process id.
 fn agent_pid(host: &Host) -> i32 {
-    wait_for("the agent", || fs::read_to_string(host.home().join("pid")).ok()?.trim().parse().ok())
+    host.wait_for("pid").trim().parse().unwrap()
 }
 
 #[test]
@@ -56,8 +54,8 @@ fn stop_lets_the_round_end_and_says_that_it_drains() {
     let draining = host.verb(&["stop"]);
     assert!(draining.active && is_running(agent), "{draining:?}");
     host.write("end", "");
-    wait_for("the end of the drain", || (!host.verb(&["status"]).active).then_some(()));
-    wait_for("the end of serve", || (!is_running(started.pid.unwrap())).then_some(()));
+    wait::until("the end of the drain", || !host.verb(&["status"]).active);
+    wait::until("the end of serve", || !is_running(started.pid.unwrap()));
     assert!(!is_running(agent));
 }
 
@@ -68,7 +66,7 @@ fn cancel_interrupts_the_round_and_the_loop_stops() {
     host.verb(&["start"]);
     agent_pid(&host);
     host.verb(&["cancel"]);
-    wait_for("the end", || (!host.verb(&["status"]).active).then_some(()));
+    wait::until("the end", || !host.verb(&["status"]).active);
     assert_eq!(host.read("end"), "interrupted\n");
 }
 
@@ -81,12 +79,10 @@ fn restart_keeps_the_process_and_the_round_and_force_does_not() {
     assert_eq!(handed_over.pid, started.pid);
     assert!(is_running(agent));
     host.write("end", "");
-    wait_for("the hand-over", || {
+    wait::until("the hand-over", || {
         let events = fs::read_dir(host.log_dir()).unwrap().map(|entry| entry.unwrap().path());
         let logs = events.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("events-"));
-        logs.map(|path| fs::read_to_string(path).unwrap())
-            .any(|text| text.contains("serve_handed_over"))
-            .then_some(())
+        logs.map(|path| fs::read_to_string(path).unwrap()).any(|text| text.contains("serve_handed_over"))
     });
     let forced: Status = host.verb(&["restart", "--force"]);
     assert!(forced.active && forced.pid != started.pid, "{forced:?}");
@@ -101,11 +97,10 @@ fn kill_takes_the_loop_its_round_and_what_left_the_rounds_session() {
     );
     let started = host.verb(&["start"]);
     let agent = agent_pid(&host);
-    let stray =
-        wait_for("the stray", || fs::read_to_string(host.home().join("stray")).ok()?.trim().parse().ok());
+    let stray = host.wait_for("stray").trim().parse().unwrap();
     host.verb(&["kill"]);
     assert!(!is_running(started.pid.unwrap()));
-    wait_for("the end of all", || (!is_running(agent) && !is_running(stray)).then_some(()));
+    wait::until("the end of all", || !is_running(agent) && !is_running(stray));
 }
 
 #[test]

@@ -6,18 +6,17 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use agent_runner::apply::manifest::{
     AgentRelease, By, Drain, File, Healthy, MANIFEST_VERSION, Manifest, Part, Project, Scope, Service,
 };
-use agent_runner::apply::report::Report;
+use agent_runner::apply::report::{Outcome, Report};
 use agent_runner::service::Status;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// How long anything may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::git::git;
+use crate::wait;
 
 /// A host with one project called `research`.
 pub(super) struct Host {
@@ -55,16 +54,20 @@ impl Host {
         fs::read_to_string(self.home().join(relative)).unwrap()
     }
 
+    /// Waits until a file has something in it, and returns that.
+    pub(super) fn wait_for(&self, relative: &str) -> String {
+        let path = self.home().join(relative);
+        wait::value(relative, || fs::read_to_string(&path).ok().filter(|text| !text.trim().is_empty()))
+    }
+
     pub(super) fn write(&self, relative: &str, content: &str) {
         let path = self.home().join(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::File::create(path).unwrap().write_all(content.as_bytes()).unwrap();
     }
 
-    pub(super) fn git(&self, args: &[&str]) -> String {
-        let output = self.command("git").args(args).current_dir(self.work_dir()).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
+        git(&self.work_dir(), arguments)
     }
 
     /// Returns a command in this host's environment and nothing else.
@@ -129,6 +132,14 @@ impl Host {
     pub(super) fn decide(&self, option: &str, id: &str) -> Report {
         let output = self.command(program()).args(["apply", option, id, "--json"]).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    }
+
+    /// Confirms a switch, asking again as long as the host waits for something.
+    pub(super) fn confirm(&self, switched: &Report) -> Report {
+        let id = switched.pending.as_ref().unwrap();
+        wait::value("a decision", || {
+            Some(self.decide("--confirm", id)).filter(|report| report.outcome != Outcome::Waiting)
+        })
     }
 
     /// Returns every path below the home folder with what would change if it were written: inode, time and size.
@@ -225,16 +236,3 @@ pub(super) const PROMPT: &str = concat!(
     "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
     "Please go on with the work described in this repository, one small step at a time, and commit each.\n",
 );
-
-/// Waits until something is there.
-pub(super) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        let soon = Instant::now() + Duration::from_millis(20);
-        agent_runner::process::wait::wait_until(soon).unwrap();
-    }
-}

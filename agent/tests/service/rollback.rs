@@ -3,7 +3,7 @@ use std::fs;
 use agent_runner::apply::manifest::{By, Drain, Healthy, Hold, MANIFEST_VERSION, Manifest, Part, Rollback};
 use agent_runner::apply::report::{Outcome, Report, What};
 
-use super::host::{Host, PROMPT, program, release, wait_for};
+use super::host::{Host, PROMPT, program, release};
 
 fn deploy(host: &Host, manifest: &Manifest) {
     let switched = host.apply(manifest, &[]);
@@ -12,10 +12,7 @@ fn deploy(host: &Host, manifest: &Manifest) {
 }
 
 fn confirm(host: &Host, switched: &Report) {
-    let id = switched.pending.as_ref().unwrap();
-    let decided = wait_for("a decision", || {
-        Some(host.decide("--confirm", id)).filter(|report| report.outcome != Outcome::Waiting)
-    });
+    let decided = host.confirm(switched);
     assert_eq!(decided.outcome, Outcome::Confirmed, "{decided:?}");
 }
 

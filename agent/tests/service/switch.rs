@@ -5,21 +5,15 @@ use std::path::PathBuf;
 use agent_runner::apply::manifest::{Drain, File, Manifest};
 use agent_runner::apply::report::{Action, Outcome, Report, What};
 
-use super::host::{Host, PROMPT, config, program, release, wait_for};
-
-/// Confirms, asking again as long as it waits.
-fn confirm(host: &Host, report: &Report) -> Report {
-    let id = report.pending.as_ref().unwrap();
-    wait_for("a decision", || {
-        Some(host.decide("--confirm", id)).filter(|report| report.outcome != Outcome::Waiting)
-    })
-}
+use super::host::{Host, PROMPT, config, program, release};
+use crate::skipped::skip;
+use crate::wait;
 
 /// Applies and confirms.
 fn deploy(host: &Host, manifest: &Manifest) -> Report {
     let switched = host.apply(manifest, &[]);
     assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
-    let confirmed = confirm(host, &switched);
+    let confirmed = host.confirm(&switched);
     assert_eq!(confirmed.outcome, Outcome::Confirmed, "{confirmed:?}");
     switched
 }
@@ -120,9 +114,7 @@ fn a_changed_configuration_is_taken_over_after_the_round() {
         host.manifest(PROMPT, |manifest| manifest.projects[0].files[0].content = text)
     };
     deploy(&host, &with(""));
-    wait_for("the agent", || {
-        fs::read_to_string(host.home().join("pids")).ok().filter(|pids| !pids.is_empty())
-    });
+    host.wait_for("pids");
     let serve = host.verb(&["status"]).pid;
     let switched = host.apply(&with("round_log_retention = 7"), &[]);
     assert_eq!(actions(&switched), [(What::File, Action::Update), (What::Service, Action::HandOver)]);
@@ -132,7 +124,7 @@ fn a_changed_configuration_is_taken_over_after_the_round() {
     assert!(waiting.notes[0].contains("round 1"), "{waiting:?}");
     assert_eq!(host.read("pids").lines().count(), 1);
     host.write("end", "");
-    assert_eq!(confirm(&host, &switched).outcome, Outcome::Confirmed);
+    assert_eq!(host.confirm(&switched).outcome, Outcome::Confirmed);
     assert_eq!(host.verb(&["status"]).pid, serve);
 }
 
@@ -183,8 +175,8 @@ fn an_unconfirmed_switch_reverts_by_itself() {
     let switched = host
         .apply(&host.manifest(&format!("{PROMPT}Something else.\n"), |manifest| manifest.confirm_s = 1), &[]);
     assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
-    wait_for("the revert", || (host.read("research/prompts/main.md") == PROMPT).then_some(()));
-    wait_for("the guard's end", || leftovers(&host).is_empty().then_some(()));
+    wait::until("the revert", || host.read("research/prompts/main.md") == PROMPT);
+    wait::until("the guard's end", || leftovers(&host).is_empty());
     let late = host.decide("--confirm", &switched.pending.unwrap());
     assert_eq!(late.outcome, Outcome::Reverted, "{late:?}");
     assert_eq!(host.verb(&["status"]).pid, serve);
@@ -235,13 +227,15 @@ fn a_restart_for_a_new_environment_waits_for_the_round() {
         })
     };
     deploy(&host, &with("one"));
-    wait_for("the agent", || fs::read_to_string(host.home().join("as")).ok().filter(|text| text == "one\n"));
+    wait::value("the agent", || {
+        fs::read_to_string(host.home().join("as")).ok().filter(|text| text == "one\n")
+    });
     let switched = host.apply(&with("two"), &[]);
     assert_eq!(actions(&switched), [(What::Env, Action::Update), (What::Service, Action::Restart)]);
     assert_eq!(host.decide("--confirm", switched.pending.as_ref().unwrap()).outcome, Outcome::Waiting);
     host.write("end", "");
-    assert_eq!(confirm(&host, &switched).outcome, Outcome::Confirmed);
-    wait_for("the new environment", || host.read("as").contains("two").then_some(()));
+    assert_eq!(host.confirm(&switched).outcome, Outcome::Confirmed);
+    wait::until("the new environment", || host.read("as").contains("two"));
 }
 
 /// A project whose round goes on until it is interrupted, and says so.
@@ -259,7 +253,7 @@ fn endless(host: &Host, runtime: &str, drain: Drain) -> Manifest {
 fn drain_now_interrupts_the_round() {
     let host = Host::new();
     deploy(&host, &endless(&host, "", Drain::Now));
-    wait_for("the agent", || host.home().join("pid").exists().then_some(()));
+    host.wait_for("pid");
     let switched = deploy(&host, &endless(&host, "round_log_retention = 7", Drain::Now));
     assert_eq!(actions(&switched), [(What::File, Action::Update), (What::Service, Action::Restart)]);
     assert_eq!(host.read("end"), "interrupted\n");
@@ -269,13 +263,13 @@ fn drain_now_interrupts_the_round() {
 fn a_drain_of_seconds_lets_a_round_go_on_for_them_and_then_interrupts_it() {
     let host = Host::new();
     deploy(&host, &endless(&host, "", Drain::Round));
-    wait_for("the agent", || host.home().join("pid").exists().then_some(()));
+    host.wait_for("pid");
     // Longer than the apply itself waits for the old Loop to go.
     let switched = host.apply(&endless(&host, "round_log_retention = 7", Drain::Seconds(12)), &[]);
     let waiting = host.decide("--confirm", switched.pending.as_ref().unwrap());
     assert_eq!(waiting.outcome, Outcome::Waiting, "{waiting:?}");
     assert!(!host.home().join("end").exists(), "it is let go on");
-    assert_eq!(confirm(&host, &switched).outcome, Outcome::Confirmed);
+    assert_eq!(host.confirm(&switched).outcome, Outcome::Confirmed);
     assert_eq!(host.read("end"), "interrupted\n");
 }
 
@@ -307,7 +301,7 @@ fn a_missing_work_tree_is_cloned() {
     };
     let switched = deploy(&host, &host.manifest(PROMPT, repo));
     assert_eq!(actions(&switched)[0], (What::Repo, Action::Create));
-    assert_eq!(host.git(&["log", "--format=%s"]), "start\n");
+    assert_eq!(host.git(&["log", "--format=%s"]), "start");
 
     let other = Host::new();
     fs::remove_dir_all(other.work_dir()).unwrap();
@@ -335,7 +329,7 @@ fn another_run_is_kept_out_and_the_same_run_enters_again() {
     assert_eq!(output.status.code(), Some(75), "{output:?}");
     let held: Report = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((held.outcome, held.held_by.unwrap().run.as_str()), (Outcome::Refused, "run-1"));
-    assert_eq!(confirm(&host, &switched).outcome, Outcome::Confirmed);
+    assert_eq!(host.confirm(&switched).outcome, Outcome::Confirmed);
     deploy(&host, &other);
 }
 
@@ -373,8 +367,8 @@ fn a_kill_at_any_step_leaves_the_old_release_or_a_switch_that_reverts() {
             // Nothing was switched; the next apply sweeps up.
             assert_eq!(host.read("research/prompts/main.md"), PROMPT, "{step}");
         } else {
-            wait_for("the revert", || {
-                (host.read("research/prompts/main.md") == PROMPT && leftovers(&host).is_empty()).then_some(())
+            wait::until("the revert", || {
+                host.read("research/prompts/main.md") == PROMPT && leftovers(&host).is_empty()
             });
         }
         let retried = deploy(&host, &host.manifest(&format!("{text}{step}\n"), |_| {}));
@@ -448,8 +442,7 @@ fn a_unit_does_not_hide_that_its_agent_is_missing() {
     let report = host.apply(&host.manifest(PROMPT, user), &[]);
     let problem = &report.problems[0].message;
     if problem.contains("systemd does not answer") {
-        eprintln!("SKIPPED: no systemd of this account");
-        return;
+        return skip("there is no systemd of this account");
     }
     assert_eq!(report.outcome, Outcome::Reverted, "{report:?}");
     assert!(problem.contains("/nonexistent/agent is not an executable file"), "{report:?}");
@@ -467,8 +460,8 @@ fn a_switch_without_a_guard_is_looked_after_by_the_next_serve() {
     let guard = i32::try_from(guard["pid"].as_i64().unwrap()).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(guard), nix::sys::signal::Signal::SIGKILL).unwrap();
     host.verb(&["restart", "--force"]);
-    wait_for("the revert", || {
-        (leftovers(&host).is_empty() && host.read("research/prompts/main.md") == PROMPT).then_some(())
+    wait::until("the revert", || {
+        leftovers(&host).is_empty() && host.read("research/prompts/main.md") == PROMPT
     });
     assert!(host.verb(&["status"]).active);
 }
@@ -485,14 +478,12 @@ fn a_tracked_prompt_placed_during_a_round_outlives_the_rounds_stash() {
         host.manifest(prompt, |manifest| manifest.projects[0].files[0].content = config(script, ""))
     };
     deploy(&host, &with(PROMPT));
-    wait_for("the agent", || {
-        fs::read_to_string(host.home().join("pids")).ok().filter(|pids| !pids.is_empty())
-    });
+    host.wait_for("pids");
     let changed = format!("{PROMPT}Something else.\n");
     deploy(&host, &with(&changed));
     assert_eq!(host.read("pids").lines().count(), 1);
     host.write("end", "");
-    wait_for("the stash", || host.git(&["stash", "list"]).contains("ORPHAN R1").then_some(()));
-    wait_for("the next round", || (host.read("pids").lines().count() > 1).then_some(()));
+    wait::until("the stash", || host.git(&["stash", "list"]).contains("ORPHAN R1"));
+    wait::until("the next round", || host.read("pids").lines().count() > 1);
     assert_eq!(host.read("research/prompts/main.md"), changed);
 }

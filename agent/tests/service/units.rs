@@ -3,12 +3,12 @@ use std::process::Command;
 use agent_runner::service::unit::{Owner, Spec};
 
 use super::host::{Host, PROMPT, config, program};
+use crate::skipped::skip;
 
 #[test]
 fn systemd_accepts_the_units() {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: systemd-analyze is not installed");
-        return;
+        return skip("systemd-analyze is not installed");
     }
     let dir = tempfile::tempdir().unwrap();
     let work_dir = dir.path().join("100% a \"b\" $c");

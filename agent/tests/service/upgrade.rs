@@ -7,7 +7,9 @@ use agent_runner::service::Status;
 use agent_runner::store::layout::Layout;
 use serde_json::Value;
 
-use super::host::{Host, PROMPT, config, program, wait_for};
+use super::host::{Host, PROMPT, config, program};
+use crate::skipped::skip;
+use crate::wait;
 
 /// Puts the program under test where a person would put it.
 fn placed(host: &Host) -> PathBuf {
@@ -109,13 +111,13 @@ fn a_running_loop_takes_the_new_program_over_at_the_end_of_its_round() {
     placed(&host);
     let serve =
         started(&host, "echo $$ >> ~/pids; while [ ! -e ~/end ]; do sleep 0.1; done; sleep 0.2").pid.unwrap();
-    wait_for("the agent", || host.home().join("pids").exists().then_some(()));
+    host.wait_for("pids");
     let new = newer(&host);
     let mut waiting = host.command(host.home().join(".local/bin/agent-runner"));
     waiting.args(["upgrade", "--from", new.to_str().unwrap()]).current_dir(host.work_dir());
     let waiting =
         waiting.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    wait_for("the switch", || host.state().join("pending.json").exists().then_some(()));
+    wait::until("the switch", || host.state().join("pending.json").exists());
     assert_eq!(host.read("pids").lines().count(), 1);
     host.write("end", "");
     let done = waiting.wait_with_output().unwrap();
@@ -160,9 +162,7 @@ fn a_program_that_cannot_be_the_loop_is_put_back_and_the_old_loop_goes_on() {
     assert_eq!(events(&host, "service_upgrade_rolled_back").len(), 1);
     assert_eq!(left_over(&host), Vec::<PathBuf>::new());
     let rounds = events(&host, "round_end").len();
-    wait_for("another round of the old program", || {
-        (events(&host, "round_end").len() > rounds).then_some(())
-    });
+    wait::until("another round of the old program", || events(&host, "round_end").len() > rounds);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let folder = bin.parent().unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).unwrap();
     if nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: root may write anywhere");
+        skip("root may write anywhere");
     } else {
         let done = upgrade(&host, &host.home(), &newer(&host), &[]);
         assert_eq!(done.status.code(), Some(1), "{done:?}");
@@ -266,17 +266,17 @@ fn a_kill_at_any_step_leaves_a_program_that_works_and_an_upgrade_that_can_be_rep
     for step in STEPS {
         let fault = format!("kill:{step}");
         let args = ["upgrade", "--from", from, "--confirm-s", "1"];
-        wait_for(&format!("the kill at {step}"), || {
+        wait::until(&format!("the kill at {step}"), || {
             let killed = call(&host, &host.work_dir(), &args, Some(&fault));
             let undecided = said(&killed).contains("waits for its confirmation");
             assert!(undecided || killed.status.code().is_none(), "{step}: {killed:?}");
-            (!undecided).then_some(())
+            !undecided
         });
         let answer = host.command(&bin).arg("--version").output().unwrap();
         assert!(answer.status.success(), "{step}: {answer:?}");
-        wait_for(&format!("the old program after {step}"), || same_bytes(&bin, program()).then_some(()));
+        wait::until(&format!("the old program after {step}"), || same_bytes(&bin, program()));
     }
-    let done = wait_for("the last switch's end", || {
+    let done = wait::value("the last switch's end", || {
         let done = upgrade(&host, &host.work_dir(), &new, &[]);
         (!said(&done).contains("waits for its confirmation")).then_some(done)
     });

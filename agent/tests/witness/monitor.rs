@@ -9,7 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::project::{Project, Running, eventually};
+use crate::project::{Project, Running};
+use crate::wait;
 
 /// A process that stands for the Loop: serve.pid names it, it is reaped when it ends, and it ends with the test.
 struct StandIn {
@@ -82,12 +83,12 @@ fn three_refused_logins_stop_the_loop_and_nothing_stops_it_twice() {
     let first = StandIn::willing(&project);
     project.refused_rounds(1..=2);
     let monitor = project.start(&["monitor", "--interval", "1", "--json"]);
-    eventually("the monitor is up", || !project.logged("monitor_started").is_empty());
+    wait::until("the monitor is up", || !project.logged("monitor_started").is_empty());
     assert!(first.identity.is_alive());
     project.refused_rounds(3..=3);
     assert_eq!(monitor.json()["detector"], "oauth_fail");
-    eventually("the loop is stopped", || first.identity.is_gone());
-    eventually("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
+    wait::until("the loop is stopped", || first.identity.is_gone());
+    wait::until("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
     drop(monitor);
 
     // Whoever starts the loop again knows; a new monitor sees the same failures and lets it run.
@@ -97,7 +98,7 @@ fn three_refused_logins_stop_the_loop_and_nothing_stops_it_twice() {
     assert_eq!((&alert["detector"], &alert["auto_action"]), (&json!("oauth_fail"), &json!("none")));
     assert!(restarted.identity.is_alive());
     project.refused_rounds(4..=4);
-    eventually("new failures stop it again", || restarted.identity.is_gone());
+    wait::until("new failures stop it again", || restarted.identity.is_gone());
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn a_draining_loop_is_asked_again_without_a_second_alert() {
     assert!(project.logged("monitor_auto_stop_triggered").is_empty());
     assert!(project.logged("monitor_auto_stop_failed").is_empty());
     stubborn.kill();
-    eventually("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
+    wait::until("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
     let emitted = project.logged("monitor_alert_emitted");
     assert_eq!(emitted.iter().filter(|event| event["detector"] == "disk_critical").count(), 1);
 }
@@ -137,14 +138,14 @@ fn it_survives_a_broken_configuration_a_removed_log_dir_and_a_closed_stdout() {
     let mut command = project.command(&["monitor", "--interval", "1"]);
     let mut monitor = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     drop(monitor.stdout.take());
-    eventually("the monitor is up", || !project.logged("monitor_started").is_empty());
+    wait::until("the monitor is up", || !project.logged("monitor_started").is_empty());
     project.configure_raw("[agent");
     fs::remove_dir_all(project.layout.root()).unwrap();
     fs::create_dir_all(project.layout.rounds_dir()).unwrap();
     project.sample(&json!({"disk_used_pct": 91.0}));
-    eventually("it alerts all the same", || !project.logged("monitor_alert_emitted").is_empty());
+    wait::until("it alerts all the same", || !project.logged("monitor_alert_emitted").is_empty());
     project.configure("[monitor.host_health.disk]\nwarning_pct = 92.0\n");
-    eventually("the new threshold counts", || !project.logged("monitor_alert_resolved").is_empty());
+    wait::until("the new threshold counts", || !project.logged("monitor_alert_resolved").is_empty());
     assert_eq!(monitor.try_wait().unwrap(), None);
     monitor.kill().unwrap();
     monitor.wait().unwrap();
@@ -211,7 +212,7 @@ fn a_refused_stop_is_recorded_once_and_names_the_mode() {
         project.sample(&json!({"disk_used_pct": 99.0}));
         let monitor = systemd.monitor();
         assert_eq!(monitor.json()["detector"], "disk_critical");
-        eventually("the failure is recorded", || !project.logged("monitor_auto_stop_failed").is_empty());
+        wait::until("the failure is recorded", || !project.logged("monitor_auto_stop_failed").is_empty());
         // The polls that follow are seen by what they find.
         project.sample(&json!({"disk_used_pct": 99.0, "mem_free_mb": null, "psi_some_avg10": 50.0}));
         assert_eq!(monitor.json()["detector"], "mem_pressure");
@@ -233,11 +234,11 @@ fn a_unit_that_deactivates_has_not_failed_to_stop() {
     systemd.says("deactivating");
     project.sample(&json!({"disk_used_pct": 99.0}));
     let _monitor = systemd.monitor();
-    eventually("it is asked again while it drains", || systemd.stops() >= 2);
+    wait::until("it is asked again while it drains", || systemd.stops() >= 2);
     assert!(project.logged("monitor_auto_stop_failed").is_empty());
     assert!(project.logged("monitor_auto_stop_triggered").is_empty());
     systemd.says("inactive");
-    eventually("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
+    wait::until("the stop is recorded", || !project.logged("monitor_auto_stop_triggered").is_empty());
     assert!(project.logged("monitor_auto_stop_failed").is_empty());
     assert_eq!(project.logged("monitor_alert_emitted").len(), 1);
 }

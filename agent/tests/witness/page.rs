@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::project::{DEADLINE, Project, Running};
+use crate::project::{Project, Running};
+use crate::wait::PATIENCE;
 
 fn serve(project: &Project) -> (Running, String) {
     let running = project.start(&["monitor", "--mode", "http", "--port", "0"]);
@@ -18,7 +19,7 @@ fn serve(project: &Project) -> (Running, String) {
 
 fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::project::{Project, eventually};
+use crate::project::Project;
+use crate::wait;
 
 fn answer(project: &Project, args: &[&str]) -> Value {
     serde_json::from_str(&project.printed(&[&["peek", "--json"], args].concat())).unwrap()
@@ -207,7 +208,7 @@ fn watching_goes_on_until_interrupted_and_ends_when_a_look_fails() {
     let project = lived();
     let mut watch = project.start(&["watch", "--interval", "1"]);
     for _ in 0..2 {
-        eventually("another look", || watch.line().starts_with("work  "));
+        wait::until("another look", || watch.line().starts_with("work  "));
     }
     watch.signal(Signal::SIGINT);
     assert_eq!(watch.ended().code(), Some(0));

@@ -8,15 +8,13 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use agent_runner::process::wait;
 use agent_runner::store::layout::Layout;
 use agent_runner::store::time;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Generous: only a hang reaches it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+use crate::wait::{self, PATIENCE};
 
 pub(crate) struct Project {
     dir: TempDir,
@@ -153,7 +151,7 @@ impl Running {
     }
 
     pub(crate) fn line(&self) -> String {
-        self.lines.recv_timeout(DEADLINE).unwrap()
+        self.lines.recv_timeout(PATIENCE).unwrap()
     }
 
     pub(crate) fn try_line(&self) -> Option<String> {
@@ -166,7 +164,7 @@ impl Running {
 
     /// Reads JSON lines up to the first that fits.
     pub(crate) fn json_until(&self, fits: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let value = self.json();
             if fits(&value) {
@@ -194,12 +192,7 @@ impl Running {
     }
 
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the program ends", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        wait::value("the program to end", || self.child.try_wait().unwrap())
     }
 }
 
@@ -208,14 +201,5 @@ impl Drop for Running {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Waits for a condition.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        wait::wait_until(Instant::now() + Duration::from_millis(20)).unwrap();
     }
 }

@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::project::{Project, Running, eventually};
+use crate::project::{Project, Running};
+use crate::wait;
 
 /// A host that `ssh` reaches, and the machine that looks at it.
 struct Pair {
@@ -72,9 +73,9 @@ fn events_pass_unchanged_and_go_on_where_the_link_broke() {
     let pair =
         Pair::new("if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | head -n 1; else remote \"$@\"; fi");
     let mut running = pair.start(&["--mode", "events", "--kind", "round_end,round_start"]);
-    eventually("ssh is called", || pair.calls().len() == 1);
+    wait::until("ssh is called", || pair.calls().len() == 1);
     let (mut first, mut written) = (None, Vec::new());
-    eventually("an event is handed on", || {
+    wait::until("an event is handed on", || {
         written.push(pair.there.event(0, "round_end", &json!({"round_num": written.len()})));
         first = running.try_line();
         first.is_some()
@@ -212,8 +213,8 @@ fn a_link_that_hangs_counts_as_down() {
     pair.here.configure("[monitor]\nremote_failure_tolerance_s = 300\n");
     let running = pair.start(&["--mode", "stream"]);
     running.json_until(|line| line["type"] == "state");
-    eventually("a second connection", || pair.calls().len() == 2);
-    eventually("the blip is recorded", || !pair.here.logged("monitor_remote_blip").is_empty());
+    wait::until("a second connection", || pair.calls().len() == 2);
+    wait::until("the blip is recorded", || !pair.here.logged("monitor_remote_blip").is_empty());
     let blip = pair.here.logged("monitor_remote_blip").remove(0);
     assert!(blip.to_string().contains("no heartbeat for "), "{blip}");
 }
@@ -226,7 +227,7 @@ fn a_signal_takes_ssh_down_with_it() {
     let pid = std::fs::read_to_string(pair.bin.path().join("calls.pid")).unwrap();
     running.signal(Signal::SIGINT);
     assert_eq!(running.ended().code(), Some(0));
-    eventually("ssh is gone", || !PathBuf::from(format!("/proc/{}", pid.trim())).exists());
+    wait::until("ssh is gone", || !PathBuf::from(format!("/proc/{}", pid.trim())).exists());
 }
 
 #[test]

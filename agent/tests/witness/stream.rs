@@ -7,7 +7,8 @@ use agent_runner::witness::stream::StreamLine;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::project::{Project, Running, eventually};
+use crate::project::{Project, Running};
+use crate::wait;
 
 fn next(stream: &Running) -> StreamLine {
     serde_json::from_str(&stream.line()).unwrap()
@@ -91,18 +92,18 @@ fn a_stream_ends_with_its_reader_or_its_writer() {
     let mut command = project.command(&["monitor", "--mode", "stream"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    eventually("a stream without a reader ends", || child.try_wait().unwrap().is_some());
+    wait::until("a stream without a reader ends", || child.try_wait().unwrap().is_some());
 }
 
 #[test]
 fn a_stream_knows_whether_a_monitor_is_here() {
     let project = Project::new();
     let monitor = project.start(&["monitor", "--interval", "1"]);
-    eventually("the monitor is up", || Presence::is_announced(&project.layout.monitor_lock()));
+    wait::until("the monitor is up", || Presence::is_announced(&project.layout.monitor_lock()));
     let hello = project.start(&["monitor", "--mode", "stream"]).json();
     assert_eq!(hello["monitor_active"], true);
     drop(monitor);
-    eventually("the sign is gone", || !Presence::is_announced(&project.layout.monitor_lock()));
+    wait::until("the sign is gone", || !Presence::is_announced(&project.layout.monitor_lock()));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn narrate_tells_everything_and_events_only_what_is_new() {
     let mut events = project.start(&["monitor", "--mode", "events"]);
     let mut written = 1;
     let mut seen = None;
-    eventually("the new event is handed on", || {
+    wait::until("the new event is handed on", || {
         written += 1;
         project.event(0, "round_end", &json!({"round_num": written}));
         seen = events.try_line();

@@ -18,7 +18,9 @@ use nix::sys::signal::Signal;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::project::{Project, eventually};
+use crate::project::Project;
+use crate::skipped::skip;
+use crate::wait;
 
 fn look() -> Look {
     Look { auth_patterns: vec!["401".into()], growth_window_s: 1800, disks: Vec::new() }
@@ -27,15 +29,6 @@ fn look() -> Look {
 fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
-}
-
-/// Says what is not tested, also where the gate counts it.
-fn skipped(why: &str) {
-    let line = format!("SKIPPED: a disk full under the monitor: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    if let Some(path) = std::env::var_os("AGENT_RUNNER_TESTS_SKIPPED") {
-        OpenOptions::new().append(true).open(path).unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 #[test]
@@ -76,7 +69,7 @@ fn a_clock_that_steps_back_an_hour_raises_nothing_and_hides_nothing() {
     project.event(-3599, "agent_exit", &json!({"round_num": 1, "exit_code": 0, "duration_s": 1.0, "timed_out": false, "exit_cause": "exited"}));
     project.event(-3598, "round_end", &json!({"round_num": 1}));
     let mut monitor = project.start(&["monitor", "--interval", "1", "--json"]);
-    eventually("the monitor is up", || !project.logged("monitor_started").is_empty());
+    wait::until("the monitor is up", || !project.logged("monitor_started").is_empty());
     project.event(0, "round_start", &json!({"round_num": 2, "phase": null}));
     project.event(0, "round_end", &json!({"round_num": 2}));
     project.sample(&json!({"disk_used_pct": 91.0}));
@@ -134,7 +127,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
     let project = Project::new();
     let mut command = project.command(&["monitor", "--interval", "1", "--json"]);
     let monitor = Unread(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-    eventually("the monitor is up", || !project.logged("monitor_started").is_empty());
+    wait::until("the monitor is up", || !project.logged("monitor_started").is_empty());
     let file = project.layout.events_file(Timestamp::now());
     let write = |kind: &str, fields: &dyn Fn(i64) -> serde_json::Value| {
         let mut text = String::new();
@@ -163,7 +156,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
             "transient_error_detected",
             &|agent| json!({"classification": "x", "reset_at_epoch": reset + agent, "round_num": turn, "raw": "", "phase": ""}),
         );
-        eventually("every throttle is told", || count("monitor_alert_emitted") == total(turn));
+        wait::until("every throttle is told", || count("monitor_alert_emitted") == total(turn));
         if turn == 2 {
             early = memory_kb();
         }
@@ -171,7 +164,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
     let late = memory_kb();
     assert!(late < early + 8 * 1024, "{early} kB after two turns, {late} kB after {TURNS}");
     write("transient_error_recovered", &|_| json!({"classification": "x", "throttled_for_s": 1}));
-    eventually("each alert has its end", || count("monitor_alert_resolved") == total(TURNS));
+    wait::until("each alert has its end", || count("monitor_alert_resolved") == total(TURNS));
     assert_eq!(count("monitor_alert_emitted"), total(TURNS));
     let mut ended: Vec<String> = Vec::new();
     for event in project.logged("monitor_alert_resolved") {
@@ -188,10 +181,10 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
     std::thread::spawn(move || {
         std::io::BufRead::lines(stdout).map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
-    lines.recv_timeout(crate::project::DEADLINE).unwrap();
+    lines.recv_timeout(wait::PATIENCE).unwrap();
     project.sample(&json!({"disk_used_pct": 91.0}));
     loop {
-        let line = lines.recv_timeout(crate::project::DEADLINE).unwrap();
+        let line = lines.recv_timeout(wait::PATIENCE).unwrap();
         let alert: serde_json::Value = serde_json::from_str(&line).unwrap();
         if alert["detector"] == "disk_warning" {
             break;
@@ -206,7 +199,7 @@ fn thousands_of_alerts_and_a_reader_that_takes_nothing_hold_nobody_up_and_each_a
 fn a_full_disk_costs_no_alert() {
     // A file system of its own is root's to make.
     if !nix::unistd::geteuid().is_root() {
-        return skipped("this run is an ordinary user's");
+        return skip("this run is an ordinary user's");
     }
     let project = Project::new();
     let logs = project.layout.root().to_owned();
@@ -227,7 +220,7 @@ fn a_full_disk_costs_no_alert() {
     // The same process all along, so its own view of the mount is below /proc.
     let inside = Layout::new(PathBuf::from(format!("/proc/{}/root{}", monitor.pid(), logs.display())));
     let mut is_up = false;
-    eventually("the monitor is up, or cannot be", || {
+    wait::until("the monitor is up, or cannot be", || {
         is_up = inside
             .events_files()
             .iter()
@@ -235,7 +228,7 @@ fn a_full_disk_costs_no_alert() {
         is_up || monitor.try_ended()
     });
     if !is_up {
-        return skipped("nothing can be mounted here");
+        return skip("nothing can be mounted here");
     }
     let sample = |pct: f64| {
         let line = json!({"ts": time::stamp(Timestamp::now()), "event": "round_end", "disk_used_pct": pct});

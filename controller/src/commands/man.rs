@@ -52,7 +52,7 @@ mod tests {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let Ok(mut child) = command.spawn() else {
-            eprintln!("SKIPPED: {program} is not installed here");
+            crate::skipped::skip(&format!("{program} is not installed"));
             return None;
         };
         child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();

@@ -4,19 +4,18 @@
     reason = "a test names what it looks for; the rest is everything else"
 )]
 
-use std::time::Duration;
-
 use agent_runner::store::follow::Cursor;
 use agent_runner::store::time::stamp;
-use agent_runner::witness::alert::{Alert, AutoAction, Severity};
+use agent_runner::witness::alert::{Alert, AutoAction};
 use agent_runner::witness::stream::{Hello, State, StreamLine};
 use agent_runner_inventory::{Monitor, Share};
 use jiff::Timestamp;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::brake::Brake;
+use super::fixture::{self, at, id};
 use super::fold::{Beginning, Input, MAX_ALERTS, STOP_AGAIN, fold};
-use super::state::{Fleet, HostFacts, Moment, Reach, StreamId};
+use super::state::{Fleet, HostFacts, Reach, StreamId};
 use super::told::{StoppedBy, Told};
 
 fn policy() -> Monitor {
@@ -28,57 +27,16 @@ fn policy() -> Monitor {
     }
 }
 
-fn id(host: &str) -> StreamId {
-    StreamId { host: host.into(), project: "p".into() }
-}
-
-fn at(seconds: u64) -> Moment {
-    Moment {
-        wall: Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap(),
-        mono: Duration::from_secs(seconds),
-    }
-}
-
 fn hello(monitor_active: bool) -> StreamLine {
-    StreamLine::Hello(Hello {
-        protocol: 1,
-        version: "0.1.0".into(),
-        project: "p".into(),
-        boot_id: "b".into(),
-        at: stamp(Timestamp::UNIX_EPOCH),
-        monitor_active,
-        auto_stop_on: Vec::new(),
-        cursor: None,
-    })
+    StreamLine::Hello(Hello { monitor_active, ..fixture::hello() })
 }
 
 fn state(active: bool) -> StreamLine {
-    StreamLine::State(State {
-        active,
-        round_num: Some(3),
-        phase: None,
-        running: false,
-        since: None,
-        last_exit_code: Some(0),
-        last_duration_s: None,
-        disk_used_pct: None,
-        throttled_until: None,
-        mem_available_mb: None,
-        monitor_active: None,
-        config_sha256: None,
-        cannot_judge: Vec::new(),
-    })
+    StreamLine::State(State { active, ..fixture::state() })
 }
 
 fn alert(detector: &str, auto_action: AutoAction) -> StreamLine {
-    let alert = Alert {
-        severity: Severity::Critical,
-        detector: detector.into(),
-        message: "3/10 failed auth".into(),
-        context: Map::new(),
-        ts: stamp(Timestamp::UNIX_EPOCH),
-        auto_action,
-    };
+    let alert = Alert { auto_action, ..fixture::alert(detector) };
     StreamLine::Alert { identity: detector.into(), alert }
 }
 
@@ -488,7 +446,7 @@ fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
     beginning.streams.entry(id("a")).or_default();
     assert_eq!(beginning.rounds.len(), 1);
     let fleet = Fleet::new(beginning, &policy(), at(0));
-    let streams: Vec<_> =
+    let streams: Vec<(StreamId, Option<Cursor>)> =
         fleet.streams.iter().map(|(id, state)| (id.clone(), state.cursor.clone())).collect();
     assert_eq!(streams, [(id("a"), None), (id("b"), cursor(7))]);
     assert_eq!(fleet.brake, Brake::new(Share::Percent(50), 2), "the share of two hosts, not of eleven");

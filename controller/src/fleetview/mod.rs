@@ -28,6 +28,8 @@ pub mod meter;
 pub mod resume;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod fold_tests;
 #[cfg(test)]
 mod life_tests;

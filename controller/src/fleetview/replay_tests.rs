@@ -7,13 +7,15 @@
 use std::time::Duration;
 
 use agent_runner::store::follow::Cursor;
-use agent_runner::witness::alert::{Alert, AutoAction, Severity};
+use agent_runner::store::time::stamp;
+use agent_runner::witness::alert::{Alert, Severity};
 use agent_runner::witness::stream::{Hello, State, StreamLine};
 use agent_runner_inventory::Monitor;
 use jiff::Timestamp;
 use proptest::prelude::*;
-use serde_json::{Map, json};
+use serde_json::json;
 
+use super::fixture;
 use super::fold::{Beginning, Input, fold};
 use super::state::{Fleet, Moment, Reach, StreamId};
 use super::told::Told;
@@ -21,7 +23,7 @@ use super::told::Told;
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 
 fn id(host: usize) -> StreamId {
-    StreamId { host: HOSTS[host].into(), project: "p".into() }
+    fixture::id(HOSTS[host])
 }
 
 fn now() -> Moment {
@@ -29,34 +31,12 @@ fn now() -> Moment {
 }
 
 fn hello(cursor: u64) -> StreamLine {
-    StreamLine::Hello(Hello {
-        protocol: 1,
-        version: "0.1.0".into(),
-        project: "p".into(),
-        boot_id: "b".into(),
-        at: "1970-01-12T13:46:40.000Z".into(),
-        monitor_active: true,
-        auto_stop_on: Vec::new(),
-        cursor: Some(Cursor { file: "e".into(), offset: cursor }),
-    })
+    let cursor = Some(Cursor { file: "e".into(), offset: cursor });
+    StreamLine::Hello(Hello { at: stamp(now().wall), cursor, ..fixture::hello() })
 }
 
 fn state(round: i64) -> StreamLine {
-    StreamLine::State(State {
-        active: true,
-        round_num: Some(round),
-        phase: None,
-        running: false,
-        since: None,
-        last_exit_code: Some(0),
-        last_duration_s: None,
-        disk_used_pct: None,
-        throttled_until: None,
-        mem_available_mb: None,
-        monitor_active: None,
-        config_sha256: None,
-        cannot_judge: Vec::new(),
-    })
+    StreamLine::State(State { round_num: Some(round), ..fixture::state() })
 }
 
 fn event(offset: u64) -> StreamLine {
@@ -65,14 +45,7 @@ fn event(offset: u64) -> StreamLine {
 }
 
 fn alert(name: &str) -> StreamLine {
-    let alert = Alert {
-        severity: Severity::Warning,
-        detector: name.into(),
-        message: "m".into(),
-        context: Map::new(),
-        ts: "1970-01-12T13:46:40.000Z".into(),
-        auto_action: AutoAction::None,
-    };
+    let alert = Alert { severity: Severity::Warning, ts: stamp(now().wall), ..fixture::alert(name) };
     StreamLine::Alert { identity: name.into(), alert }
 }
 

@@ -137,10 +137,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::fleetview::fixture::id;
 
     #[test]
     fn hosts_of_one_account_come_back_one_after_another_and_accounts_side_by_side() {
-        let id = |host: &str| StreamId { host: host.into(), project: "p".into() };
         let account = |host: &str| match host.split_at(1).0 {
             "a" => Some("team-a".into()),
             "b" => Some("team-b".into()),

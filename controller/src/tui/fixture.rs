@@ -6,28 +6,21 @@ use std::time::Duration;
 
 use agent_runner::store::follow::Cursor;
 use agent_runner::store::time::stamp;
-use agent_runner::witness::alert::{Alert, AutoAction, Severity};
+use agent_runner::witness::alert::{Alert, Severity};
 use agent_runner::witness::stream::{Hello, State, StreamLine};
 use agent_runner_inventory::Monitor;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::feed::Feed;
 use super::rows::Facts;
 use crate::fleetview::alert::{Ack, Key, Subject};
+use crate::fleetview::fixture;
+pub(super) use crate::fleetview::fixture::at;
 use crate::fleetview::fold::{Beginning, Input, fold};
 use crate::fleetview::silence::Silence;
-use crate::fleetview::state::{Fleet, HostFacts, Moment, Reach, StreamId};
+use crate::fleetview::state::{Fleet, HostFacts, Reach, StreamId};
 use crate::fleetview::told::Told;
-
-/// The instant at so many seconds.
-pub(super) fn at(seconds: u64) -> Moment {
-    Moment {
-        wall: Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap(),
-        mono: Duration::from_secs(seconds),
-    }
-}
 
 /// How a host says its project is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,11 +41,8 @@ pub(super) fn said(how: Said) -> State {
         last_exit_code: Some(0),
         last_duration_s: Some(42.5),
         disk_used_pct: Some(61.0),
-        throttled_until: None,
         mem_available_mb: Some(412),
-        monitor_active: None,
-        config_sha256: None,
-        cannot_judge: Vec::new(),
+        ..fixture::state()
     }
 }
 
@@ -150,16 +140,7 @@ fn line(host: &str, line: StreamLine) -> Input {
 }
 
 fn hello(second: u64) -> StreamLine {
-    StreamLine::Hello(Hello {
-        protocol: 1,
-        version: "0.1.0".into(),
-        project: "research".into(),
-        boot_id: "b".into(),
-        at: stamp(at(second).wall),
-        monitor_active: true,
-        auto_stop_on: Vec::new(),
-        cursor: None,
-    })
+    StreamLine::Hello(Hello { project: "research".into(), at: stamp(at(second).wall), ..fixture::hello() })
 }
 
 fn state(host: &str) -> State {
@@ -186,11 +167,10 @@ fn alerts(host: &str) -> Vec<(&'static str, Severity, &'static str)> {
 fn alert(detector: &str, severity: Severity, message: &str) -> StreamLine {
     let alert = Alert {
         severity,
-        detector: detector.into(),
         message: message.into(),
         context: Map::from_iter([("rounds".to_owned(), json!(10))]),
         ts: stamp(at(980).wall),
-        auto_action: AutoAction::None,
+        ..fixture::alert(detector)
     };
     StreamLine::Alert { identity: detector.into(), alert }
 }

@@ -2,11 +2,12 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "test support fails by panicking, says what it skips, and writes its own files"
+    reason = "test support fails by panicking and writes its own files"
 )]
 
+#[path = "../../../tests/harness/skipped.rs"]
+mod skipped;
 mod support;
 
 /// What runs on a host.

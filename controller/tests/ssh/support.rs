@@ -13,6 +13,8 @@ use agent_runner_fleet::ssh::{Client, ClientOptions, IdentityAgent, IdentityFile
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::skipped::skip;
+
 /// Generous: the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,7 +36,7 @@ pub(crate) struct Options<'a> {
 pub(crate) fn sshd(options: &Options<'_>) -> Option<Sshd> {
     let program = Path::new("/usr/sbin/sshd");
     if !program.exists() {
-        eprintln!("SKIPPED: {} is not installed, nothing was tested", program.display());
+        skip(&format!("{} is not installed", program.display()));
         return None;
     }
     if nix::unistd::getuid().is_root() {

@@ -8,6 +8,7 @@ use agent_runner_fleet::watcher::hub::Hub;
 
 use super::support::{Controller, Receiver, Recorded, until};
 use super::webhook::FAILING;
+use crate::skipped::skip;
 
 const PROGRAM: &str = "/usr/bin/prometheus-alertmanager";
 
@@ -61,14 +62,7 @@ fn member(dir: &Path, (web, cluster): (u16, u16), peer: u16) -> Member {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_controllers_and_two_alertmanagers_make_one_notification() {
     if !Path::new(PROGRAM).exists() {
-        let reason = format!("{PROGRAM} is not installed (Debian's prometheus-alertmanager)");
-        eprintln!("SKIPPED: two_controllers_and_two_alertmanagers_make_one_notification: {reason}");
-        if let Some(path) = std::env::var_os("AGENT_RUNNER_TESTS_SKIPPED") {
-            use std::io::Write;
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            let _ = writeln!(file.unwrap(), "SKIPPED: alertmanager cluster: {reason}");
-        }
-        return;
+        return skip(&format!("{PROGRAM} is not installed (Debian's prometheus-alertmanager)"));
     }
     let hosts = vec![("pi1".into(), FAILING.into()), ("pi2".into(), QUIET.into())];
     let fleet = Recorded::start(hosts).await;

@@ -6,6 +6,9 @@
     reason = "test support fails by panicking and writes its own files"
 )]
 
+#[path = "../../../tests/harness/skipped.rs"]
+mod skipped;
+
 /// Two controllers, two Alertmanagers, one notification.
 mod alertmanager;
 /// Hosts that send garbage, endless lines or floods.

@@ -21,7 +21,7 @@ fn local() -> Option<Local> {
 
 fn find_local() -> Option<Local> {
     let Some(output) = ssh_g(&["-F", "/dev/null", "host"]) else {
-        println!("SKIPPED: there is no `ssh` on PATH, so the resolver is not held against it");
+        crate::skipped::skip("there is no `ssh` on PATH to hold the resolver against");
         return None;
     };
     let value = |key: &str| {

@@ -1,9 +1,8 @@
 //! What is wrong in the inventory, in a selection, in a project, in a question: found before any host is touched.
 
-use agent_runner_tests::fleet::Controller;
+use agent_runner_tests::fleet::{CONFIG, Controller, PROMPT};
 
 use super::{Entry, Places};
-use crate::bad_input::CONFIG;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
 
@@ -87,7 +86,7 @@ pub(super) fn entries() -> (Places, Vec<Entry>) {
         let controller = Controller::new(PROGRAM).unwrap();
         controller.write("fleet.toml", FLEET).unwrap();
         controller.write("agent-runner.toml", CONFIG).unwrap();
-        controller.write("prompts/main.md", &"Do one small piece of work, completely. ".repeat(20)).unwrap();
+        controller.write("prompts/main.md", PROMPT).unwrap();
         breaks(&controller);
         let output = controller.run(arguments).unwrap();
         places.push((controller.home().display().to_string(), "/home/ann"));

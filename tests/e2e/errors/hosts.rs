@@ -4,81 +4,35 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-use agent_runner_tests::fleet::{Controller, PROMPT};
 use agent_runner_tests::run::checked;
-use agent_runner_tests::skip::or_skip;
-use agent_runner_tests::sshd::keys::{Key, KeyKind};
-use agent_runner_tests::sshd::{Sshd, SshdOptions};
 use agent_runner_tests::wait;
 
 use super::fleet::command_line;
 use super::{Entry, Places};
+use crate::bench::Bench;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
-
-const CONFIG: &str = r#"schema_version = 1
-
-[agent]
-command = ["nosuch-agent"]
-prompt_arg_template = ["{prompt}"]
-
-[runtime]
-work_dir = "."
-log_dir = "~/.agent-runner/{project}/logs"
-
-[prompt]
-file = "./prompts/main.md"
-"#;
-
-struct Bench {
-    sshd: Sshd,
-    controller: Controller,
+/// A bench on which a host that is silent is given up soon.
+fn bench() -> Option<Bench> {
+    let bench = Bench::new("pi", "research")?;
+    bench.inventory("identities_only = true\n", "identities_only = true\nconnect_timeout = 2\n");
+    Some(bench)
 }
 
-impl Bench {
-    fn new() -> Option<Self> {
-        let sshd = or_skip(Sshd::start(SshdOptions::default()))?;
-        let controller = Controller::new(PROGRAM).unwrap();
-        let fleet = format!(
-            "[fleet]\nname = \"attic\"\n\n[hosts.pi]\naddress = \"127.0.0.1\"\nport = {}\nuser = \"{}\"\n\
-             identity_file = \"{}\"\nidentities_only = true\nknown_hosts = \"{}\"\nconnect_timeout = 2\n\n\
-             [projects.research]\non = \"pi\"\nwork_dir = \"~/research\"\nconfig = \"agent-runner.toml\"\n\
-             prompts = \"prompts\"\nservice = {{ scope = \"detached\", monitor = false }}\n",
-            sshd.port(),
-            sshd.user(),
-            sshd.client_key().display(),
-            sshd.known_hosts().display(),
-        );
-        controller.write("fleet.toml", &fleet).unwrap();
-        controller.write("agent-runner.toml", CONFIG).unwrap();
-        controller.write("prompts/main.md", PROMPT).unwrap();
-        Some(Self { sshd, controller })
-    }
-
-    fn inventory(&self, from: &str, to: &str) {
-        self.controller.replace("fleet.toml", from, to).unwrap();
-    }
-
-    fn with_key(&self, path: &str) {
-        self.inventory(&format!("{:?}", self.sshd.client_key()), &format!("{path:?}"));
-    }
-
-    fn to_port(&self, port: u16) {
-        self.inventory(&format!("port = {}", self.sshd.port()), &format!("port = {port}"));
-    }
+fn to_port(bench: &Bench, port: u16) {
+    bench.inventory(&format!("port = {}", bench.sshd.port()), &format!("port = {port}"));
 }
 
 type Case = (&'static str, fn(&mut Bench), &'static [&'static str]);
 
 const CASES: &[Case] = &[
     ("A name that nobody knows", |it| it.inventory("\"127.0.0.1\"", "\"nosuch.invalid\""), &["ping"]),
-    ("Nobody listens", |it| it.to_port(closed_port()), &["ping"]),
+    ("Nobody listens", |it| to_port(it, closed_port()), &["ping"]),
     ("A host that is silent", |it| it.sshd.freeze(), &["ping"]),
     ("A host that is not known yet", |it| fs::write(it.sshd.known_hosts(), "").unwrap(), &["ping"]),
     ("A host that is another one now", |it| it.sshd.change_host_keys().unwrap(), &["ping"]),
     ("A key that others can read", |it| mode(it, 0o644), &["ping"]),
     ("A key that is not there", |it| it.with_key("~/.ssh/nosuch"), &["ping"]),
-    ("A key that the host refuses", stranger, &["ping"]),
+    ("A key that the host refuses", |it| it.with_strange_key(), &["ping"]),
     ("A key with a passphrase and nobody to ask", sealed, &["ping"]),
     ("A command that fails", |_| {}, &["exec", "pi", "--", "sh", "-c", "echo no disk >&2; exit 3"]),
     ("A command that is not there", |_| {}, &["exec", "pi", "--", "nosuch-command"]),
@@ -98,11 +52,6 @@ fn mode(bench: &Bench, mode: u32) {
     fs::set_permissions(bench.sshd.client_key(), fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn stranger(bench: &mut Bench) {
-    let key = Key::generate(bench.controller.home().join("stranger"), KeyKind::Ed25519, "").unwrap();
-    bench.with_key(key.path().to_str().unwrap());
-}
-
 fn sealed(bench: &mut Bench) {
     let key = bench.sshd.client_key().display().to_string();
     checked("ssh-keygen", &["-q", "-p", "-P", "", "-N", "secret", "-f", &key], wait::DEADLINE).unwrap();
@@ -111,7 +60,7 @@ fn sealed(bench: &mut Bench) {
 pub(super) fn entries() -> Option<(Places, Vec<Entry>)> {
     let (mut places, mut entries) = (Vec::new(), Vec::new());
     for (title, breaks, arguments) in CASES {
-        let mut bench = Bench::new()?;
+        let mut bench = bench()?;
         let user = bench.sshd.user().to_owned();
         breaks(&mut bench);
         let output = bench.controller.run(arguments).unwrap();

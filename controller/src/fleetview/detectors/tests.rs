@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{DETECTORS, observe};
 use crate::fleetview::alert::{Key, Subject};
+use crate::fleetview::fixture::{self, id};
 use crate::fleetview::fold::Beginning;
 use crate::fleetview::life::Rules;
 use crate::fleetview::state::{
@@ -24,39 +25,13 @@ fn at(second: i64) -> String {
     stamp(Timestamp::from_second(second).unwrap())
 }
 
-fn id(host: &str) -> StreamId {
-    StreamId { host: host.into(), project: "p".into() }
-}
-
+/// At work in its first round.
 fn state() -> State {
-    State {
-        active: true,
-        round_num: Some(1),
-        phase: None,
-        running: true,
-        since: None,
-        last_exit_code: None,
-        last_duration_s: None,
-        disk_used_pct: None,
-        throttled_until: None,
-        mem_available_mb: None,
-        monitor_active: None,
-        config_sha256: None,
-        cannot_judge: Vec::new(),
-    }
+    State { round_num: Some(1), running: true, last_exit_code: None, ..fixture::state() }
 }
 
 fn hello(version: &str) -> Hello {
-    Hello {
-        protocol: 1,
-        version: version.into(),
-        project: "p".into(),
-        boot_id: "b".into(),
-        at: at(NOW),
-        monitor_active: true,
-        auto_stop_on: Vec::new(),
-        cursor: None,
-    }
+    Hello { version: version.into(), at: at(NOW), ..fixture::hello() }
 }
 
 /// Three hosts of one account, all up and at work.

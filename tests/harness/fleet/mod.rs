@@ -4,8 +4,10 @@
 mod controller;
 mod lab_fleet;
 mod on_host;
+mod project;
 mod running;
 
 pub use controller::Controller;
-pub use lab_fleet::{PROMPT, lab_fleet};
+pub use lab_fleet::lab_fleet;
+pub use project::{CONFIG, PROMPT};
 pub use running::Running;

@@ -14,4 +14,7 @@ pub mod real_agents;
 pub mod run;
 pub mod skip;
 pub mod sshd;
+pub mod tmux;
 pub mod wait;
+
+mod skipped;

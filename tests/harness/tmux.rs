@@ -1,25 +1,31 @@
 //! A terminal of a test's own: a tmux server with one window, whose keys are pressed and whose screen is read.
+#![expect(clippy::unwrap_used, reason = "a terminal that does not answer has failed the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use agent_runner_tests::run::run;
-use agent_runner_tests::skip::Unavailable;
-use agent_runner_tests::wait;
 use tempfile::TempDir;
+
+use crate::run::run;
+use crate::skip::Unavailable;
+use crate::wait;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A window; dropped, its server and all that runs in it end.
-pub(crate) struct Tmux {
+#[derive(Debug)]
+pub struct Tmux {
     folder: TempDir,
     home: PathBuf,
 }
 
 impl Tmux {
-    /// Opens a window of this size with a shell in `home`.
-    pub(crate) fn open(home: &Path, (columns, lines): (u16, u16)) -> Result<Tmux, Unavailable> {
+    /// Opens a window of this size with a shell in `home`, whose prompt is `ready$ `.
+    ///
+    /// # Errors
+    /// [`Unavailable::Missing`] where there is no tmux.
+    pub fn open(home: &Path, (columns, lines): (u16, u16)) -> Result<Tmux, Unavailable> {
         if Command::new("tmux").arg("-V").output().is_err() {
             return Err(Unavailable::missing("tmux is not installed"));
         }
@@ -34,38 +40,61 @@ impl Tmux {
     }
 
     /// Presses keys, as tmux names them.
-    pub(crate) fn press(&self, keys: &[&str]) {
+    ///
+    /// # Panics
+    /// Where tmux does not answer.
+    pub fn press(&self, keys: &[&str]) {
         self.ask(&[&["send-keys"], keys].concat()).unwrap();
     }
 
     /// Types a command line and presses Enter.
-    pub(crate) fn enter(&self, command: &str) {
+    ///
+    /// # Panics
+    /// Where tmux does not answer.
+    pub fn enter(&self, command: &str) {
         self.ask(&["send-keys", "-l", command]).unwrap();
         self.press(&["Enter"]);
     }
 
     /// Gives the window another size.
-    pub(crate) fn resize(&self, (columns, lines): (u16, u16)) {
+    ///
+    /// # Panics
+    /// Where tmux does not answer.
+    pub fn resize(&self, (columns, lines): (u16, u16)) {
         self.ask(&["resize-window", "-x", &columns.to_string(), "-y", &lines.to_string()]).unwrap();
     }
 
     /// What is on the screen.
-    pub(crate) fn screen(&self) -> String {
+    ///
+    /// # Panics
+    /// Where tmux does not answer.
+    #[must_use]
+    pub fn screen(&self) -> String {
         self.ask(&["capture-pane", "-p"]).unwrap()
     }
 
     /// What tmux knows of the window: `#{alternate_on}`.
-    pub(crate) fn says(&self, format: &str) -> String {
+    ///
+    /// # Panics
+    /// Where tmux does not answer.
+    #[must_use]
+    pub fn says(&self, format: &str) -> String {
         self.ask(&["display-message", "-p", format]).unwrap().trim().to_owned()
     }
 
     /// Waits until the screen holds a text, and returns the screen.
-    pub(crate) fn wait_for(&self, text: &str) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// Where it does not in time, with the screen.
+    pub fn wait_for(&self, text: &str) -> anyhow::Result<String> {
         self.wait_until(text, |screen| screen.contains(text))
     }
 
     /// Waits until the screen is as it is wanted, and returns it.
-    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// Where it is not in time, with the screen.
+    pub fn wait_until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
         let found = wait::value(wait::DEADLINE, || Some(self.screen()).filter(|screen| wanted(screen)));
         found.ok_or_else(|| anyhow::anyhow!("the screen does not show {what:?}:\n{}", self.screen()))
     }

@@ -159,6 +159,20 @@ impl Sshd {
         )
     }
 
+    /// The table of an inventory that makes this server the host `name`.
+    #[must_use]
+    pub fn inventory_host(&self, name: &str) -> String {
+        format!(
+            "[hosts.{name}]\naddress = \"{}\"\nport = {}\nuser = \"{}\"\nidentity_file = \"{}\"\n\
+             identities_only = true\nknown_hosts = \"{}\"\n",
+            self.addr.ip(),
+            self.port(),
+            self.user,
+            self.client_key().display(),
+            self.known_hosts().display()
+        )
+    }
+
     /// Runs a command on the server with the real `ssh` client.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::controller::Controller;
+use super::project::PROMPT;
 use crate::lab::{Host, Lab};
 
 /// The inventory but for its hosts; tests replace parts of it.
@@ -45,15 +46,6 @@ restart_delay_s = 1
 [prompt]
 file = "./prompts/main.md"
 "#;
-
-/// A prompt: agents get none that is shorter than 500 bytes.
-pub const PROMPT: &str = "\
-You work in the repository of the demo, unattended, one round after another. Each round is a fresh start: nothing of
-the one before is remembered but what it committed. The block above says which round this is and how the previous one
-ended. In this round: read work.md to see what has been done, do one small piece of work completely, append one line
-about it to work.md, and commit everything with a message that says what changed, so that the work tree is clean when
-you end. Do not start anything that outlives the round. When there is nothing left to do, say so and end.
-";
 
 /// Returns a controller, the program at `program`, with every host of the lab in its inventory; the hosts have
 /// the project's repository and the scripted agent, which sleeps for a second and commits.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-const PAGE: &str = include_str!("../../docs/agents.md");
+const PAGE: &str = include_str!("../../../docs/agents.md");
 const SECTION: &str = "## From nothing to the first supervised round\n";
 
 /// The steps to the first supervised rounds, lines for a shell. Their comments are kept.
