@@ -1,8 +1,5 @@
 //! A host of the other machine: the controller takes the agent for it, which works there under the host's systemd.
 
-use std::env;
-use std::path::PathBuf;
-
 use agent_runner_tests::fake_agent::Mode;
 use agent_runner_tests::fleet::{Controller, lab_fleet};
 use agent_runner_tests::lab::{Emulator, Host, Lab};
@@ -11,18 +8,13 @@ use agent_runner_tests::wait;
 use serde_json::Value;
 
 use super::deployed::{
-    ROUNDS, SHARE, deploy_changes, executed, hand_overs, in_use, next_good_round, result_of,
-    runs_another_program, statuses, text,
+    CONTROLLER, ROUNDS, SHARE, controller, deploy_changes, executed, hand_overs, in_use, next_good_round,
+    result_of, runs_another_program, statuses, text,
 };
-
-/// Names the controller to test with, such as that of a release: the one that tests are built with carries the agent of
-/// this machine only, unless AGENT_RUNNER_BUNDLE gave it more.
-const CONTROLLER: &str = "AGENT_RUNNER_TESTS_CONTROLLER";
 
 /// An aarch64 host with nothing on it. `None` where it cannot be had.
 fn fleet() -> Option<(Emulator, Lab, Controller, Value)> {
-    let program = env::var_os(CONTROLLER).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_agent-runner-fleet-under-test").into());
+    let program = controller();
     let agent = or_skip(carried(&program))?;
     let emulator = or_skip(Emulator::aarch64())?;
     let lab = or_skip(Lab::up(1))?;

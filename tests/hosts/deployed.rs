@@ -1,5 +1,7 @@
 //! Hosts on which the project `demo` runs, and what tests ask of them.
 
+use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_runner_tests::fleet::{Controller, lab_fleet};
@@ -18,10 +20,20 @@ pub(super) const SHARE: &str = ".local/share/agent-runner";
 /// The release that the controller's agent replaces: the same program, as a file of its own.
 const OLDER: &str = "versions/0.0.9-000000000000";
 
+/// Names the controller to test with, such as that of a release: the one that tests are built with carries the agent of
+/// this machine only, unless AGENT_RUNNER_BUNDLE gave it more.
+pub(super) const CONTROLLER: &str = "AGENT_RUNNER_TESTS_CONTROLLER";
+
+/// The controller to test with.
+pub(super) fn controller() -> PathBuf {
+    let named = env::var_os(CONTROLLER).filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_agent-runner-fleet-under-test").into())
+}
+
 /// Boots so many hosts and makes their controller; nothing is deployed yet. `None` where hosts cannot be had.
 pub(super) fn fleet_of(hosts: usize) -> Option<(Lab, Controller)> {
     let lab = or_skip(Lab::up(hosts))?;
-    let controller = lab_fleet(env!("CARGO_BIN_EXE_agent-runner-fleet-under-test"), &lab).unwrap();
+    let controller = lab_fleet(controller(), &lab).unwrap();
     Some((lab, controller))
 }
 
