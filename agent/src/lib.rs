@@ -1,7 +1,7 @@
 //! The supervisor of one autonomous coding CLI: the Round (one agent run under defenses), the Loop (`serve`) and
 //! the Witness (`monitor`). Synchronous, no runtime, no network.
 //!
-//! Dependencies point one way: commands -> serve, round, witness, apply -> store, process, provider, host, config -> event.
+//! Dependencies point one way: commands -> verb -> serve, round, witness, apply -> store, process, provider, host, config -> event.
 
 pub mod event;
 
@@ -34,6 +34,7 @@ pub mod output;
 pub mod plain;
 pub mod shell;
 pub mod unified;
+pub mod verb;
 pub mod version;
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use std::io::{self, IsTerminal as _, Read};
 use clap::Args;
 use serde::de::DeserializeOwned;
 
-use super::Ctx;
 use crate::apply::manifest::{By, Hold, Manifest, Rollback};
 use crate::apply::report::{Outcome, Report};
 use crate::apply::{self, Held, Whose, World};
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::output::{self, Format};
+use crate::verb::Ctx;
 
 /// The largest manifest that is read, in bytes.
 const MANIFEST_MAX: u64 = 32 << 20;

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Ctx, project};
 use crate::apply::with_rights_of;
 use crate::config::overlap::{Overlap, overlaps};
 use crate::config::types::{Config, PhasePolicy, Schedule};
@@ -26,6 +25,7 @@ use crate::serve::phases::{Candidate, Choice, choose, closed_globally};
 use crate::serve::schedule::Calendar;
 use crate::store::layout::Layout;
 use crate::store::{backward, pid_file, round_number};
+use crate::verb::{Ctx, project};
 
 /// Check everything a round needs, without running one
 ///

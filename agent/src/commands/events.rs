@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ctx;
-use super::observed::{self, FileName};
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::store::backward::Lines;
@@ -18,6 +16,8 @@ use crate::store::layout::Layout;
 use crate::store::record::{Record, glance};
 use crate::store::regular::open_regular;
 use crate::store::time;
+use crate::verb::Ctx;
+use crate::verb::observed::{self, FileName};
 use crate::witness::tail::{self, Outlet};
 
 /// Matching lines printed without `--window`.

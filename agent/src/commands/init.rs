@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::Ctx;
 use crate::config::scaffold;
 use crate::error::{Error, Exit};
 use crate::git::{Git, Limits};
@@ -14,6 +13,7 @@ use crate::output::printed;
 use crate::output::{self, Format};
 use crate::provider::presets::Presets;
 use crate::store::atomic;
+use crate::verb::Ctx;
 
 /// What is written, in the order of writing; the configuration is last, because its being there means done.
 const PROMPT: &str = "prompts/main.md";

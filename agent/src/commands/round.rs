@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Ctx;
 use crate::error::{Error, Exit};
 use crate::output;
 use crate::process::signals::StopSignal;
@@ -13,6 +12,7 @@ use crate::round::failpoint::Failpoint;
 use crate::round::options::{Battery, Handed, Resume, Surroundings};
 use crate::round::preflight::Failure;
 use crate::round::{self, RoundError, RoundExit, RoundOptions};
+use crate::verb::Ctx;
 
 /// Run one round
 #[derive(Debug, Args)]

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Ctx;
 use crate::error::{Error, Exit};
 use crate::process::inherited::{LOCK_VARIABLE, STATE_VARIABLE};
 use crate::round::options::Battery;
@@ -14,6 +13,7 @@ use crate::serve::boot::{self, Inherited, Options, Startup};
 use crate::serve::handover::Invocation;
 use crate::serve::notify::Variables;
 use crate::serve::policy::{Rounds, Windows};
+use crate::verb::Ctx;
 
 /// Run rounds until told to stop
 ///

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::{ConfigGiven, Ctx, apply::world, project};
+use super::apply::world;
 use crate::apply::report::{Outcome, Report};
 use crate::apply::{self, Begun, Request, UpgradeError, World};
 use crate::error::{Error, Exit};
@@ -18,6 +18,7 @@ use crate::process::child::{Environment, Stdin};
 use crate::process::wait;
 use crate::service::Project;
 use crate::store::event_log::EventLog;
+use crate::verb::{ConfigGiven, Ctx, project};
 
 /// How often the Loop is looked at while it hands over.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

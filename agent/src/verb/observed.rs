@@ -8,7 +8,7 @@ use crate::error::{Error, Exit};
 
 /// What the configuration's file may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileName {
+pub(crate) enum FileName {
     /// `agent-runner.toml`: the verb addresses a project by its folder.
     Fixed,
     /// Anything.
@@ -19,7 +19,7 @@ pub(super) enum FileName {
 ///
 /// # Errors
 /// When it is called otherwise, missing or unusable.
-pub(super) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
+pub(crate) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
     let fixed = ctx.config.file_name().is_some_and(|name| name == "agent-runner.toml");
     if name == FileName::Fixed && !fixed {
         let text = format!("{} is not called agent-runner.toml", ctx.config.display());
@@ -46,6 +46,6 @@ pub(super) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
 }
 
 /// Loads a configuration again, later, for a verb that goes on whatever becomes of the file.
-pub(super) fn reload(path: &Path, home: Option<PathBuf>) -> Result<Config, String> {
+pub(crate) fn reload(path: &Path, home: Option<PathBuf>) -> Result<Config, String> {
     Config::load(path, home.as_deref()).map(|loaded| loaded.config).map_err(|error| error.to_string())
 }
