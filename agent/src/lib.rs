@@ -8,6 +8,7 @@ pub mod event;
 pub mod config;
 pub mod git;
 pub mod host;
+pub mod kinds;
 pub mod masking;
 pub mod pattern;
 pub mod process;

@@ -21,6 +21,7 @@ use super::plan::{Plan, ServicePlan};
 use super::report::What;
 use super::{ground, midround, release, services, stage};
 use crate::config::types::Config;
+use crate::error::in_words;
 use crate::git::GitError;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
@@ -201,8 +202,8 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     }
     let refused = |reason: String| SwitchError::Preflight { project: project.name.clone(), reason };
     let load = || Config::load(&project.config, Some(&project.account.home));
-    let loaded =
-        with_rights_of(&project.account, load).map_err(|error| refused(format!("config error: {error}")))?;
+    let loaded = with_rights_of(&project.account, load)
+        .map_err(|error| refused(format!("config error: {}", in_words(&error))))?;
     let mut git = ground::git(&project.work_dir, &project.account);
     let path = match (variable("PATH"), plan.wanted.scope) {
         (Some(path), _) => SearchPath::Known(Some(OsStr::new(path))),
@@ -234,7 +235,7 @@ pub(super) fn executes(binary: &Path) -> Result<Version, SwitchError> {
         timeout: VERSION_CAP,
         output_limit: 64 * 1024,
     };
-    let captured = capture(call).map_err(|error| refused(error.to_string()))?;
+    let captured = capture(call).map_err(|error| refused(in_words(&error)))?;
     if captured.timed_out {
         return Err(refused("it does not answer within 10 s".to_owned()));
     }

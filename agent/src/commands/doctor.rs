@@ -44,8 +44,7 @@ pub struct DoctorArgs {
 pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Exit, Error> {
     let home = ctx.home();
     let load = || Config::load(&ctx.config, home.as_deref());
-    let loaded =
-        with_rights_of(&project::owner(ctx), load).map_err(|error| project::broken_config(&error))?;
+    let loaded = with_rights_of(&project::owner(ctx), load)?;
     for warning in &loaded.warnings {
         output::note(&format!("warning: {warning}"));
     }

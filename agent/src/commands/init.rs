@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::scaffold;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 use crate::git::{Git, Limits};
 use crate::output::printed;
 use crate::output::{self, Format};
@@ -76,7 +76,7 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<Exit, Error> {
         && match git.commit_paths(&paths, "chore: agent-runner initial config") {
             Ok(()) => true,
             Err(error) => {
-                output::note(&format!("not committed: {error}"));
+                output::note(&format!("not committed: {}", in_words(&error)));
                 false
             }
         };
@@ -132,7 +132,7 @@ fn write_files(work_dir: &Path, config: &str, args: &InitArgs) -> Result<Vec<Str
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(String::new()),
         Err(error) => {
-            output::note(&format!("{IGNORE}: `{IGNORED}` not added: {error}"));
+            output::note(&format!("{IGNORE}: `{IGNORED}` not added: {}", in_words(&error)));
             None
         }
     };

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::config::types::Config;
 use crate::error::{Error, Exit, in_words};
 use crate::http::server;
+use crate::kinds::AskedKinds;
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::systemctl::{Manager, SystemctlError};
@@ -114,7 +115,11 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
             Mode::Anomaly => Relayed::Anomaly,
             Mode::Narrate => Relayed::Narrate(relayed::all_kinds()),
             Mode::Events if args.kind.is_empty() => Relayed::Events(relayed::all_kinds()),
-            Mode::Events => Relayed::Events(args.kind),
+            Mode::Events => {
+                // A newer program over there may know them.
+                AskedKinds::new(&args.kind).complaints().for_each(|complaint| output::note(&complaint));
+                Relayed::Events(args.kind)
+            }
             Mode::Stream => Relayed::Stream,
             Mode::Http => Relayed::Http(args.port.unwrap_or(PORT)),
         };

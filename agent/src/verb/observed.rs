@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigGiven, Ctx};
 use crate::config::types::Config;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 
 /// What the configuration's file may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,13 @@ pub(crate) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
         Ok(loaded) => Ok(loaded.config),
         Err(error) => {
             let exit = if error.missing() { Exit::Failed } else { Exit::Config };
-            let hint = error.hint();
-            let hint = match ctx.config_given {
-                ConfigGiven::ByDefault if error.missing() => {
-                    Some("run this in the project's folder, or name the file with --config".to_owned())
+            let mut failed = Error::from(error);
+            failed.exit = exit;
+            Err(match ctx.config_given {
+                ConfigGiven::ByDefault if exit == Exit::Failed => {
+                    failed.hinted("run this in the project's folder, or name the file with --config")
                 }
-                ConfigGiven::ByDefault | ConfigGiven::ByOption => hint,
-            };
-            let failed = Error::new(exit, error.to_string());
-            Err(match hint {
-                Some(hint) => failed.hinted(hint),
-                None => failed,
+                ConfigGiven::ByDefault | ConfigGiven::ByOption => failed,
             })
         }
     }
@@ -47,5 +43,5 @@ pub(crate) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
 
 /// Loads a configuration again, later, for a verb that goes on whatever becomes of the file.
 pub(crate) fn reload(path: &Path, home: Option<PathBuf>) -> Result<Config, String> {
-    Config::load(path, home.as_deref()).map(|loaded| loaded.config).map_err(|error| error.to_string())
+    Config::load(path, home.as_deref()).map(|loaded| loaded.config).map_err(|error| in_words(&error))
 }

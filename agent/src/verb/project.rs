@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Ctx;
-use crate::config::ConfigError;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::printed;
@@ -40,7 +39,7 @@ pub(crate) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
         let text = format!("{} is not called agent-runner.toml", ctx.config.display());
         return Err(Error::new(Exit::Config, text).hinted("this verb addresses a project by its folder"));
     }
-    let loaded = Config::load(&ctx.config, Some(&account.home)).map_err(|error| broken_config(&error))?;
+    let loaded = Config::load(&ctx.config, Some(&account.home))?;
     let project = Project::of(&loaded.config, account);
     Project::check_name(&project.name).map_err(|error| Error::failed(error.to_string()))?;
     Ok(project)
@@ -116,15 +115,6 @@ pub(crate) fn not_installed(account: &Account, error: InstallError) -> Error {
 /// Turns a failed uninstall into the program's error.
 pub(crate) fn not_removed(project: &Project, error: InstallError) -> Error {
     Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
-}
-
-/// Turns an unusable configuration into the program's error.
-pub(crate) fn broken_config(error: &ConfigError) -> Error {
-    let failed = Error::new(Exit::Config, error.to_string());
-    match error.hint() {
-        Some(hint) => failed.hinted(hint),
-        None => failed,
-    }
 }
 
 fn pretty(name: &str, status: &Status) -> String {

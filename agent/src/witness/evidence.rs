@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::snapshot::{Evidence, Matches};
+use crate::error::in_words;
 use crate::store::agent_logs;
 use crate::store::backward::Lines;
 use crate::store::layout::Layout;
@@ -76,7 +77,7 @@ pub fn look(layout: &Layout, round: (i64, Option<Timestamp>), patterns: &Pattern
     match open_regular(&path) {
         Ok(_) => Evidence::Read(patterns.matches(&tail(&path, TAIL_LINES))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Evidence::Read(Matches::default()),
-        Err(error) => Evidence::Unreadable(error.to_string()),
+        Err(error) => Evidence::Unreadable(in_words(&error)),
     }
 }
 
