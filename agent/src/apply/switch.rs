@@ -102,7 +102,7 @@ fn prepare(input: &Input<'_>, places: &Places) -> Result<Pending, SwitchError> {
         let binary = places.binary(&switch.folder);
         stage::place_binary(switch, &input.world.program, places)
             .map_err(FileError::of("placing", &binary))?;
-        executes(&binary)?;
+        executes(&binary, &binary)?;
     }
     step(input.world, "prepared")?;
     let now = Timestamp::now();
@@ -224,9 +224,9 @@ fn program(input: &Input<'_>, places: &Places) -> std::path::PathBuf {
     super::facts::service_program(input.world, places, input.manifest)
 }
 
-/// Returns what a program says it is.
-pub(super) fn executes(binary: &Path) -> Result<Version, SwitchError> {
-    let refused = |reason: String| SwitchError::Binary { path: binary.display().to_string(), reason };
+/// Returns what a program says it is; `named` is what an error calls it.
+pub(super) fn executes(binary: &Path, named: &Path) -> Result<Version, SwitchError> {
+    let refused = |reason: String| SwitchError::Binary { path: named.display().to_string(), reason };
     let call = Capture {
         argv: vec![binary.into(), "--version".into(), "--json".into()],
         cwd: "/".into(),
