@@ -246,13 +246,7 @@ mod tests {
 
     fn policy(terminate: Terminate, nudge: Nudge) -> FloorPolicy {
         FloorPolicy {
-            thresholds: Thresholds {
-                full_avg10_critical: 60.0,
-                some_avg10_warning: 5.0,
-                swap_out_noise_floor_mb: 32,
-                free_low_mb: 16,
-                avail_min_mb: 200,
-            },
+            thresholds: Thresholds::EXAMPLE,
             critical_samples: 3,
             terminate,
             nudge,
