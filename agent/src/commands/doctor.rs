@@ -1,7 +1,6 @@
 //! `agent-runner doctor`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -250,9 +249,7 @@ fn memory(config: &Config) -> Memory {
 }
 
 fn presets(ctx: &Ctx, config: &Config) -> Presets {
-    let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config_home = config_home.or_else(|| ctx.home().map(|home| home.join(".config")));
-    Presets::load(&Presets::folders(config_home.as_deref(), Some(&config.runtime.work_dir)))
+    Presets::load(&ctx.preset_folders(Some(&config.runtime.work_dir)))
 }
 
 fn provider(presets: &Presets, config: &Config) -> Reading {

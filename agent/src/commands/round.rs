@@ -67,9 +67,8 @@ fn startup_line(failure: &Failure) -> String {
 
 fn surroundings(ctx: &Ctx) -> Surroundings {
     let home = ctx.home();
-    let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
     Surroundings {
-        config_home: config_home.or_else(|| home.as_ref().map(|home| home.join(".config"))),
+        config_home: ctx.config_home(),
         home,
         path: ctx.env("PATH").map(OsString::from),
         temp_dir: ctx.env("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),

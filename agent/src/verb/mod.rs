@@ -6,5 +6,6 @@ mod context;
 pub(crate) mod observed;
 pub(crate) mod project;
 pub(crate) mod relayed;
+pub(crate) mod world;
 
 pub use context::{ConfigGiven, Ctx};
