@@ -35,7 +35,8 @@ impl AskedKinds {
     pub fn complaints(&self) -> impl Iterator<Item = String> {
         self.unknown.iter().map(|word| {
             let names = KINDS.iter().map(|kind| kind.name);
-            match nearest(&word.to_lowercase(), names) {
+            // A pattern means more than the one kind it is like.
+            match nearest(&word.to_lowercase(), names).filter(|_| !word.contains('*')) {
                 Some(near) => format!("`{word}` is no kind of event known here; did you mean `{near}`?"),
                 None => format!(
                     "`{word}` is no kind of event known here; kinds are named in full, as `round_end`"
@@ -59,7 +60,7 @@ mod tests {
             said,
             [
                 "`agent_exti` is no kind of event known here; did you mean `agent_exit`?",
-                "`round_*` is no kind of event known here; did you mean `round_end`?",
+                "`round_*` is no kind of event known here; kinds are named in full, as `round_end`",
                 "`x` is no kind of event known here; kinds are named in full, as `round_end`",
             ]
         );
