@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::commands::{self, Command, Ctx};
+use crate::commands::{self, Command};
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
+use crate::verb::{ConfigGiven, Ctx};
 
 /// Restart-on-exit supervisor for one autonomous coding CLI per project
 #[derive(Debug, Parser)]
@@ -61,8 +62,7 @@ fn run(args: Vec<OsString>) -> Result<Exit, Error> {
         output::printed(output::print(&Cli::command().render_help().to_string()))?;
         return Ok(Exit::Failed);
     };
-    let config_given =
-        if cli.config.is_some() { commands::ConfigGiven::ByOption } else { commands::ConfigGiven::ByDefault };
+    let config_given = if cli.config.is_some() { ConfigGiven::ByOption } else { ConfigGiven::ByDefault };
     let config = cli.config.unwrap_or_else(|| PathBuf::from("agent-runner.toml"));
     commands::run(&Ctx { config, config_given, format }, command)
 }

@@ -1,13 +1,14 @@
 //! The supervisor of one autonomous coding CLI: the Round (one agent run under defenses), the Loop (`serve`) and
 //! the Witness (`monitor`). Synchronous, no runtime, no network.
 //!
-//! Dependencies point one way: commands -> serve, round, witness, apply -> store, process, provider, host, config -> event.
+//! Dependencies point one way: commands -> verb -> serve, round, witness, apply -> store, process, provider, host, config -> event.
 
 pub mod event;
 
 pub mod config;
 pub mod git;
 pub mod host;
+pub mod kinds;
 pub mod masking;
 pub mod pattern;
 pub mod process;
@@ -34,6 +35,7 @@ pub mod output;
 pub mod plain;
 pub mod shell;
 pub mod unified;
+pub mod verb;
 pub mod version;
 
 #[cfg(test)]

@@ -69,7 +69,9 @@ impl Places {
 fn hold(heading: &str, places: &Places, entries: &[Entry]) {
     let unfit = |entry: &&Entry| {
         let said = &entry.output.stderr;
-        entry.output.code() == 0 || said.trim().is_empty() || said.contains("panicked")
+        entry.output.code() == 0
+            || said.trim().is_empty()
+            || ["panicked", "(os error"].iter().any(|word| said.contains(word))
     };
     let unfit: Vec<String> =
         entries.iter().filter(unfit).map(|entry| format!("{}: {:?}", entry.title, entry.output)).collect();

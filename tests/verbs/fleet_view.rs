@@ -211,6 +211,10 @@ fn events_and_peek_are_the_agents_own_behind_host_and_project() {
         "{}",
         events.stdout
     );
+    let slip = controller.run(&["events", "--kind", "agent_exit,agent_exti"]).unwrap();
+    assert_eq!((slip.code(), &slip.stdout), (0, &events.stdout), "{}", slip.stderr);
+    assert!(slip.stderr.contains("did you mean `agent_exit`?"), "{}", slip.stderr);
+    assert!(!events.stderr.contains("no kind"), "{}", events.stderr);
     let peek = controller.run(&["peek", "--select", "service"]).unwrap();
     assert_eq!(peek.code(), 0, "{}", peek.stderr);
     assert!(peek.stdout.contains("/shelf: active = true"), "{}", peek.stdout);

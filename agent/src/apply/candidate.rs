@@ -26,6 +26,9 @@ pub enum CandidateError {
         #[source]
         source: io::Error,
     },
+    /// It is neither built nor a script.
+    #[error("{} is no program", .0.display())]
+    NoProgram(PathBuf),
     /// It was built for another machine.
     #[error("{} was built for {built_for}, this machine is {}", path.display(), std::env::consts::ARCH)]
     OtherMachine {
@@ -39,7 +42,7 @@ pub enum CandidateError {
 /// Returns the program: the file itself, or the one of a folder that a release or a build leaves there for this machine.
 ///
 /// # Errors
-/// When there is none, it cannot be read, or it was built for another machine.
+/// When there is none, it cannot be read, is no program, or was built for another machine.
 pub(super) fn find(from: &Path) -> Result<PathBuf, CandidateError> {
     let path = if from.is_dir() { in_folder(from)? } else { from.to_owned() };
     let unreadable = |source| CandidateError::Unreadable { path: path.clone(), source };
@@ -53,6 +56,8 @@ pub(super) fn find(from: &Path) -> Result<PathBuf, CandidateError> {
         Some(machine) if machine != std::env::consts::ARCH => {
             Err(CandidateError::OtherMachine { path, built_for: machine })
         }
+        // Some systems would take any text for a script.
+        None if !head.starts_with(b"#!") => Err(CandidateError::NoProgram(path)),
         Some(_) | None => Ok(path),
     }
 }
@@ -65,7 +70,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf, CandidateError> {
     found.ok_or_else(|| CandidateError::None { folder: folder.to_owned(), looked_for: names.join(", ") })
 }
 
-/// Returns the machine an ELF file runs on, from its first 20 bytes; `None` for any other file, which running it tells.
+/// Returns the machine an ELF file runs on, from its first 20 bytes; `None` for any other file.
 fn machine(head: &[u8]) -> Option<String> {
     let head: &[u8; 20] = head.first_chunk()?;
     let [0x7f, b'E', b'L', b'F', _, order, .., low, high] = *head else { return None };
@@ -105,11 +110,13 @@ mod tests {
     fn a_folder_gives_the_program_of_this_machine() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(find(dir.path()), Err(CandidateError::None { .. })));
-        crate::store::atomic::replace(&dir.path().join("agent-runner"), b"plain").unwrap();
+        crate::store::atomic::replace(&dir.path().join("agent-runner"), b"#!plain").unwrap();
         assert_eq!(find(dir.path()).unwrap(), dir.path().join("agent-runner"));
         let own = dir.path().join(format!("agent-runner-{}-unknown-linux-musl", std::env::consts::ARCH));
-        crate::store::atomic::replace(&own, b"release").unwrap();
+        crate::store::atomic::replace(&own, b"#!release").unwrap();
         assert_eq!(find(dir.path()).unwrap(), own);
+        crate::store::atomic::replace(&own, b"release").unwrap();
+        assert!(matches!(find(dir.path()), Err(CandidateError::NoProgram(path)) if path == own));
         let other = if std::env::consts::ARCH == "x86_64" { [0xb7, 0] } else { [0x3e, 0] };
         crate::store::atomic::replace(&own, &elf(1, other)).unwrap();
         assert!(matches!(find(dir.path()), Err(CandidateError::OtherMachine { .. })));

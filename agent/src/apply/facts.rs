@@ -16,6 +16,7 @@ use super::owner::with_rights;
 use super::places::Places;
 use super::report::What;
 use super::verdict::round_num;
+use crate::error::in_words;
 use crate::process::identity::Identity;
 use crate::process::program;
 use crate::service::linger::{self, Linger};
@@ -157,7 +158,7 @@ pub(super) fn observe(world: &World, manifest: &Manifest, desired: &Desired) -> 
         facts.services.insert(wanted.project.name.clone(), service_facts(wanted));
         let manager = manager(wanted.scope, owner);
         if let Some(Err(error)) = manager.map(|manager| manager.reach()) {
-            facts.no_manager = Some(error.to_string());
+            facts.no_manager = Some(in_words(&error));
         }
         if wanted.scope == Scope::User && linger::linger(owner) == Linger::Off {
             facts.linger_remedy = Some(linger::remedy(owner));
@@ -202,14 +203,14 @@ pub(super) fn binary(world: &World, manifest: &Manifest, places: &Places) -> Bin
 fn entry(path: &Path) -> Entry {
     match fs::symlink_metadata(path) {
         Err(error) if is_absence(&error) => parent_of_missing(path),
-        Err(error) => Entry::Blocked(error.to_string()),
+        Err(error) => Entry::Blocked(in_words(&error)),
         Ok(meta) if meta.is_symlink() => Entry::Blocked("it is a link".to_owned()),
         Ok(meta) if meta.is_dir() => Entry::Blocked("it is a folder".to_owned()),
         Ok(meta) if !meta.is_file() => Entry::Blocked("it is no regular file".to_owned()),
         Ok(meta) => match ground::read(path) {
             Ok(Some(content)) => Entry::File { content, mode: meta.permissions().mode() & 0o7777 },
             Ok(None) => Entry::Missing,
-            Err(error) => Entry::Blocked(error.to_string()),
+            Err(error) => Entry::Blocked(in_words(&error)),
         },
     }
 }
@@ -227,7 +228,7 @@ fn parent_of_missing(path: &Path) -> Entry {
             Ok(meta) if meta.is_dir() => return Entry::Missing,
             Ok(_) => return Entry::Blocked(format!("{} is no folder", above.display())),
             Err(error) if is_absence(&error) => {}
-            Err(error) => return Entry::Blocked(error.to_string()),
+            Err(error) => return Entry::Blocked(in_words(&error)),
         }
     }
     Entry::Missing

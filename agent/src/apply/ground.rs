@@ -11,6 +11,7 @@ use super::manifest::Project;
 use super::owner::with_rights_of;
 use super::places::Places;
 use super::{release, validate};
+use crate::error::in_words;
 use crate::git::{Git, Limits};
 use crate::process::child::Environment;
 use crate::service::{Account, Acting};
@@ -104,7 +105,7 @@ fn place(work_dir: &Path, owner: &Account) -> Place {
         Ok(meta) => meta,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Place::Missing,
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Place::NotAFolder,
-        Err(error) => return Place::Unreadable(error.to_string()),
+        Err(error) => return Place::Unreadable(in_words(&error)),
     };
     if meta.is_symlink() {
         return Place::Link;

@@ -1,6 +1,5 @@
 //! Putting everything back. Idempotent: it may be killed and begun anew at any step.
 
-use std::error::Error as _;
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use super::guard::{self, GuardError};
 use super::pending::{self, Pending};
 use super::places::Places;
 use super::{lock, midround, services, stage};
+use crate::error::in_words;
 use crate::process::wait;
 use crate::store::lock::Lock;
 
@@ -89,7 +89,11 @@ fn undo(world: &World, pending: &Pending) -> Vec<Failure> {
     }
     for undo in pending.undo.iter().rev() {
         if let Err(error) = stage::put_back(undo, owner) {
-            failures.push(Failure::plain(format!("{undo:?}: {error}")));
+            failures.push(Failure::plain(format!(
+                "{} is not as it was: {}",
+                undo.path().display(),
+                in_words(&error)
+            )));
         }
     }
     let places = world.places(pending.scope);
@@ -101,12 +105,11 @@ fn undo(world: &World, pending: &Pending) -> Vec<Failure> {
     if pending.has_units()
         && let Some(Err(error)) = manager(pending.scope, owner).map(|manager| manager.reload())
     {
-        failures.push(Failure::plain(error.to_string()));
+        failures.push(Failure::plain(in_words(&error)));
     }
     for service in &pending.services {
         if let Err(error) = services::restore(service, owner, &pending.program) {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            let text = format!("the service of {}: {error}{cause}", service.name);
+            let text = format!("the service of {}: {}", service.name, in_words(&error));
             failures.push(Failure { project: Some(service.name.clone()), text });
         }
     }

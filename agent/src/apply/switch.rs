@@ -21,6 +21,7 @@ use super::plan::{Plan, ServicePlan};
 use super::report::What;
 use super::{ground, midround, release, services, stage};
 use crate::config::types::Config;
+use crate::error::in_words;
 use crate::git::GitError;
 use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
@@ -101,7 +102,7 @@ fn prepare(input: &Input<'_>, places: &Places) -> Result<Pending, SwitchError> {
         let binary = places.binary(&switch.folder);
         stage::place_binary(switch, &input.world.program, places)
             .map_err(FileError::of("placing", &binary))?;
-        executes(&binary)?;
+        executes(&binary, &binary)?;
     }
     step(input.world, "prepared")?;
     let now = Timestamp::now();
@@ -201,8 +202,8 @@ fn preflight(input: &Input<'_>, plan: &ServicePlan) -> Result<(), SwitchError> {
     }
     let refused = |reason: String| SwitchError::Preflight { project: project.name.clone(), reason };
     let load = || Config::load(&project.config, Some(&project.account.home));
-    let loaded =
-        with_rights_of(&project.account, load).map_err(|error| refused(format!("config error: {error}")))?;
+    let loaded = with_rights_of(&project.account, load)
+        .map_err(|error| refused(format!("config error: {}", in_words(&error))))?;
     let mut git = ground::git(&project.work_dir, &project.account);
     let path = match (variable("PATH"), plan.wanted.scope) {
         (Some(path), _) => SearchPath::Known(Some(OsStr::new(path))),
@@ -223,9 +224,9 @@ fn program(input: &Input<'_>, places: &Places) -> std::path::PathBuf {
     super::facts::service_program(input.world, places, input.manifest)
 }
 
-/// Returns what a program says it is.
-pub(super) fn executes(binary: &Path) -> Result<Version, SwitchError> {
-    let refused = |reason: String| SwitchError::Binary { path: binary.display().to_string(), reason };
+/// Returns what a program says it is; `named` is what an error calls it.
+pub(super) fn executes(binary: &Path, named: &Path) -> Result<Version, SwitchError> {
+    let refused = |reason: String| SwitchError::Binary { path: named.display().to_string(), reason };
     let call = Capture {
         argv: vec![binary.into(), "--version".into(), "--json".into()],
         cwd: "/".into(),
@@ -234,7 +235,7 @@ pub(super) fn executes(binary: &Path) -> Result<Version, SwitchError> {
         timeout: VERSION_CAP,
         output_limit: 64 * 1024,
     };
-    let captured = capture(call).map_err(|error| refused(error.to_string()))?;
+    let captured = capture(call).map_err(|error| refused(in_words(&error)))?;
     if captured.timed_out {
         return Err(refused("it does not answer within 10 s".to_owned()));
     }

@@ -289,6 +289,8 @@ fn hand_over(
 /// The new program beside the versions, until it is known to work here.
 struct Staging {
     path: PathBuf,
+    /// What it is a copy of: what a person knows it by.
+    from: PathBuf,
     sha256: String,
 }
 
@@ -299,12 +301,13 @@ impl Staging {
         // Always the same name: what an interrupted upgrade left is overwritten.
         stage::copy_program(from, &path).map_err(FileError::of("copying", from))?;
         let sha256 = sha256::of_file(&path).map_err(FileError::of("reading", &path))?;
-        Ok(Staging { path, sha256 })
+        Ok(Staging { path, from: from.to_owned(), sha256 })
     }
 
     /// Runs it: what is it, and can it read the configuration it will be started with?
     fn verify(&self, request: &Request<'_>) -> Result<Version, UpgradeError> {
-        let to = switch::executes(&self.path).map_err(|error| UpgradeError::Broken(Box::new(error)))?;
+        let to = switch::executes(&self.path, &self.from)
+            .map_err(|error| UpgradeError::Broken(Box::new(error)))?;
         let Some(project) = request.project else { return Ok(to) };
         let done = capture(Capture {
             argv: vec![

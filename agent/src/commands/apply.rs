@@ -1,18 +1,17 @@
 //! `agent-runner apply`.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read};
 
 use clap::Args;
 use serde::de::DeserializeOwned;
 
-use super::Ctx;
 use crate::apply::manifest::{By, Hold, Manifest, Rollback};
 use crate::apply::report::{Outcome, Report};
-use crate::apply::{self, Held, Whose, World};
+use crate::apply::{self, Held, Whose};
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::output::{self, Format};
+use crate::verb::{Ctx, world};
 
 /// The largest manifest that is read, in bytes.
 const MANIFEST_MAX: u64 = 32 << 20;
@@ -51,7 +50,7 @@ pub struct ApplyArgs {
 /// # Errors
 /// When stdin holds no manifest, or this host's deploy state cannot be used.
 pub fn run(ctx: &Ctx, args: ApplyArgs) -> Result<Exit, Error> {
-    let world = world(ctx)?;
+    let world = world::of(ctx)?;
     if let Some(id) = args.guard {
         apply::guard(&world, &id).map_err(|error| Error::failed("guarding a switch").caused_by(error))?;
         return Ok(Exit::Ok);
@@ -84,28 +83,6 @@ pub fn run(ctx: &Ctx, args: ApplyArgs) -> Result<Exit, Error> {
         }
     };
     print(ctx, &report)
-}
-
-pub(super) fn world(ctx: &Ctx) -> Result<World, Error> {
-    let program =
-        ctx.program().map_err(|error| Error::failed("asking for this program's path").caused_by(error))?;
-    let fail_at = if cfg!(debug_assertions) { ctx.env("AGENT_RUNNER_FAIL_AT") } else { None };
-    let path = ctx.env("PATH").map(OsString::from);
-    Ok(World { acting: ctx.account(), invoker: ctx.sudo_account(), program, called: None, path, fail_at })
-}
-
-/// For `serve`'s start: a switch that nobody confirmed is put back also when its guard died with the last boot. What
-/// goes wrong here must not keep the Loop from running.
-pub(super) fn look_after_unconfirmed(ctx: &Ctx) {
-    let looked = world(ctx).and_then(|world| {
-        apply::revert::overdue(&world)
-            .map_err(|error| Error::failed("an unconfirmed switch cannot be looked after").caused_by(error))
-    });
-    match looked {
-        Ok(None) => {}
-        Ok(Some(id)) => output::note(&format!("the unconfirmed switch {id} has a guard again")),
-        Err(error) => output::error(&error),
-    }
 }
 
 fn document<T: DeserializeOwned>(from: impl Read, what: &str) -> Result<T, Error> {

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::service;
+use crate::verb::{Ctx, project};
 
 /// Interrupt the running round as Ctrl-C would; the service stops after it
 #[derive(Debug, Args)]

@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::Ctx;
 use crate::cli::definition;
 use crate::error::{Error, Exit};
 use crate::output;
 use crate::output::printed;
 use crate::shell::{self, Shell};
+use crate::verb::Ctx;
 
 /// Print the completions of a shell, for its startup files
 #[derive(Debug, Args)]

@@ -1,14 +1,12 @@
 //! `agent-runner doctor`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Ctx, project};
 use crate::apply::with_rights_of;
 use crate::config::overlap::{Overlap, overlaps};
 use crate::config::types::{Config, PhasePolicy, Schedule};
@@ -26,6 +24,7 @@ use crate::serve::phases::{Candidate, Choice, choose, closed_globally};
 use crate::serve::schedule::Calendar;
 use crate::store::layout::Layout;
 use crate::store::{backward, pid_file, round_number};
+use crate::verb::{Ctx, project};
 
 /// Check everything a round needs, without running one
 ///
@@ -44,8 +43,7 @@ pub struct DoctorArgs {
 pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Exit, Error> {
     let home = ctx.home();
     let load = || Config::load(&ctx.config, home.as_deref());
-    let loaded =
-        with_rights_of(&project::owner(ctx), load).map_err(|error| project::broken_config(&error))?;
+    let loaded = with_rights_of(&project::owner(ctx), load)?;
     for warning in &loaded.warnings {
         output::note(&format!("warning: {warning}"));
     }
@@ -251,9 +249,7 @@ fn memory(config: &Config) -> Memory {
 }
 
 fn presets(ctx: &Ctx, config: &Config) -> Presets {
-    let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config_home = config_home.or_else(|| ctx.home().map(|home| home.join(".config")));
-    Presets::load(&Presets::folders(config_home.as_deref(), Some(&config.runtime.work_dir)))
+    Presets::load(&ctx.preset_folders(Some(&config.runtime.work_dir)))
 }
 
 fn provider(presets: &Presets, config: &Config) -> Reading {

@@ -1,16 +1,14 @@
 //! `agent-runner events`.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ctx;
-use super::observed::{self, FileName};
 use crate::error::{Error, Exit};
-use crate::output::printed;
+use crate::kinds::AskedKinds;
+use crate::output::{self, printed};
 use crate::store::backward::Lines;
 use crate::store::bisect;
 use crate::store::follow::Follower;
@@ -18,6 +16,8 @@ use crate::store::layout::Layout;
 use crate::store::record::{Record, glance};
 use crate::store::regular::open_regular;
 use crate::store::time;
+use crate::verb::Ctx;
+use crate::verb::observed::{self, FileName};
 use crate::witness::tail::{self, Outlet};
 
 /// Matching lines printed without `--window`.
@@ -47,16 +47,25 @@ pub struct EventsArgs {
 pub fn run(ctx: &Ctx, args: EventsArgs) -> Result<Exit, Error> {
     let config = observed::load(ctx, FileName::Any)?;
     let layout = Layout::new(&config.runtime.log_dir);
-    let kinds: BTreeSet<String> = args.kind.into_iter().map(|kind| kind.trim().to_owned()).collect();
+    let mut kinds = AskedKinds::new(args.kind);
     match (args.since, args.tail) {
-        (None, false) => window(&layout, &kinds, args.window.unwrap_or(WINDOW))?,
-        (Some(since), false) => replay(&layout, &kinds, since)?,
-        (since, true) => follow(&layout, &kinds, since)?,
+        (None, false) => window(&layout, &mut kinds, args.window.unwrap_or(WINDOW))?,
+        (Some(since), false) => replay(&layout, &mut kinds, since)?,
+        (since, true) => {
+            // Whoever waits for what never comes is told before.
+            doubt(&kinds);
+            return follow(&layout, &mut kinds, since).map(|()| Exit::Ok);
+        }
     }
+    doubt(&kinds);
     Ok(Exit::Ok)
 }
 
-fn window(layout: &Layout, kinds: &BTreeSet<String>, count: u64) -> Result<(), Error> {
+fn doubt(kinds: &AskedKinds) {
+    kinds.complaints().for_each(|complaint| output::note(&complaint));
+}
+
+fn window(layout: &Layout, kinds: &mut AskedKinds, count: u64) -> Result<(), Error> {
     let month = layout.events_file(Timestamp::now());
     match open_regular(&month) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -71,7 +80,7 @@ fn window(layout: &Layout, kinds: &BTreeSet<String>, count: u64) -> Result<(), E
     printed(outlet.flush())
 }
 
-fn replay(layout: &Layout, kinds: &BTreeSet<String>, since: Timestamp) -> Result<(), Error> {
+fn replay(layout: &Layout, kinds: &mut AskedKinds, since: Timestamp) -> Result<(), Error> {
     let files = layout.events_files();
     let mut follower = from_time(layout, &files, since).map_err(unreadable)?;
     let mut outlet = Outlet::default();
@@ -84,7 +93,7 @@ fn replay(layout: &Layout, kinds: &BTreeSet<String>, since: Timestamp) -> Result
     read.map_err(unreadable)
 }
 
-fn follow(layout: &Layout, kinds: &BTreeSet<String>, since: Option<Timestamp>) -> Result<(), Error> {
+fn follow(layout: &Layout, kinds: &mut AskedKinds, since: Option<Timestamp>) -> Result<(), Error> {
     let files = layout.events_files();
     let follower = match since {
         Some(since) => from_time(layout, &files, since).map_err(unreadable)?,
@@ -121,10 +130,10 @@ fn from_time(layout: &Layout, files: &[PathBuf], since: Timestamp) -> io::Result
     Ok(follower)
 }
 
-fn matches(kinds: &BTreeSet<String>, line: &[u8]) -> bool {
+fn matches(kinds: &mut AskedKinds, line: &[u8]) -> bool {
     match glance(line) {
-        Some((_, kind)) => kinds.contains(kind),
-        None => Record::parse(line).is_some_and(|record| kinds.contains(&record.kind)),
+        Some((_, kind)) => kinds.meet(kind),
+        None => Record::parse(line).is_some_and(|record| kinds.meet(&record.kind)),
     }
 }
 

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::Ctx;
 use crate::config::scaffold;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 use crate::git::{Git, Limits};
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::provider::presets::Presets;
 use crate::store::atomic;
+use crate::verb::Ctx;
 
 /// What is written, in the order of writing; the configuration is last, because its being there means done.
 const PROMPT: &str = "prompts/main.md";
@@ -76,7 +76,7 @@ pub fn run(ctx: &Ctx, args: InitArgs) -> Result<Exit, Error> {
         && match git.commit_paths(&paths, "chore: agent-runner initial config") {
             Ok(()) => true,
             Err(error) => {
-                output::note(&format!("not committed: {error}"));
+                output::note(&format!("not committed: {}", in_words(&error)));
                 false
             }
         };
@@ -132,7 +132,7 @@ fn write_files(work_dir: &Path, config: &str, args: &InitArgs) -> Result<Vec<Str
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(String::new()),
         Err(error) => {
-            output::note(&format!("{IGNORE}: `{IGNORED}` not added: {error}"));
+            output::note(&format!("{IGNORE}: `{IGNORED}` not added: {}", in_words(&error)));
             None
         }
     };

@@ -4,14 +4,15 @@ use std::env;
 
 use clap::Args;
 
-use super::observed::{self, FileName};
-use super::{Ctx, doctor, project};
+use super::doctor;
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::install::{Clobber, InstallError, Installed, Request, Scope, Units, install};
 use crate::service::linger::{self, Linger};
 use crate::service::{Account, Acting};
+use crate::verb::observed::{self, FileName};
+use crate::verb::{Ctx, project};
 
 /// Write, enable and start the systemd unit
 #[derive(Debug, Args)]

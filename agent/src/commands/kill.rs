@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::service::{self, Mode, Project, ServiceError};
+use crate::verb::{Ctx, project};
 
 /// End the service and its round now: TERM, then KILL
 #[derive(Debug, Args)]

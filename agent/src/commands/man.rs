@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::Ctx;
 use crate::cli::definition;
 use crate::error::{Error, Exit};
 use crate::output::printed;
+use crate::verb::Ctx;
 use crate::{manual, output};
 
 /// Print the manual page, in roff: `agent-runner man | man -l -`

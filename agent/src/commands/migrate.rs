@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::Ctx;
 use crate::config::migrate::{Migration, migrate};
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::store::atomic;
 use crate::unified;
+use crate::verb::Ctx;
 
 /// The largest file that is read, in bytes.
 const SIZE_MAX: u64 = 1 << 20;

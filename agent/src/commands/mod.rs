@@ -1,4 +1,4 @@
-//! One verb a file: its arguments, whose docs are `--help`, and `run`. Here the environment may be read.
+//! One verb a file: its arguments, whose docs are `--help`, and `run`. What they share is in `verb`.
 
 pub mod apply;
 pub mod cancel;
@@ -23,17 +23,10 @@ pub mod uninstall;
 pub mod upgrade;
 pub mod watch;
 
-mod alert_line;
-mod context;
-mod observed;
-mod project;
-mod relayed;
-
-pub use context::{ConfigGiven, Ctx};
-
 use clap::Subcommand;
 
 use crate::error::{Error, Exit};
+use crate::verb::Ctx;
 
 /// The verbs; their help is the documentation of their arguments.
 #[derive(Debug, Subcommand)]

@@ -9,11 +9,10 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::observed::{self, FileName};
-use super::{Ctx, alert_line, relayed};
 use crate::config::types::Config;
 use crate::error::{Error, Exit, in_words};
 use crate::http::server;
+use crate::kinds::AskedKinds;
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::systemctl::{Manager, SystemctlError};
@@ -22,13 +21,15 @@ use crate::store::atomic;
 use crate::store::follow::{Cursor, Follower};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
+use crate::verb::observed::{self, FileName};
+use crate::verb::{Ctx, relayed};
 use crate::witness::detectors::DETECTORS;
 use crate::witness::episode::{Change, StopOutcome};
 use crate::witness::monitor::{self, Edge};
 use crate::witness::reader::Start;
 use crate::witness::relay::command::{Relayed, Remote};
 use crate::witness::thresholds::Thresholds;
-use crate::witness::{narrate, streaming, tail};
+use crate::witness::{alert_line, narrate, streaming, tail};
 
 /// Seconds between two polls without `--interval`.
 const INTERVAL_S: u64 = 30;
@@ -114,11 +115,20 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
             Mode::Anomaly => Relayed::Anomaly,
             Mode::Narrate => Relayed::Narrate(relayed::all_kinds()),
             Mode::Events if args.kind.is_empty() => Relayed::Events(relayed::all_kinds()),
-            Mode::Events => Relayed::Events(args.kind),
+            Mode::Events => {
+                // A newer program over there may know them.
+                AskedKinds::new(&args.kind).complaints().for_each(|complaint| output::note(&complaint));
+                Relayed::Events(args.kind)
+            }
             Mode::Stream => Relayed::Stream,
             Mode::Http => Relayed::Http(args.port.unwrap_or(PORT)),
         };
-        return relayed::relay(ctx, &observed::load(ctx, FileName::Any)?, &remote, relayed);
+        let config = observed::load(ctx, FileName::Any)?;
+        if let Relayed::Http(port) = relayed {
+            // ssh opens it itself; found taken here it is told better.
+            drop(listen(port)?);
+        }
+        return relayed::relay(ctx, &config, &remote, relayed);
     }
     if args.remote_config.is_some() {
         return Err(Error::failed("--remote-config goes with --host only"));
@@ -243,7 +253,7 @@ fn http(ctx: &Ctx, config: Config, port: u16) -> Result<Exit, Error> {
 ///
 /// # Errors
 /// When it is taken or not permitted.
-pub(super) fn listen(port: u16) -> Result<TcpListener, Error> {
+fn listen(port: u16) -> Result<TcpListener, Error> {
     server::listen(port).map_err(|error| {
         Error::failed(format!("port {port} of 127.0.0.1 cannot be opened"))
             .caused_by(error)

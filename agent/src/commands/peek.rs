@@ -3,8 +3,6 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::Ctx;
-use super::observed::{self, FileName};
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::output::{self, Format};
@@ -13,6 +11,8 @@ use crate::peek::select::select;
 use crate::peek::view::{self, Colour, View};
 use crate::peek::{self, Asked, PeekError, RoundAsked};
 use crate::provider::Presets;
+use crate::verb::Ctx;
+use crate::verb::observed::{self, FileName};
 
 /// Show what is going on
 #[derive(Debug, Args)]

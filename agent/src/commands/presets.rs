@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Ctx;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::printed;
@@ -15,6 +14,7 @@ use crate::output::{self, Format};
 use crate::provider::presets::{Entry, Origin, Presets};
 use crate::provider::rules::Rules;
 use crate::provider::scan::{self, RoundFacts};
+use crate::verb::Ctx;
 
 /// List the agent CLIs that are known, and how their output is read
 ///

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::service::{self, Mode, Restart};
+use crate::verb::{Ctx, project};
 
 /// Stop the service after its round and start it again; without a unit the Loop is handed over between two rounds
 #[derive(Debug, Args)]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Ctx;
 use crate::error::{Error, Exit};
 use crate::output;
 use crate::process::signals::StopSignal;
@@ -13,6 +12,7 @@ use crate::round::failpoint::Failpoint;
 use crate::round::options::{Battery, Handed, Resume, Surroundings};
 use crate::round::preflight::Failure;
 use crate::round::{self, RoundError, RoundExit, RoundOptions};
+use crate::verb::Ctx;
 
 /// Run one round
 #[derive(Debug, Args)]
@@ -67,9 +67,8 @@ fn startup_line(failure: &Failure) -> String {
 
 fn surroundings(ctx: &Ctx) -> Surroundings {
     let home = ctx.home();
-    let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
     Surroundings {
-        config_home: config_home.or_else(|| home.as_ref().map(|home| home.join(".config"))),
+        config_home: ctx.config_home(),
         home,
         path: ctx.env("PATH").map(OsString::from),
         temp_dir: ctx.env("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Ctx;
+use crate::apply;
 use crate::error::{Error, Exit};
+use crate::output;
 use crate::process::inherited::{LOCK_VARIABLE, STATE_VARIABLE};
 use crate::round::options::Battery;
 use crate::serve::boot::{self, Inherited, Options, Startup};
 use crate::serve::handover::Invocation;
 use crate::serve::notify::Variables;
 use crate::serve::policy::{Rounds, Windows};
+use crate::verb::{Ctx, world};
 
 /// Run rounds until told to stop
 ///
@@ -37,13 +39,11 @@ pub struct ServeArgs {
 /// # Errors
 /// As docs/commands.md says.
 pub fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Error> {
-    super::apply::look_after_unconfirmed(ctx);
-    let home = ctx.home();
-    let config_home = ctx.env("XDG_CONFIG_HOME").map(PathBuf::from);
+    look_after_unconfirmed(ctx);
     boot::run(Options {
         config: ctx.config.clone(),
-        config_home: config_home.or_else(|| home.as_ref().map(|home| home.join(".config"))),
-        home,
+        config_home: ctx.config_home(),
+        home: ctx.home(),
         max_rounds: args.max_rounds,
         rounds: if args.once { Rounds::Once } else { Rounds::Endless },
         windows: if args.ignore_schedule { Windows::Ignored } else { Windows::Honoured },
@@ -82,4 +82,18 @@ fn invocation(ctx: &Ctx) -> Result<Invocation, Error> {
 
 fn find(path: &OsString, name: &Path) -> Option<PathBuf> {
     env::split_paths(path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
+}
+
+/// A switch that nobody confirmed is put back also when its guard died with the last boot. What goes wrong here must not
+/// keep the Loop from running.
+fn look_after_unconfirmed(ctx: &Ctx) {
+    let looked = world::of(ctx).and_then(|world| {
+        apply::revert::overdue(&world)
+            .map_err(|error| Error::failed("an unconfirmed switch cannot be looked after").caused_by(error))
+    });
+    match looked {
+        Ok(None) => {}
+        Ok(Some(id)) => output::note(&format!("the unconfirmed switch {id} has a guard again")),
+        Err(error) => output::error(&error),
+    }
 }

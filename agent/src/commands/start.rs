@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::service::{self, Mode, Project, ServiceError};
+use crate::verb::{Ctx, project};
 
 /// Start the service: its unit, or without one `serve` in a session of its own
 #[derive(Debug, Args)]

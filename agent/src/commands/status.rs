@@ -3,12 +3,12 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::peek::{self, view};
 use crate::service;
+use crate::verb::{Ctx, project};
 
 /// Show whether the service runs
 #[derive(Debug, Args)]

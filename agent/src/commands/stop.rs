@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::output::{self, Format};
 use crate::service;
 use crate::store::event_log::EventLog;
+use crate::verb::{Ctx, project};
 use crate::witness::detectors::DETECTORS;
 
 /// Stop the service after its round; `active: true` in the answer means that it still drains

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::{Ctx, project};
 use crate::error::{Error, Exit};
 use crate::output;
 use crate::service::install;
+use crate::verb::{Ctx, project};
 
 /// Stop, disable and remove the systemd units; those of the system through sudo
 #[derive(Debug, Args)]

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::{ConfigGiven, Ctx, apply::world, project};
 use crate::apply::report::{Outcome, Report};
 use crate::apply::{self, Begun, Request, UpgradeError, World};
 use crate::error::{Error, Exit};
@@ -18,6 +17,7 @@ use crate::process::child::{Environment, Stdin};
 use crate::process::wait;
 use crate::service::Project;
 use crate::store::event_log::EventLog;
+use crate::verb::{ConfigGiven, Ctx, project, world};
 
 /// How often the Loop is looked at while it hands over.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ struct Upgraded {
 pub fn run(ctx: &Ctx, args: UpgradeArgs) -> Result<Exit, Error> {
     let started = Instant::now();
     let project = addressed(ctx)?;
-    let world = world(ctx)?;
+    let world = world::of(ctx)?;
     let name = project::program(ctx)?;
     let served = project.as_ref().filter(|_| !args.no_restart);
     let request = Request { from: &args.from, name: &name, project: served, confirm_s: args.confirm_s };

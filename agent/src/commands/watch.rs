@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::Ctx;
 use super::peek::{self, Detail};
 use crate::error::{Error, Exit};
 use crate::output::{self, Format};
@@ -15,6 +14,7 @@ use crate::peek::view::View;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::terminal::{self, Keys, Size};
 use crate::process::wait::{self, Interest};
+use crate::verb::Ctx;
 
 /// Another screen without cursor and without wrapping, so that what was there before comes back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";

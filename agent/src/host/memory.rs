@@ -1,6 +1,8 @@
 //! Memory and swap of the host, and the resident memory of one process.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::Root;
@@ -74,17 +76,25 @@ pub fn tree_resident(root: &Root, pid: i32) -> Option<u64> {
 /// Returns the children of all threads of a process; none for one that has just gone.
 fn children(root: &Root, pid: i32) -> Option<Vec<i32>> {
     let tasks = root.join(format!("/proc/{pid}/task"));
-    let Ok(threads) = std::fs::read_dir(tasks) else { return Some(Vec::new()) };
     let mut found = Vec::new();
-    for thread in threads.flatten() {
-        let listed = match read_text(&thread.path().join("children")) {
+    for thread in threads(&tasks, pid) {
+        let listed = match read_text(&thread.join("children")) {
             Ok(listed) => listed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.exists() => return None,
             Err(_) => continue,
         };
         found.extend(listed.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
     }
     Some(found)
+}
+
+/// Returns the folders of a process's threads. Most have one: the link count of the folder above (two, and one for each
+/// thread) tells it for less than a listing costs.
+fn threads(tasks: &Path, pid: i32) -> Vec<PathBuf> {
+    if std::fs::metadata(tasks).is_ok_and(|meta| meta.nlink() == 3) {
+        return vec![tasks.join(pid.to_string())];
+    }
+    std::fs::read_dir(tasks).into_iter().flatten().flatten().map(|thread| thread.path()).collect()
 }
 
 fn parse(text: &str) -> MemInfo {
@@ -175,5 +185,25 @@ mod tests {
             assert!(tree > alone && alone > 0);
         }
         assert_eq!(tree_resident(&Root::at("/nonexistent"), own), None);
+    }
+
+    #[test]
+    fn children_are_of_every_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::at(dir.path());
+        let put = |name: &str, text: &str| {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            crate::store::atomic::replace(&path, text.as_bytes()).unwrap();
+        };
+        put("/proc/7/task/7/children", "8 9 ");
+        assert_eq!(children(&root, 7), Some(vec![8, 9]));
+        put("/proc/7/task/70/children", "10 ");
+        let mut found = children(&root, 7).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [8, 9, 10]);
+        assert_eq!(children(&root, 6), Some(Vec::new()));
+        std::fs::create_dir_all(root.join("/proc/5/task/5")).unwrap();
+        assert_eq!(children(&root, 5), None);
     }
 }

@@ -10,10 +10,10 @@ pub mod memory;
 pub mod pressure;
 
 mod boot;
-mod ladder;
+mod memory_verdict;
 mod sample;
 
 pub use boot::boot_id;
-pub use ladder::{Pressure, Severity, Signal, Thresholds, ladder};
+pub use memory_verdict::{Pressure, Severity, Signal, Thresholds, memory_verdict};
 pub use root::Root;
 pub use sample::Sample;

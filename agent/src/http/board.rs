@@ -14,7 +14,7 @@ use crate::store::backward::Lines;
 use crate::store::layout::Layout;
 use crate::store::record::Record;
 use crate::store::regular::open_regular;
-use crate::store::{status, time};
+use crate::store::{agent_logs, status, time};
 use crate::witness::alert::{Alert, Blindness};
 use crate::witness::evidence;
 use crate::witness::monitor::{FIRST_LOOK, look_of};
@@ -127,7 +127,7 @@ impl Board {
         let ended = last.as_ref().map(|status| status.round_num);
         let lines = newest_events(layout);
         let narrative = self.config.runtime.narrative_file.clone().unwrap_or_else(|| layout.narrative());
-        let newest = told.round_num.and_then(|round_num| evidence::agent_log(layout, round_num, None));
+        let newest = told.round_num.and_then(|round_num| agent_logs::of_round(layout, round_num));
         let more = More {
             started: told.since.clone().filter(|_| told.running),
             budget_s: Thresholds::of(&self.config).budget_of(told.phase.as_deref()),

@@ -13,6 +13,7 @@ use super::page;
 use super::request::Target;
 use super::response;
 use crate::config::types::Config;
+use crate::error::in_words;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait::Interest;
 use crate::store::layout::Layout;
@@ -172,7 +173,7 @@ impl Server {
             Target::Script => response::found("text/javascript; charset=utf-8", page::SCRIPT.as_bytes()),
             Target::Page | Target::State | Target::Events => match self.board.look(Timestamp::now()) {
                 Ok(state) => return self.answer_with(client, target, (&state, now)),
-                Err(error) => response::failed(&error.to_string()),
+                Err(error) => response::failed(&in_words(&error)),
             },
         };
         client.answer(answer, now);

@@ -1,6 +1,5 @@
 //! One look: everything read from its end backwards, nothing written.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -20,7 +19,7 @@ use crate::provider::Presets;
 use crate::service::{self, Account, Project, linger};
 use crate::store::layout::Layout;
 use crate::store::record::Record;
-use crate::store::{bisect, follow, holder, metrics, orphan_state, pid_file, status, time};
+use crate::store::{agent_logs, bisect, follow, holder, metrics, orphan_state, pid_file, status, time};
 use crate::witness::evidence;
 use crate::witness::monitor::look_of;
 use crate::witness::reader::{FirstLook, Reader, Start};
@@ -223,9 +222,9 @@ fn brake(config: &Config, layout: &Layout, told: Option<(Option<bool>, bool)>) -
 fn one_round(layout: &Layout, round: RoundAsked, asked: &Asked, now: Timestamp) -> Result<Round, PeekError> {
     let known = match round {
         RoundAsked::Number(round_num) => {
-            evidence::agent_log(layout, round_num, None).map(|path| (round_num, path))
+            agent_logs::of_round(layout, round_num).map(|path| (round_num, path))
         }
-        RoundAsked::Latest => latest(layout),
+        RoundAsked::Latest => agent_logs::newest(layout),
     };
     let Some((round_num, log)) = known else {
         let name = match round {
@@ -234,7 +233,7 @@ fn one_round(layout: &Layout, round: RoundAsked, asked: &Asked, now: Timestamp) 
         };
         return Err(PeekError::UnknownRound(name, layout.rounds_dir()));
     };
-    let stamped = started_of(&log);
+    let stamped = agent_logs::started(&log);
     let lines = lines_of(layout, round_num, stamped)
         .map_err(|source| PeekError::Unreadable { path: layout.root().to_owned(), source })?;
     let records: Vec<Record> = lines.iter().filter_map(|line| Record::parse(line)).collect();
@@ -259,23 +258,6 @@ fn one_round(layout: &Layout, round: RoundAsked, asked: &Asked, now: Timestamp) 
         log_path: log.to_string_lossy().into_owned(),
         recent_events: lines.iter().filter_map(|line| whole(line)).collect(),
     })
-}
-
-fn latest(layout: &Layout) -> Option<(i64, PathBuf)> {
-    let entries = fs::read_dir(layout.rounds_dir()).ok()?;
-    let numbered = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        let (number, _) = name.strip_prefix('R')?.strip_suffix(".log")?.split_once('-')?;
-        Some((number.parse().ok()?, entry.path()))
-    });
-    numbered.max()
-}
-
-/// Returns when a round started, as its log's name says.
-fn started_of(log: &std::path::Path) -> Option<Timestamp> {
-    let (_, stamp) = log.file_stem()?.to_str()?.rsplit_once('-')?;
-    let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", stamp).ok()?;
-    civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 /// Returns the lines of one round, looked for from its start on.

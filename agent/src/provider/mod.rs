@@ -3,6 +3,7 @@
 
 pub mod condition;
 pub mod rules;
+pub mod usage_rule;
 
 pub mod preset;
 pub mod presets;

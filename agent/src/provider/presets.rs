@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use super::preset::{Preset, PresetError, PresetFile};
 use super::rules::{PLAIN_GRACE_S, Rules};
+use crate::error::in_words;
 use crate::process::signals::StopSignal;
 use crate::store::regular;
 
@@ -114,7 +115,7 @@ impl Presets {
                         presets.entries.retain(|other| other.name != entry.name);
                         presets.entries.push(entry);
                     }
-                    Err(error) => presets.problems.push(explain(&error)),
+                    Err(error) => presets.problems.push(in_words(&error)),
                 }
             }
         }
@@ -249,17 +250,6 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     paths.sort();
     paths.truncate(FILES_MAX);
     paths
-}
-
-fn explain(error: &FileError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(cause.to_string().trim_end());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

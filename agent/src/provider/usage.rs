@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 
 use super::classify::last;
 use super::number::{count, finite, number, text};
-use super::rules::{Breakdown, Elapsed, Input, Model, Pointers, Take, Usage, ZeroCost, ZeroTokens};
+use super::rules::Pointers;
 use super::scan::RoundFacts;
+use super::usage_rule::{Breakdown, Elapsed, Input, Model, Take, Usage, ZeroCost, ZeroTokens};
 use crate::event::Event;
 use crate::store::time;
 

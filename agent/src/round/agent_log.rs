@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use crate::error::in_words;
 use crate::output;
 use crate::store::atomic;
 use crate::store::layout::Layout;
@@ -27,7 +28,7 @@ impl AgentLog {
         match open(&path) {
             Ok(file) => Ok(AgentLog { file }),
             Err(error) => {
-                output::note(&format!("R{round_num}: cannot open {}: {error}", path.display()));
+                output::note(&format!("R{round_num}: cannot open {}: {}", path.display(), in_words(&error)));
                 Ok(AgentLog { file: OpenOptions::new().read(true).write(true).open("/dev/null")? })
             }
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::agent_run;
 use super::scene::Scene;
 use crate::config::types::{Config, Critic};
+use crate::error::in_words;
 use crate::event::Event;
 use crate::masking::mask_and_cut;
 use crate::peek::{self, answer::RecentRound};
@@ -102,7 +103,7 @@ pub(super) fn review(scene: &Scene, due: &Due, signals: &Signals) {
     agent_run::end_leftovers(scene, agent_run::LEFTOVER_GRACE);
     let done = match done {
         Ok(done) => done,
-        Err(error) => return tell_failure(scene, "io", &error.to_string()),
+        Err(error) => return tell_failure(scene, "io", &in_words(&error)),
     };
     for finding in findings(&done.stdout) {
         scene.emit(&Event::CriticFinding {

@@ -10,6 +10,7 @@ use super::outcome::AgentEnd;
 use super::rearranged::is_rearranged;
 use super::scene::Scene;
 use crate::config::types::DirtyAction;
+use crate::error::in_words;
 use crate::event::Event;
 use crate::git::blobs::Blob;
 use crate::git::snapshot::reference;
@@ -49,7 +50,7 @@ pub(super) fn settle(scene: &Scene, end: &AgentEnd, before_ref: Option<&str>) {
     }
     match scene.git.status(&scene.scope) {
         Err(error) if error.is_time_out() => {
-            let reason = cut(&error.to_string());
+            let reason = cut(&in_words(&error));
             scene.emit(&Event::DirtyCheckFailed { round_num: scene.round_num, reason });
             lock_cleared(scene, &error);
         }
@@ -144,7 +145,7 @@ fn operators_files(scene: &Scene) -> Vec<String> {
 
 fn stash(scene: &Scene, dirty: &[Dirty], before_ref: Option<&str>) {
     if let Err(error) = try_stash(scene, dirty, before_ref) {
-        let reason = cut(&error.to_string());
+        let reason = cut(&in_words(&error));
         let phase = scene.phase().map(str::to_owned);
         scene.emit(&Event::OrphanStashFailed { round_num: scene.round_num, phase, reason });
         lock_cleared(scene, &error);
@@ -188,7 +189,7 @@ fn commit(scene: &Scene, dirty: &[Dirty]) {
             scene.tolerate("forget the orphans", orphan_state::remove(scene.layout()));
         }
         Err(error) => {
-            let reason = cut(&error.to_string());
+            let reason = cut(&in_words(&error));
             let phase = scene.phase().map(str::to_owned);
             scene.emit(&Event::DirtyCommitFailed { round_num: scene.round_num, phase, reason });
             lock_cleared(scene, &error);

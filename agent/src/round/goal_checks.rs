@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::config::types::GoalCheck;
+use crate::error::in_words;
 use crate::event::Event;
 use crate::process::capture::{Capture, Captured, capture};
 use crate::process::child::{Environment, Stdin};
@@ -32,7 +33,7 @@ pub fn run(check: &GoalCheck) -> Event {
             value: Some(None),
             timed_out: Some(false),
             skipped: false,
-            error: Some(error.to_string().chars().take(ERROR_MAX).collect()),
+            error: Some(in_words(&error).chars().take(ERROR_MAX).collect()),
         },
     }
 }

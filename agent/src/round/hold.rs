@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::error::RoundError;
+use crate::error::in_words;
 use crate::output;
 use crate::process::identity::Identity;
 use crate::process::tree;
@@ -50,7 +51,11 @@ impl Hold {
         self.holder.agent_pid = agent.map(|agent| agent.pid);
         self.holder.agent_create_time = agent.and_then(|agent| agent.create_time);
         if let Err(error) = holder::write(&self.layout, &self.holder) {
-            output::note(&format!("cannot write {}: {error}", self.layout.round_lock_holder().display()));
+            output::note(&format!(
+                "cannot write {}: {}",
+                self.layout.round_lock_holder().display(),
+                in_words(&error)
+            ));
         }
     }
 }
@@ -58,7 +63,11 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Err(error) = holder::remove(&self.layout) {
-            output::note(&format!("cannot remove {}: {error}", self.layout.round_lock_holder().display()));
+            output::note(&format!(
+                "cannot remove {}: {}",
+                self.layout.round_lock_holder().display(),
+                in_words(&error)
+            ));
         }
     }
 }

@@ -10,6 +10,7 @@ use super::finish::Finished;
 use super::program;
 use super::scene::Scene;
 use crate::config::wall::HOOKS_S;
+use crate::error::in_words;
 use crate::event::Event;
 use crate::masking::mask;
 use crate::process::isolate::{Isolated, isolate};
@@ -50,7 +51,7 @@ pub(super) fn read_output(scene: &Scene, rules: &Rules, finished: &Finished<'_>,
         Ok(Isolated::Done) => return,
         Ok(Isolated::Crashed { status, said }) => ("crash", status.to_string(), said),
         Ok(Isolated::TimedOut { .. }) => ("timeout", format!("took longer than {HOOKS_S} s"), String::new()),
-        Err(error) => ("io", error.to_string(), String::new()),
+        Err(error) => ("io", in_words(&error), String::new()),
     };
     scene.emit(&Event::HookFailed {
         hook_name: rules.agent.clone(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{container, program, prompt};
 use crate::config::overlap::overlaps;
 use crate::config::types::{Agent, Config, Delivery};
-use crate::error::Exit;
+use crate::error::{Exit, in_words};
 use crate::git::{Git, GitError, Place};
 use crate::store::atomic;
 use crate::store::layout::Layout;
@@ -110,7 +110,7 @@ fn log_dir_writable(config: &Config, found: &mut Findings) {
     let layout = Layout::new(&config.runtime.log_dir);
     let probed = atomic::make_folder(layout.root()).and_then(|()| atomic::probe(&layout.write_probe()));
     if let Err(error) = probed {
-        let reason = format!("{} is not writable: {error}", layout.root().display());
+        let reason = format!("{} is not writable: {}", layout.root().display(), in_words(&error));
         found.environmental(
             "log_dir_writable",
             reason,
@@ -137,7 +137,7 @@ fn work_dir_is_git_repo(config: &Config, located: Result<Option<&Place>, GitErro
             found.permanent((CHECK, None), reason, "install git, and correct runtime.work_dir");
         }
         Err(error) => {
-            let reason = format!("cannot look at {work_dir}: {error}");
+            let reason = format!("cannot look at {work_dir}: {}", in_words(&error));
             found.environmental(CHECK, reason, "see whether the disk or another git holds it up");
         }
     }
@@ -163,7 +163,7 @@ fn prompts(config: &Config, phase: Option<&str>, files: &[PathBuf], found: &mut 
     let fix = "write a prompt of at least 500 bytes that begins with a letter";
     let refusal = match prompt::read(files) {
         Ok(pieces) => prompt::refusal(&prompt::assemble(&pieces.texts, &config.prompt)),
-        Err(error) => Some(format!("{error}: {}", error.source)),
+        Err(error) => Some(in_words(&error)),
     };
     if let Some(reason) = refusal {
         found.permanent(("prompt_smoke_passes", phase), reason, fix);

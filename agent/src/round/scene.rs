@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::failpoint::{Failpoint, Step};
 use crate::config::types::{Config, Profile};
+use crate::error::in_words;
 use crate::event::Event;
 use crate::git::Git;
 use crate::git::exclude::Scope;
@@ -47,7 +48,9 @@ impl Scene {
     }
 
     /// Tells of a step that failed and that the round does without.
-    pub(super) fn tolerate<T, E: std::fmt::Display>(&self, what: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| output::note(&format!("R{}: cannot {what}: {error}", self.round_num))).ok()
+    pub(super) fn tolerate<T, E: std::error::Error>(&self, what: &str, result: Result<T, E>) -> Option<T> {
+        let told =
+            |error: E| output::note(&format!("R{}: cannot {what}: {}", self.round_num, in_words(&error)));
+        result.map_err(told).ok()
     }
 }

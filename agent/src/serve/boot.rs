@@ -21,7 +21,7 @@ use super::policy::{Policy, Rounds, Surroundings, Windows};
 use super::state::{Delaying, Loop, State};
 use crate::config::overlap::overlaps;
 use crate::config::types::Config;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 use crate::event::Event;
 use crate::git::{Git, Limits};
 use crate::host::cgroup::Cgroup;
@@ -96,7 +96,7 @@ pub fn run(options: Options) -> Result<Exit, Error> {
             .map_err(|error| Error::failed("signals cannot be blocked").caused_by(error))?;
     let loaded = match Config::load(&options.config, options.home.as_deref()) {
         Ok(loaded) => loaded,
-        Err(error) => return Ok(config_error(&error.to_string(), error.hint())),
+        Err(error) => return Ok(config_error(&in_words(&error), error.hint())),
     };
     for warning in &loaded.warnings {
         output::note(&format!("warning: {warning}"));
@@ -225,7 +225,8 @@ fn prepare(
     let layout = events.layout();
     // What an agent asked for in the round before a hand-over still counts.
     if handover.is_none() {
-        remove_agent_done(layout).map_err(|error| format!(".agent-done cannot be removed: {error}"))?;
+        remove_agent_done(layout)
+            .map_err(|error| format!(".agent-done cannot be removed: {}", in_words(&error)))?;
     }
     if let Some(event) = retention::prune_round_logs(layout, config.runtime.round_log_retention) {
         events.append(&event);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::accounting::{End, Reading};
-use super::brake::Own;
+use super::brake::{BrakePolicy, Own};
 use super::floor::{Tick, Used, UsedSource};
 use super::input::MemoryTick;
 use crate::host::cgroup::Cgroup;
@@ -40,16 +40,15 @@ impl Groups {
         Some(Reading { current, swap: group.swap_current().unwrap_or(0), events })
     }
 
-    /// Looks at everything a memory tick needs; `pid` is the round's child.
-    pub(super) fn tick(&self, root: &Root, pid: i32) -> MemoryTick {
+    /// Looks at everything a memory tick needs; `pid` is the round's child. Our own group matters to a brake only.
+    pub(super) fn tick(&self, root: &Root, pid: i32, brake: Option<BrakePolicy>) -> MemoryTick {
         let reading = self.reading();
         let in_group = reading.map(|reading| Used { bytes: reading.current, source: UsedSource::Cgroup });
         let used =
             in_group.or_else(|| resident(root, pid).map(|bytes| Used { bytes, source: UsedSource::RssSum }));
-        let own = self
-            .own
-            .as_ref()
-            .and_then(|own| Some(Own { current: own.memory_current()?, high: own.memory_high()? }));
+        let braked = brake.and(self.own.as_ref());
+        let own =
+            braked.and_then(|own| Some(Own { current: own.memory_current()?, high: own.memory_high()? }));
         MemoryTick { tick: Tick { sample: Sample::take(root), used }, own, reading }
     }
 
@@ -136,9 +135,9 @@ mod tests {
     fn a_tick_of_this_process_sees_its_memory() {
         let root = Root::default();
         let own = i32::try_from(std::process::id()).unwrap();
-        let tick = Groups::default().tick(&root, own);
+        let tick = Groups::default().tick(&root, own, None);
         assert!(tick.tick.used.is_some_and(|used| used.bytes > 0 && used.source == UsedSource::RssSum));
-        assert!(tick.tick.sample.mem_free_mb.is_some());
+        assert!(tick.tick.sample.some_avg10.is_some() || tick.tick.sample.mem_free_mb.is_some());
         assert_eq!(tick.reading, None);
     }
 }

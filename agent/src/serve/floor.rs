@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::config::types::Pressure as PressureConfig;
 use crate::event::Event;
 use crate::host::memory::MB;
-use crate::host::{Pressure, Sample, Severity, Thresholds, ladder};
+use crate::host::{Pressure, Sample, Severity, Thresholds, memory_verdict};
 
 /// Time between two ticks.
 pub const TICK: Duration = Duration::from_secs(10);
@@ -143,7 +143,7 @@ impl Floor {
     /// Takes one tick; `at` is monotonic.
     pub fn tick(&mut self, policy: &FloorPolicy, who: Who, tick: Tick, at: Duration) -> Reaction {
         let previous = self.previous.map(|(tick, _)| tick.sample);
-        let pressure = ladder(previous.as_ref(), &tick.sample, &policy.thresholds);
+        let pressure = memory_verdict(previous.as_ref(), &tick.sample, &policy.thresholds);
         let rate = self.rate(&tick, at);
         let mut events = Vec::new();
         let demand = match pressure.as_ref().filter(|pressure| pressure.severity == Severity::Critical) {
@@ -246,13 +246,7 @@ mod tests {
 
     fn policy(terminate: Terminate, nudge: Nudge) -> FloorPolicy {
         FloorPolicy {
-            thresholds: Thresholds {
-                full_avg10_critical: 60.0,
-                some_avg10_warning: 5.0,
-                swap_out_noise_floor_mb: 32,
-                free_low_mb: 16,
-                avail_min_mb: 200,
-            },
+            thresholds: Thresholds::EXAMPLE,
             critical_samples: 3,
             terminate,
             nudge,

@@ -54,7 +54,7 @@ impl Driver {
             Action::StartRound(plan) => self.start_round(&plan),
             Action::SampleMemory => {
                 let pid = self.child.as_ref().map_or(0, |round| round.child.pid());
-                let tick = self.groups.tick(&self.root, pid);
+                let tick = self.groups.tick(&self.root, pid, self.policy.brake);
                 self.inputs.push_back(Input::MemoryTick(Box::new(tick)));
             }
             Action::CancelRound => self.signal_round(SignalInput::Usr1),

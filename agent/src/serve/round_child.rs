@@ -14,9 +14,9 @@ use crate::process::inherited::{LOCK_VARIABLE, NOTIFY_VARIABLES, STATE_VARIABLE}
 use crate::process::signals::SignalInput;
 use crate::process::stop;
 use crate::process::tree::{self, Descendant};
+use crate::store::agent_logs;
 use crate::store::layout::Layout;
 use crate::store::regular::open_regular;
-use crate::store::round_number;
 
 /// Characters of the log's end that a give-up event quotes.
 const REASON_MAX: usize = 2000;
@@ -94,7 +94,7 @@ impl RoundChild {
 pub fn reason(layout: &Layout, round_num: i64) -> String {
     let said = |path: &Path| tail(path).ok().filter(|text| !text.trim().is_empty());
     let text = said(&layout.round_log(round_num))
-        .or_else(|| said(&newest_agent_log(layout, round_num)?))
+        .or_else(|| said(&agent_logs::of_round(layout, round_num)?))
         .unwrap_or_default();
     let text = mask(&text);
     let skip = text.chars().count().saturating_sub(REASON_MAX);
@@ -173,14 +173,6 @@ fn log(layout: &Layout, round_num: i64) -> io::Result<File> {
         Ok(file) => Ok(file),
         Err(_) => OpenOptions::new().write(true).open("/dev/null"),
     }
-}
-
-/// The stamp in the name orders the logs of one round.
-fn newest_agent_log(layout: &Layout, round_num: i64) -> Option<PathBuf> {
-    let entries = fs::read_dir(layout.rounds_dir()).ok()?;
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let newest = names.filter(|name| round_number::of_agent_log(name) == Some(round_num)).max()?;
-    Some(layout.rounds_dir().join(newest))
 }
 
 fn tail(path: &Path) -> io::Result<String> {

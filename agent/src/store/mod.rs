@@ -2,6 +2,7 @@
 
 pub mod time;
 
+pub mod agent_logs;
 pub mod layout;
 
 pub mod atomic;

@@ -24,7 +24,7 @@ pub(super) fn of_round_log(name: &str) -> Option<i64> {
 }
 
 /// Returns the number in `R<N>-<stamp>.log`.
-pub fn of_agent_log(name: &str) -> Option<i64> {
+pub(super) fn of_agent_log(name: &str) -> Option<i64> {
     let (number, _) = name.strip_prefix('R')?.strip_suffix(".log")?.split_once('-')?;
     digits(number)
 }

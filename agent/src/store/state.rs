@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::regular;
+use crate::error::in_words;
 
 /// The largest state file that is read, in bytes.
 const SIZE_MAX: u64 = 8 << 20;
@@ -57,7 +58,7 @@ pub(super) fn read_value(path: &Path) -> Read<Value> {
     let bytes = match regular::read(path, SIZE_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Read::Missing,
-        Err(error) => return Read::Unusable(format!("cannot be read: {error}")),
+        Err(error) => return Read::Unusable(format!("cannot be read: {}", in_words(&error))),
     };
     let Ok(text) = String::from_utf8(bytes) else { return Read::Unusable("not UTF-8".to_owned()) };
     match serde_json::from_str(&text) {

@@ -1,6 +1,5 @@
 //! What the end of a failed round's log says: a refused login, a network error, or neither.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::snapshot::{Evidence, Matches};
+use crate::error::in_words;
+use crate::store::agent_logs;
 use crate::store::backward::Lines;
 use crate::store::layout::Layout;
 use crate::store::regular::open_regular;
@@ -76,25 +77,19 @@ pub fn look(layout: &Layout, round: (i64, Option<Timestamp>), patterns: &Pattern
     match open_regular(&path) {
         Ok(_) => Evidence::Read(patterns.matches(&tail(&path, TAIL_LINES))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Evidence::Read(Matches::default()),
-        Err(error) => Evidence::Unreadable(error.to_string()),
+        Err(error) => Evidence::Unreadable(in_words(&error)),
     }
 }
 
 /// Returns the agent's log of a round: by its name when the start is known, else by looking through the folder.
-pub fn agent_log(layout: &Layout, round_num: i64, started: Option<Timestamp>) -> Option<PathBuf> {
+fn agent_log(layout: &Layout, round_num: i64, started: Option<Timestamp>) -> Option<PathBuf> {
     let by_name = started.and_then(|started| {
         NAME_SLACK_S
             .filter_map(|s| started.checked_add(SignedDuration::from_secs(s)).ok())
             .map(|at| layout.agent_log(round_num, at))
             .find(|path| path.exists())
     });
-    by_name.or_else(|| {
-        let prefix = format!("R{round_num}-");
-        let entries = fs::read_dir(layout.rounds_dir()).ok()?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let newest = names.filter(|name| name.starts_with(&prefix) && name.ends_with(".log")).max()?;
-        Some(layout.rounds_dir().join(newest))
-    })
+    by_name.or_else(|| agent_logs::of_round(layout, round_num))
 }
 
 /// Returns the last `lines` lines of a file, bounded in bytes, oldest first.

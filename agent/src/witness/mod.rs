@@ -1,6 +1,7 @@
 //! The Witness: detectors over what the log and the host say, alerts with a beginning and an end, auto-stop.
 
 pub mod alert;
+pub(crate) mod alert_line;
 pub mod stream;
 
 pub mod samples;

@@ -15,6 +15,7 @@ use super::reader::{FirstLook, Look, Reader, Start};
 use super::rehearsal;
 use super::thresholds::Thresholds;
 use crate::config::types::Config;
+use crate::error::in_words;
 use crate::event::Event;
 use crate::process::signals::{SignalInput, Signals};
 use crate::process::wait;
@@ -105,7 +106,8 @@ impl<'a> Monitor<'a> {
 
     fn start(&mut self, interval: Duration) {
         let root = self.log.layout().root().to_owned();
-        let made = atomic::make_folder(&root).map_err(|error| format!("making {}: {error}", root.display()));
+        let made = atomic::make_folder(&root)
+            .map_err(|error| format!("making {}: {}", root.display(), in_words(&error)));
         self.warn_of("log dir", made.err());
         self.log.append(&Event::MonitorStarted {
             host: None,
@@ -119,7 +121,8 @@ impl<'a> Monitor<'a> {
         self.reload();
         self.announce();
         let look = look_of(&self.config);
-        let read = self.reader.poll(&look, |_| {}).map_err(|error| format!("reading the log: {error}"));
+        let read =
+            self.reader.poll(&look, |_| {}).map_err(|error| format!("reading the log: {}", in_words(&error)));
         self.warn_of("log", read.err());
         let now = Timestamp::now();
         let evaluation = rehearsal::judge(self.reader.snapshot(), &Thresholds::of(&self.config), now);

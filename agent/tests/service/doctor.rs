@@ -22,6 +22,23 @@ fn a_project_that_is_ready_passes_every_check() {
 }
 
 #[test]
+fn only_an_absolute_config_home_holds_presets() {
+    let host = Host::new();
+    host.write("research/agent-runner.toml", &config("true", ""));
+    let preset = "[provider]\nagent = \"sh\"\ncooperative_signal = \"SIGINT\"\n";
+    host.write("research/conf/agent-runner/presets/mine.toml", preset);
+    let absolute = host.work_dir().join("conf");
+    for (config_home, counts) in [("conf".as_ref(), false), (absolute.as_path(), true)] {
+        let mut doctor = host.command(program());
+        let config = host.work_dir().join("agent-runner.toml");
+        doctor.current_dir(host.work_dir()).env("XDG_CONFIG_HOME", config_home);
+        let output = doctor.arg("--json").arg("--config").arg(config).arg("doctor").output().unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["sigterm_grace"]["cooperative"], counts, "{config_home:?}: {found}");
+    }
+}
+
+#[test]
 fn output_that_no_rule_understands_is_shown_until_it_is_understood_again() {
     let host = Host::new();
     host.write("research/agent-runner.toml", &config("true", "").replace("/bin/sh", "claude"));

@@ -216,6 +216,7 @@ fn what_cannot_run_here_is_refused_and_nothing_is_touched() {
         let done = upgrade(&host, &host.work_dir(), &host.home().join(from), &[]);
         assert_eq!(done.status.code(), Some(1), "{from}: {done:?}");
         assert!(said(&done).contains(expected), "{from}: {}", said(&done));
+        assert!(!said(&done).contains(".upgrade"), "our own name of a copy of {from}: {}", said(&done));
         assert!(fs::symlink_metadata(&bin).unwrap().is_file(), "{from}");
         assert_eq!(left_over(&host), Vec::<PathBuf>::new(), "{from}");
     };
@@ -228,9 +229,9 @@ fn what_cannot_run_here_is_refused_and_nothing_is_touched() {
     agent_runner::store::atomic::replace(&host.home().join("foreign"), &foreign).unwrap();
     check("foreign", "was built for ");
     host.write("text", "hello");
-    check("text", "does not execute here");
+    check("text", "/text is no program");
     host.write("other", "#!/bin/sh\necho '{}'\n");
-    check("other", "it is no agent-runner");
+    check("other", "/other does not execute here: it is no agent-runner");
     let text = "#!/bin/sh\ncase \"$1\" in --version) exec PROGRAM \"$@\";; esac\necho 'config error: too old' >&2; exit 78\n";
     host.write("stricter", &text.replace("PROGRAM", program().to_str().unwrap()));
     check("stricter", "config error: too old");

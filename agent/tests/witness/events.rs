@@ -19,6 +19,22 @@ fn a_window_is_the_last_lines_of_the_kinds_byte_for_byte() {
 }
 
 #[test]
+fn a_kind_that_nobody_knows_is_told_unless_the_log_has_it() {
+    let project = Project::new();
+    let told = project.event(0, "of_tomorrow", &json!({}));
+    let said = |args: &[&str]| {
+        let output = project.run(&[&["events", "--kind"], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let slip = "agent-runner: `agent_exti` is no kind of event known here; did you mean `agent_exit`?\n";
+    for more in [&[][..], &["--since", "2020-01-01"]] {
+        assert_eq!(said(&[&["agent_exti,agent_exit"], more].concat()), (String::new(), slip.to_owned()));
+        assert_eq!(said(&[&["of_tomorrow"], more].concat()), (format!("{told}\n"), String::new()));
+    }
+}
+
+#[test]
 fn a_replay_begins_with_its_time_and_ends_with_the_log() {
     let project = Project::new();
     for n in 0..50 {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use agent_runner::kinds::AskedKinds;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -57,6 +58,11 @@ pub fn run(ctx: &Ctx, args: EventsArgs) -> Result<Exit, Error> {
     let (targets, on) = agent_verb::targets(ctx, &inventory, &args.on)?;
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
+    }
+    let mut kinds = AskedKinds::new(&args.kind);
+    if args.tail {
+        // Whoever waits for what never comes is told before.
+        kinds.complaints().for_each(|complaint| print::note(&complaint));
     }
     let mut verb = vec!["events".to_owned(), "--kind".into(), args.kind.join(",")];
     if let Some(since) = args.since {
@@ -133,7 +139,11 @@ pub fn run(ctx: &Ctx, args: EventsArgs) -> Result<Exit, Error> {
     let mut found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     found.sort_by(|one, other| (&one.at, &one.host).cmp(&(&other.at, &other.host)));
     for one in &found {
+        kinds.meet(one.event.get("event").and_then(Value::as_str).unwrap_or_default());
         printed(shown(one, ctx.global.json))?;
+    }
+    if !args.tail {
+        kinds.complaints().for_each(|complaint| print::note(&complaint));
     }
     ctx.finish(&inventory, &recap)
 }

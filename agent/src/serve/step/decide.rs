@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::config::types::TransientErrorAction;
 use crate::error::Exit;
 use crate::event::Event;
-use crate::host::{Pressure, Sample, Severity, ladder};
+use crate::host::{Pressure, Sample, Severity, memory_verdict};
 use crate::serve::action::Action;
 use crate::serve::backoff;
 use crate::serve::input::{Facts, Input};
@@ -108,7 +108,7 @@ pub(super) fn choose(policy: &Policy, facts: &Facts, now: Timestamp) -> Turn {
 /// Judges memory before a round; only what is critical holds it back.
 pub(super) fn admission(cx: &mut Step<'_>, sample: Sample) -> Option<Pressure> {
     let previous = cx.last_sample.replace(sample);
-    ladder(previous.as_ref(), &sample, &cx.policy.floor.thresholds)
+    memory_verdict(previous.as_ref(), &sample, &cx.policy.floor.thresholds)
         .filter(|pressure| pressure.severity == Severity::Critical)
 }
 

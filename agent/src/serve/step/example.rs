@@ -64,13 +64,7 @@ pub(super) fn policy() -> Policy {
         restart_delay: secs(3),
         fresh_eyes_every_n: None,
         floor: FloorPolicy {
-            thresholds: Thresholds {
-                full_avg10_critical: 60.0,
-                some_avg10_warning: 5.0,
-                swap_out_noise_floor_mb: 32,
-                free_low_mb: 16,
-                avail_min_mb: 200,
-            },
+            thresholds: Thresholds::EXAMPLE,
             critical_samples: 1,
             terminate: Terminate::Never,
             nudge: Nudge::Never,

@@ -27,7 +27,8 @@ pub(super) const DETECTOR: Detector = Detector {
         let samples = &snapshot.samples;
         let Some(newest) = samples.newest.filter(|line| line.has_memory) else { return Ok(Vec::new()) };
         let previous = samples.previous.map(|line| line.memory);
-        let Some(pressure) = host::ladder(previous.as_ref(), &newest.memory, &thresholds.memory) else {
+        let Some(pressure) = host::memory_verdict(previous.as_ref(), &newest.memory, &thresholds.memory)
+        else {
             return Ok(Vec::new());
         };
         let severity = match pressure.severity {

@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         let samples = &snapshot.samples;
         let Some(newest) = samples.newest.filter(|line| line.has_memory) else { return Ok(Vec::new()) };
         let previous = samples.previous.map(|line| line.memory);
-        let silent = host::ladder(previous.as_ref(), &newest.memory, &thresholds.memory).is_none();
+        let silent = host::memory_verdict(previous.as_ref(), &newest.memory, &thresholds.memory).is_none();
         let swap_known = newest.memory.swap_out_bytes.is_some()
             && previous.is_some_and(|previous| previous.swap_out_bytes.is_some());
         let usable = newest.memory.some_avg10.is_some() || swap_known || newest.memory.mem_free_mb.is_some();

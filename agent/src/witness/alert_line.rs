@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Map, json};
 
+use super::alert::{Alert, AutoAction, Severity};
 use crate::output::Format;
 use crate::store::{json, time};
-use crate::witness::alert::{Alert, AutoAction, Severity};
 
 /// Returns the line, with its newline.
-pub(super) fn text(format: Format, alert: &Alert) -> String {
+pub(crate) fn text(format: Format, alert: &Alert) -> String {
     match format {
         Format::Json => {
             let line = json::line(alert).unwrap_or_default();
@@ -26,7 +26,7 @@ pub(super) fn text(format: Format, alert: &Alert) -> String {
 }
 
 /// Returns the alert that tells the end of another.
-pub(super) fn resolved(detector: &str, identity: &str, firing_for_s: i64) -> Alert {
+pub(crate) fn resolved(detector: &str, identity: &str, firing_for_s: i64) -> Alert {
     let mut context = Map::new();
     context.insert("resolved".into(), json!(true));
     context.insert("identity".into(), json!(identity));

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Ctx, alert_line};
+use super::Ctx;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::event::KINDS;
@@ -12,26 +12,23 @@ use crate::output::printed;
 use crate::store::atomic;
 use crate::store::event_log::EventLog;
 use crate::store::layout::Layout;
+use crate::witness::alert_line;
 use crate::witness::relay::command::{Relayed, Remote, is_host};
 use crate::witness::relay::one_answer;
 use crate::witness::relay::run::{self, Edge, End};
 use crate::witness::relay::translate::Said;
 
 /// Returns every kind this program knows.
-pub(super) fn all_kinds() -> Vec<String> {
+pub(crate) fn all_kinds() -> Vec<String> {
     KINDS.iter().map(|kind| kind.name.to_owned()).collect()
 }
 
 /// Relays until told to end or until the host is given up.
 ///
 /// # Errors
-/// When the host's name is none, the port is taken, ssh cannot be started, or the link is down for too long.
-pub(super) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relayed) -> Result<Exit, Error> {
+/// When the host's name is none, ssh cannot be started, or the link is down for too long.
+pub(crate) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relayed) -> Result<Exit, Error> {
     check_host(remote)?;
-    if let Relayed::Http(port) = relayed {
-        // ssh opens it itself; found taken here it is told better.
-        drop(super::monitor::listen(port)?);
-    }
     let log = EventLog::new(Layout::new(&config.runtime.log_dir));
     let format = ctx.format;
     let edge = Edge {
@@ -62,7 +59,7 @@ pub(super) fn relay(ctx: &Ctx, config: &Config, remote: &Remote, relayed: Relaye
 ///
 /// # Errors
 /// When the host's name is none, or there is no answer of the program there.
-pub(super) fn once(ctx: &Ctx, remote: &Remote, verb: &[&str]) -> Result<Exit, Error> {
+pub(crate) fn once(ctx: &Ctx, remote: &Remote, verb: &[&str]) -> Result<Exit, Error> {
     check_host(remote)?;
     let json: &[&str] = if ctx.format == output::Format::Json { &["--json"] } else { &[] };
     let answer = one_answer::ask(remote, &[verb, json].concat())

@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Ctx;
-use crate::config::ConfigError;
 use crate::config::types::Config;
 use crate::error::{Error, Exit};
 use crate::output::printed;
@@ -20,12 +19,12 @@ use crate::service::{Account, Project, ServiceError, Status, linger};
 ///
 /// # Errors
 /// When the file is not called `agent-runner.toml`, cannot be loaded, or its folder's name fits no unit.
-pub(super) fn load(ctx: &Ctx) -> Result<Project, Error> {
+pub(crate) fn load(ctx: &Ctx) -> Result<Project, Error> {
     load_for(ctx, owner(ctx))
 }
 
 /// Returns the account whose project `--config` names: as root through sudo, a folder of the caller's is the caller's.
-pub(super) fn owner(ctx: &Ctx) -> Account {
+pub(crate) fn owner(ctx: &Ctx) -> Account {
     let owner = |config: &Path| fs::metadata(config).map(|meta| meta.uid()).ok();
     let invoker = ctx.sudo_account().filter(|invoker| owner(&ctx.config) == Some(invoker.uid));
     invoker.unwrap_or_else(|| ctx.account())
@@ -35,12 +34,12 @@ pub(super) fn owner(ctx: &Ctx) -> Account {
 ///
 /// # Errors
 /// As [`load`].
-pub(super) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
+pub(crate) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
     if ctx.config.file_name().is_none_or(|name| name != "agent-runner.toml") {
         let text = format!("{} is not called agent-runner.toml", ctx.config.display());
         return Err(Error::new(Exit::Config, text).hinted("this verb addresses a project by its folder"));
     }
-    let loaded = Config::load(&ctx.config, Some(&account.home)).map_err(|error| broken_config(&error))?;
+    let loaded = Config::load(&ctx.config, Some(&account.home))?;
     let project = Project::of(&loaded.config, account);
     Project::check_name(&project.name).map_err(|error| Error::failed(error.to_string()))?;
     Ok(project)
@@ -50,7 +49,7 @@ pub(super) fn load_for(ctx: &Ctx, account: Account) -> Result<Project, Error> {
 ///
 /// # Errors
 /// When the kernel does not tell.
-pub(super) fn program(ctx: &Ctx) -> Result<std::path::PathBuf, Error> {
+pub(crate) fn program(ctx: &Ctx) -> Result<std::path::PathBuf, Error> {
     ctx.stable_program()
         .map_err(|error: io::Error| Error::failed("asking for this program's path").caused_by(error))
 }
@@ -59,7 +58,7 @@ pub(super) fn program(ctx: &Ctx) -> Result<std::path::PathBuf, Error> {
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub(super) fn print(ctx: &Ctx, project: &Project, status: &Status) -> Result<Exit, Error> {
+pub(crate) fn print(ctx: &Ctx, project: &Project, status: &Status) -> Result<Exit, Error> {
     printed(match ctx.format {
         Format::Json => output::print_json(status),
         Format::Pretty => output::print(&pretty(&project.name, status)),
@@ -68,7 +67,7 @@ pub(super) fn print(ctx: &Ctx, project: &Project, status: &Status) -> Result<Exi
 }
 
 /// Turns a service verb's failure into the program's error.
-pub(super) fn failed(error: ServiceError) -> Error {
+pub(crate) fn failed(error: ServiceError) -> Error {
     let text = match &error {
         ServiceError::NotStarted { .. } => error.to_string(),
         ServiceError::Systemctl(_)
@@ -86,7 +85,7 @@ pub(super) fn failed(error: ServiceError) -> Error {
 }
 
 /// Turns a failed install into the program's error.
-pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
+pub(crate) fn not_installed(account: &Account, error: InstallError) -> Error {
     let mut failure = "the units were not installed";
     let hint = match &error {
         InstallError::NotStarted(..) => {
@@ -114,17 +113,8 @@ pub(super) fn not_installed(account: &Account, error: InstallError) -> Error {
 }
 
 /// Turns a failed uninstall into the program's error.
-pub(super) fn not_removed(project: &Project, error: InstallError) -> Error {
+pub(crate) fn not_removed(project: &Project, error: InstallError) -> Error {
     Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
-}
-
-/// Turns an unusable configuration into the program's error.
-pub(super) fn broken_config(error: &ConfigError) -> Error {
-    let failed = Error::new(Exit::Config, error.to_string());
-    match error.hint() {
-        Some(hint) => failed.hinted(hint),
-        None => failed,
-    }
 }
 
 fn pretty(name: &str, status: &Status) -> String {

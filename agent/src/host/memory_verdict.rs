@@ -87,8 +87,24 @@ impl From<&HostHealth> for Thresholds {
     }
 }
 
+#[cfg(test)]
+impl Thresholds {
+    /// Thresholds for the tests of all who ask for a verdict.
+    pub(crate) const EXAMPLE: Thresholds = Thresholds {
+        full_avg10_critical: 60.0,
+        some_avg10_warning: 5.0,
+        swap_out_noise_floor_mb: 32,
+        free_low_mb: 16,
+        avail_min_mb: 200,
+    };
+}
+
 /// Judges two samples in a row; `None` is healthy, or a host that gives no usable figure.
-pub fn ladder(previous: Option<&Sample>, current: &Sample, thresholds: &Thresholds) -> Option<Pressure> {
+pub fn memory_verdict(
+    previous: Option<&Sample>,
+    current: &Sample,
+    thresholds: &Thresholds,
+) -> Option<Pressure> {
     if let Some(some) = current.some_avg10 {
         return stalled(some, current.full_avg10.unwrap_or(0.0), thresholds);
     }
@@ -152,16 +168,8 @@ fn fields<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
 mod tests {
     use super::*;
 
-    const THRESHOLDS: Thresholds = Thresholds {
-        full_avg10_critical: 60.0,
-        some_avg10_warning: 5.0,
-        swap_out_noise_floor_mb: 32,
-        free_low_mb: 16,
-        avail_min_mb: 200,
-    };
-
     fn check(previous: Option<Sample>, current: Sample, expected: Option<(Severity, Signal)>) {
-        let found = ladder(previous.as_ref(), &current, &THRESHOLDS);
+        let found = memory_verdict(previous.as_ref(), &current, &Thresholds::EXAMPLE);
         assert_eq!(found.map(|p| (p.severity, p.signal)), expected, "{previous:?} {current:?}");
     }
 
@@ -208,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_context_holds_the_rungs_own_figures() {
-        let found = ladder(Some(&swap(0, None)), &swap(40, Some(3)), &THRESHOLDS).unwrap();
+        let found = memory_verdict(Some(&swap(0, None)), &swap(40, Some(3)), &Thresholds::EXAMPLE).unwrap();
         let names: Vec<_> = found.context.keys().map(String::as_str).collect();
         assert_eq!(names.len(), 2);
         assert!(names.contains(&"swap_sout_delta") && names.contains(&"mem_free_mb"));

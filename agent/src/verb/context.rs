@@ -46,11 +46,16 @@ impl Ctx {
         })
     }
 
+    /// Returns the user's folder of configurations: `$XDG_CONFIG_HOME`, which counts when it is absolute, or
+    /// `~/.config`.
+    pub fn config_home(&self) -> Option<PathBuf> {
+        let named = self.env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        named.or_else(|| Some(self.home()?.join(".config")))
+    }
+
     /// Returns the folders of the operator's presets: the user's, then the project's.
     pub fn preset_folders(&self, work_dir: Option<&Path>) -> Vec<PathBuf> {
-        let config_home = self.env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let config_home = config_home.or_else(|| Some(self.home()?.join(".config")));
-        Presets::folders(config_home.as_deref(), work_dir)
+        Presets::folders(self.config_home().as_deref(), work_dir)
     }
 
     /// Returns this program's absolute path, also when its file was replaced since the start.

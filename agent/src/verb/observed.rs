@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigGiven, Ctx};
 use crate::config::types::Config;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 
 /// What the configuration's file may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileName {
+pub(crate) enum FileName {
     /// `agent-runner.toml`: the verb addresses a project by its folder.
     Fixed,
     /// Anything.
@@ -19,7 +19,7 @@ pub(super) enum FileName {
 ///
 /// # Errors
 /// When it is called otherwise, missing or unusable.
-pub(super) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
+pub(crate) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
     let fixed = ctx.config.file_name().is_some_and(|name| name == "agent-runner.toml");
     if name == FileName::Fixed && !fixed {
         let text = format!("{} is not called agent-runner.toml", ctx.config.display());
@@ -29,23 +29,19 @@ pub(super) fn load(ctx: &Ctx, name: FileName) -> Result<Config, Error> {
         Ok(loaded) => Ok(loaded.config),
         Err(error) => {
             let exit = if error.missing() { Exit::Failed } else { Exit::Config };
-            let hint = error.hint();
-            let hint = match ctx.config_given {
-                ConfigGiven::ByDefault if error.missing() => {
-                    Some("run this in the project's folder, or name the file with --config".to_owned())
+            let mut failed = Error::from(error);
+            failed.exit = exit;
+            Err(match ctx.config_given {
+                ConfigGiven::ByDefault if exit == Exit::Failed => {
+                    failed.hinted("run this in the project's folder, or name the file with --config")
                 }
-                ConfigGiven::ByDefault | ConfigGiven::ByOption => hint,
-            };
-            let failed = Error::new(exit, error.to_string());
-            Err(match hint {
-                Some(hint) => failed.hinted(hint),
-                None => failed,
+                ConfigGiven::ByDefault | ConfigGiven::ByOption => failed,
             })
         }
     }
 }
 
 /// Loads a configuration again, later, for a verb that goes on whatever becomes of the file.
-pub(super) fn reload(path: &Path, home: Option<PathBuf>) -> Result<Config, String> {
-    Config::load(path, home.as_deref()).map(|loaded| loaded.config).map_err(|error| error.to_string())
+pub(crate) fn reload(path: &Path, home: Option<PathBuf>) -> Result<Config, String> {
+    Config::load(path, home.as_deref()).map(|loaded| loaded.config).map_err(|error| in_words(&error))
 }
