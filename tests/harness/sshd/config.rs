@@ -17,6 +17,8 @@ pub(super) fn sshd_config(options: &SshdOptions, listen: SocketAddr, dir: &Path)
     lines.extend([
         format!("AuthorizedKeysFile {dir}/authorized_keys"),
         format!("ForceCommand {dir}/session"),
+        // The user's own shell, which starts the wrapper, reads nothing of the user's either.
+        format!("SetEnv HOME={dir}/home"),
         "PidFile none".to_owned(),
         "StrictModes no".to_owned(),
         "UsePAM no".to_owned(),
