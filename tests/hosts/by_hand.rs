@@ -75,8 +75,9 @@ pub(super) fn next_round_runs(host: &Host, mode: Mode) -> i64 {
         let events = host.events().unwrap_or_default();
         events.into_iter().rfind(|event| event["event"] == kind).and_then(|event| event["round_num"].as_i64())
     };
-    let before = newest("agent_spawn").unwrap_or(0);
     host.set_mode(&[mode]).unwrap();
+    // What begins from here on does as it is told; what began before may not.
+    let before = newest("agent_spawn").unwrap_or(0);
     let next = wait::value(ROUNDS, || newest("agent_spawn").filter(|round| *round > before));
     next.unwrap_or_else(|| panic!("no round after {before}: {}", host.newest(20)))
 }

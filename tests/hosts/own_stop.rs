@@ -80,7 +80,7 @@ fn an_expired_login_stops_a_unit_of_the_system() {
          systemctl daemon-reload"
     );
     host.root(&hurried).unwrap().checked().unwrap();
-    host.set_mode(&[Mode::Auth, Mode::Auth, Mode::Auth, Mode::Sleep(15)]).unwrap();
+    host.set_mode(&[Mode::Auth, Mode::Auth, Mode::Auth, Mode::Sleep(25)]).unwrap();
     says(host, &format!("sudo -n systemctl start '{SERVE}'"));
     assert!(wait::until(ROUNDS, || events_of("agent_spawn").len() == 4), "{}", host.newest(30));
     says(host, &format!("sudo -n systemctl start '{MONITOR}'"));

@@ -76,9 +76,9 @@ fn stop_drains_restart_waits_force_does_not_kill_and_cancel_end_the_round() {
     let Some(lab) = host_by_hand() else { return };
     let host = &lab.hosts()[0];
     says(host, "agent-runner install");
-    let drained = next_round_runs(host, Mode::Sleep(8));
+    let drained = next_round_runs(host, Mode::Sleep(15));
     let stopping = answers(host, "agent-runner stop --json");
-    assert_eq!(stopping["active"], true, "5 s are not enough for a round of 8 s");
+    assert_eq!(stopping["active"], true, "5 s are not enough for a round of 15 s");
     becomes(host, "inactive");
     let end = last(host, "agent_exit").unwrap();
     assert!(ended_well(&end) && end["round_num"] == drained, "{end}");

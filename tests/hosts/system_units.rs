@@ -143,9 +143,9 @@ fn a_unit_of_the_system_is_ended_by_its_account_and_by_root_in_every_way() {
     assert!(inactive() && hanging(host) == 0, "{}", host.newest(20));
     host.set_mode(&[Mode::Sleep(8)]).unwrap();
     assert_eq!(answers(host, &format!("{SUDO} start --json"))["active"], true);
-    let drained = next_round_runs(host, Mode::Sleep(8));
+    let drained = next_round_runs(host, Mode::Sleep(15));
     let stopping = answers(host, &format!("{SUDO} stop --json"));
-    assert_eq!(stopping["active"], true, "5 s are not enough for a round of 8 s");
+    assert_eq!(stopping["active"], true, "5 s are not enough for a round of 15 s");
     assert!(inactive(), "{}", host.newest(20));
     let end = host.events().unwrap().into_iter().rfind(|event| is(event, "agent_exit")).unwrap();
     assert!(ended_well(&end) && end["round_num"] == drained, "{end}");
