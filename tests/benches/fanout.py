@@ -216,7 +216,8 @@ def tools(args, fleet, user):
     peers = pathlib.Path(args.peers) if args.peers else pathlib.Path("/nonexistent")
     options = f"-F {config} -oStrictHostKeyChecking=yes"
     every = ",".join(f"{user}@{host}:{port}" for host in hosts)
-    ours = [args.ours, "-i", folder / "fleet.toml", "exec", "--quiet", "--json", "--forks", count]
+    ours = [args.ours, "-i", folder / "fleet.toml", "exec", "--quiet", "--json"]
+    ours += ["--forks", str(args.forks)] if args.forks else []
     ours += ["--connect-timeout", str(args.connect_timeout), "--", "true"]
     xargs = ["xargs", "-a", folder / "hosts", "-P", count, "-I{}", "ssh", "-F", config, "-oStrictHostKeyChecking=yes", "{}", "true"]
     pssh = [peers / "python", "-c", PARALLEL_SSH, folder / "hosts", str(port), folder / "client", user]
@@ -298,6 +299,7 @@ def main():
     parser.add_argument("--sizes", help="only these, as 50,200")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--port", type=int, default=2222)
+    parser.add_argument("--forks", type=int, default=0, help="hosts at work at once, of ours (what it chooses by itself)")
     parser.add_argument("--limit-files", type=int, default=0, help="with --sizes: ours under ulimit -n")
     parser.add_argument("--black-holes", type=int, default=0, metavar="PERCENT", help="with --sizes: hosts that are off")
     parser.add_argument("--connect-timeout", type=int, default=10)

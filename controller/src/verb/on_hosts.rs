@@ -26,8 +26,6 @@ use crate::targets::{self, Projects, Target};
 /// Hosts at work at the same time, when nobody says. Each costs a connection (a descriptor and under 100 KiB) here and
 /// nothing there, so a laptop holds many more; what is scarce, the starts of connections, has limits of its own.
 const FORKS: u32 = 64;
-/// Hosts held at once, those that are silent included: a third of a large fleet may be off and delays nobody, in less than 60 MiB.
-const HELD: usize = 400;
 /// How long one host may take in a verb that says nothing of its own, in seconds.
 const HOST_DEADLINE_S: u64 = 600;
 
@@ -272,7 +270,7 @@ impl Ctx {
             };
             let options = FanoutOptions {
                 forks,
-                most: held(items.len()),
+                most: within_open_files(items.len()).0,
                 // A verb that bounds its own commands hands in what they had printed.
                 per_host_deadline,
                 cancel: cancel.clone(),
@@ -368,13 +366,8 @@ fn abort_when_interrupted(cancel: Cancel) {
     });
 }
 
-/// Returns how many hosts may be held at once, at work or silent.
-pub(crate) fn held(wanted: usize) -> NonZeroUsize {
-    within_open_files(wanted.min(HELD)).0
-}
-
 /// Returns how many hosts the open files allow, up to `wanted`, and the limit of open files.
-fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
+pub(crate) fn within_open_files(wanted: usize) -> (NonZeroUsize, Option<u64>) {
     let wanted = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
     match open_files::raise() {
         Ok(limit) => (open_files::forks_within(limit, wanted), Some(limit)),

@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::Ctx;
 use super::context::printed;
-use super::on_hosts::held;
+use super::on_hosts::within_open_files;
 use crate::deploy::accounts::{self, Lands};
 use crate::deploy::host::{Deployed, Depth, HostDeploy};
 use crate::deploy::manifest::{Maker, drain, healthy, scope};
@@ -144,7 +144,7 @@ pub(crate) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> 
         let cancel = ctx.cancel(&progress)?;
         let forks = ctx.forks(&inventory);
         // Each task has its own deadline, which does not count the wait for its turn.
-        let most = held(tasks.len());
+        let most = within_open_files(tasks.len()).0;
         let options = FanoutOptions { forks, most, per_host_deadline: None, cancel };
         let conduct = Conduct { rules: &rules, options, progress: progress.clone(), record };
         let (recap, deployed) = roll_out(&ctx.client(), tasks, &conduct).await;
