@@ -1,7 +1,7 @@
 //! The supervisor of one autonomous coding CLI: the Round (one agent run under defenses), the Loop (`serve`) and
 //! the Witness (`monitor`). Synchronous, no runtime, no network.
 //!
-//! Dependencies point one way: commands -> verb -> serve, round, witness, apply -> store, process, provider, host, config -> event.
+//! What depends on what, and where things are: docs/architecture.md.
 
 pub mod event;
 
