@@ -71,7 +71,6 @@ fn an_expired_login_stops_a_unit_of_the_system() {
         let events = host.events().unwrap_or_default();
         events.into_iter().filter(|event| is(event, kind)).collect::<Vec<_>>()
     };
-    let state = || host.root(&format!("systemctl is-active '{SERVE}'")).unwrap().stdout.trim().to_owned();
     says(host, "sudo -n /home/ops/.local/bin/agent-runner install --system --monitor");
     let hurried = format!(
         "mkdir -p '/etc/systemd/system/{MONITOR}.d' && \
@@ -84,7 +83,11 @@ fn an_expired_login_stops_a_unit_of_the_system() {
     says(host, &format!("sudo -n systemctl start '{SERVE}'"));
     assert!(wait::until(ROUNDS, || events_of("agent_spawn").len() == 4), "{}", host.newest(30));
     says(host, &format!("sudo -n systemctl start '{MONITOR}'"));
-    assert!(wait::until(ROUNDS, || state() == "inactive"), "{}", host.newest(30));
+    assert!(
+        wait::until(ROUNDS, || host.state_of_system(SERVE).unwrap() == "inactive"),
+        "{}",
+        host.newest(30)
+    );
     assert!(wait::until(ROUNDS, || stops(host, "oauth_fail").len() == 1), "{}", host.newest(30));
     let last = events_of("agent_exit").pop().unwrap();
     assert!(ended_well(&last) && last["round_num"] == 4, "the round was finished: {}", host.newest(30));
@@ -97,7 +100,12 @@ fn an_expired_login_stops_a_unit_of_the_system() {
     for _ in 0..2 {
         next_good_round(host);
     }
-    assert_eq!((state().as_str(), stops(host, "oauth_fail").len()), ("active", 1), "{}", host.newest(30));
+    assert_eq!(
+        (host.state_of_system(SERVE).unwrap().as_str(), stops(host, "oauth_fail").len()),
+        ("active", 1),
+        "{}",
+        host.newest(30)
+    );
 }
 
 /// A host at work whose log dir is a disk of its own, which its monitor looks at often.

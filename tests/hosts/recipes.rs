@@ -112,7 +112,7 @@ fn recipes_do_what_they_say() {
     }
     assert!(ran.values().all(|commands| *commands >= 3), "{ran:?}");
     for host in lab.hosts() {
-        assert_eq!(host.says("systemctl --user is-active agent-runner@research.service").unwrap(), "active");
+        assert_eq!(host.state_of("agent-runner@research.service").unwrap(), "active");
         assert!(host.says("cat .config/agent-runner/research.env").unwrap().contains("the-new-key"));
     }
 }

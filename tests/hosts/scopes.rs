@@ -42,7 +42,7 @@ fn a_project_of_the_system_runs_as_the_login_goes_back_and_is_uninstalled() {
     controller.replace("fleet.toml", "[groups.lab]\n", "[groups.lab]\nbecome = true\n").unwrap();
     deploy_changes(&controller, 1);
     let unit = "agent-runner@demo.service";
-    assert_eq!(root_says(host, &format!("systemctl is-active {unit}")), "active");
+    assert_eq!(host.state_of_system(unit).unwrap(), "active");
     assert_eq!(root_says(host, &format!("systemctl show --property User --value {unit}")), "ops");
     assert_eq!(host.says("stat -c %U demo/agent-runner.toml demo/prompts/main.md").unwrap(), "ops\nops");
     assert!(
@@ -114,7 +114,7 @@ fn a_sudo_that_asks_gets_the_password_once_and_a_wrong_one_is_told() {
     let deployed = with_password("s3 'cret", &["deploy", "-b", "-K", "--json"]);
     assert_eq!(deployed.code(), 0, "{}\n{}", deployed.stdout, deployed.stderr);
     assert_eq!(fs::read_to_string(&asked).unwrap(), "asked\n", "once a run");
-    assert_eq!(root_says(host, "systemctl is-active agent-runner@demo.service"), "active");
+    assert_eq!(host.state_of_system("agent-runner@demo.service").unwrap(), "active");
     next_good_round(host);
     // No log of the host has it.
     let told = "journalctl --no-pager; cat /var/log/auth.log 2>/dev/null || true";

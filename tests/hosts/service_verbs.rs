@@ -40,7 +40,7 @@ fn a_project_is_checked_installed_served_and_removed() {
     // The command is `claude`, which is on the PATH of whoever installed, and not on systemd's.
     next_good_round(host);
     for unit in [SERVE, MONITOR] {
-        assert_eq!(property(host, unit, "ActiveState"), "active");
+        assert_eq!(host.state_of(unit).unwrap(), "active");
         assert!(units(host).contains(&format!("{unit} enabled")), "{}", units(host));
     }
     let status = answers(host, "agent-runner status --json");

@@ -35,10 +35,6 @@ fn property(host: &Host, name: &str) -> String {
         .to_owned()
 }
 
-fn unit_state(host: &Host, unit: &str) -> String {
-    host.root(&format!("systemctl is-active '{unit}'")).unwrap().stdout.trim().to_owned()
-}
-
 #[test]
 fn a_unit_of_the_system_runs_as_the_account_and_is_removed_by_the_commands_that_are_printed() {
     let Some(lab) = host_by_hand() else { return };
@@ -68,7 +64,7 @@ fn a_unit_of_the_system_runs_as_the_account_and_is_removed_by_the_commands_that_
     assert!(seen_by_root["uptime_s"].is_number(), "root finds the account's log dir: {seen_by_root}");
     let owner = host.root(&format!("ps -o user= -p $(systemctl show -p MainPID --value '{SERVE}')")).unwrap();
     assert_eq!(owner.stdout.trim(), "ops");
-    assert_eq!(unit_state(host, MONITOR), "active");
+    assert_eq!(host.state_of_system(MONITOR).unwrap(), "active");
 
     // The account may end its own Loop, and is told how the rest goes.
     let restart = refuses(host, "agent-runner restart", 1);
@@ -84,7 +80,7 @@ fn a_unit_of_the_system_runs_as_the_account_and_is_removed_by_the_commands_that_
     assert_eq!(answers(host, &format!("{SUDO} restart --json"))["active"], true);
     next_good_round(host);
     assert_eq!(answers(host, &format!("{SUDO} kill --json"))["active"], false);
-    assert_eq!(unit_state(host, SERVE), "inactive");
+    assert_eq!(host.state_of_system(SERVE).unwrap(), "inactive");
 
     let told = typed(host, "agent-runner uninstall");
     assert_eq!(told.code(), 0);
@@ -101,7 +97,7 @@ fn a_unit_of_the_system_runs_as_the_account_and_is_removed_by_the_commands_that_
 fn a_unit_of_the_system_is_ended_by_its_account_and_by_root_in_every_way() {
     let Some(lab) = host_by_hand() else { return };
     let host = &lab.hosts()[0];
-    let inactive = || wait::until(ROUNDS, || unit_state(host, SERVE) == "inactive");
+    let inactive = || wait::until(ROUNDS, || host.state_of_system(SERVE).unwrap() == "inactive");
     let hangs = || wait::until(ROUNDS, || hanging(host) == 1);
     let pid = || property(host, "MainPID");
     says(host, &format!("{SUDO} install --system"));
@@ -112,7 +108,7 @@ fn a_unit_of_the_system_is_ended_by_its_account_and_by_root_in_every_way() {
     assert!(hangs(), "{}", host.newest(20));
     let killed = answers(host, "agent-runner kill --json");
     assert_eq!((&killed["mode"], &killed["active"]), (&"systemd_system".into(), &false.into()), "{killed}");
-    assert_eq!((hanging(host), unit_state(host, SERVE).as_str()), (0, "inactive"));
+    assert_eq!((hanging(host), host.state_of_system(SERVE).unwrap().as_str()), (0, "inactive"));
     assert_eq!((property(host, "Result"), property(host, "NRestarts")), ("success".into(), "0".into()));
     assert_eq!(answers(host, "agent-runner kill --json")["active"], false, "twice is harmless");
     says(host, &format!("sudo -n systemctl start '{SERVE}'"));
@@ -129,7 +125,8 @@ fn a_unit_of_the_system_is_ended_by_its_account_and_by_root_in_every_way() {
     assert!(remedy.starts_with("sudo systemctl --no-block stop"), "{refused}");
     // Continued by systemd, it may be gone before it can be killed.
     let _ = typed(host, &remedy.replace("sudo ", "sudo -n "));
-    assert!(wait::until(ROUNDS, || ["inactive", "failed"].contains(&unit_state(host, SERVE).as_str())));
+    assert!(wait::until(ROUNDS, || ["inactive", "failed"]
+        .contains(&host.state_of_system(SERVE).unwrap().as_str())));
     assert_eq!((hanging(host), property(host, "NRestarts").as_str()), (0, "0"));
 
     // Root.
@@ -216,7 +213,7 @@ fn an_agent_may_do_in_a_unit_what_its_account_may() {
     says(host, &format!("{SUDO} install --system --monitor"));
     says(host, &format!("sudo -n systemctl start '{SERVE}' '{MONITOR}'"));
     next_good_round(host);
-    assert_eq!(unit_state(host, MONITOR), "active");
+    assert_eq!(host.state_of_system(MONITOR).unwrap(), "active");
     let failed = host
         .events()
         .unwrap()

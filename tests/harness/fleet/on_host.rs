@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::fake_agent::{self, Mode};
 use crate::lab::Host;
+use crate::run::Output;
 use crate::wait;
 
 /// The project's folder on a host.
@@ -78,12 +79,29 @@ impl Host {
         self.says(&format!("systemctl --user show --property MainPID --value {UNIT}"))
     }
 
-    /// What `systemctl --user is-active` says of the Loop's unit.
+    /// What systemd says of the Loop's unit of the user, as [`Host::state_of`].
     ///
     /// # Errors
     /// Where the host is off.
     pub fn unit_state(&self) -> anyhow::Result<String> {
-        Ok(self.user_command(&format!("systemctl --user is-active {UNIT}"))?.stdout.trim().to_owned())
+        self.state_of(UNIT)
+    }
+
+    /// What `systemctl --user is-active` says of a unit. It is `reloading` while one program hands over to the next,
+    /// which may be at the end of any round: the end of that is waited for.
+    ///
+    /// # Errors
+    /// Where the host is off.
+    pub fn state_of(&self, unit: &str) -> anyhow::Result<String> {
+        settled(|| self.user_command(&format!("systemctl --user is-active '{unit}'")))
+    }
+
+    /// [`Host::state_of`] a unit of the system.
+    ///
+    /// # Errors
+    /// Where the host is off.
+    pub fn state_of_system(&self, unit: &str) -> anyhow::Result<String> {
+        settled(|| self.root(&format!("systemctl is-active '{unit}'")))
     }
 
     /// The output of a command of the user's that succeeds; works with the cable cut.
@@ -93,4 +111,10 @@ impl Host {
     pub fn says(&self, command: &str) -> anyhow::Result<String> {
         self.user_command(command)?.checked().with_context(|| self.name().to_owned())
     }
+}
+
+fn settled(ask: impl Fn() -> anyhow::Result<Output>) -> anyhow::Result<String> {
+    let state = || Ok(ask()?.stdout.trim().to_owned());
+    let done = || Some(state()).filter(|said| !said.as_ref().is_ok_and(|state| state == "reloading"));
+    wait::value(wait::DEADLINE, done).unwrap_or_else(state)
 }
