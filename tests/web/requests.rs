@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agent_runner_tests::dashboard::{Answer, Ask, Invented, ask};
 use agent_runner_tests::wait;
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn get(fleet: &Invented, path: &str) -> Answer {
     ask(fleet.address(), Ask { path, ..Ask::default() }).unwrap()
@@ -38,10 +38,13 @@ fn what_is_documented_is_answered() {
     let host = get(&fleet, &format!("/api/v1/hosts/{}", fleet.name(1))).json().unwrap();
     assert_eq!(host["detail"][0]["stopped"]["detector"], "oauth_fail");
     assert_eq!(host["detail"][0]["rounds"].as_array().unwrap().len(), 40);
-    let events = get(&fleet, "/api/v1/events?kind=agent_e*&host=pi0002*&limit=3").json().unwrap();
-    let kinds: Vec<&Value> =
-        events["events"].as_array().unwrap().iter().map(|line| &line["event"]["event"]).collect();
-    assert_eq!(kinds, ["agent_exit"; 3]);
+    let kinds = || {
+        let answer = get(&fleet, "/api/v1/events?kind=agent_e*&host=pi0002*&limit=3").json().unwrap();
+        let events = answer["events"].as_array().unwrap().iter();
+        events.map(|line| line["event"]["event"].clone()).collect::<Vec<_>>()
+    };
+    // Events are remembered beside the view, not before it.
+    assert!(wait::until(wait::DEADLINE, || kinds() == ["agent_exit"; 3]), "{:?}", kinds());
     for (path, status) in [
         ("/api/v1/hosts/moon", 404),
         ("/api/v1/actions/7", 404),
