@@ -70,7 +70,8 @@ pub fn run(ctx: &Ctx, args: WatchArgs) -> Result<Exit, Error> {
         cancel.listen().map_err(|error| config("cannot listen for signals").caused_by(error))?;
         let ready = ctx.prepare(&inventory, role, ctx.silent_client(), (&targets, &projects))?;
         let Ready { watcher, mut workers, lock } = ready;
-        let dashboard = Dashboard { hub: watcher.hub(), facts, feed, by: ctx.user(), look };
+        let hub = watcher.hub();
+        let dashboard = Dashboard { told: hub.told(), hub, facts, feed, by: ctx.user(), look };
         let terminal = |error| config("the terminal").caused_by(error);
         let mut taken = Taken::take().map_err(terminal)?;
         let (stop, stopped) = oneshot::channel::<()>();

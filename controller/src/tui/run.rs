@@ -21,7 +21,7 @@ use super::rows::Facts;
 use super::terminal::Input;
 use super::view::View;
 use crate::fleetview::state::{Fleet, Moment, StreamId};
-use crate::watcher::hub::Hub;
+use crate::watcher::hub::{Hub, News};
 
 /// Answers that may wait.
 const QUEUE: usize = 64;
@@ -31,6 +31,8 @@ const QUEUE: usize = 64;
 pub struct Dashboard {
     /// The fleet.
     pub hub: Hub,
+    /// What it tells, since before its watch began.
+    pub told: News,
     /// What does not change.
     pub facts: Facts,
     /// What is known of earlier.
@@ -57,8 +59,8 @@ pub async fn run<B: Backend>(
     inputs: &mut mpsc::Receiver<Input>,
     end: impl Future<Output = ()>,
 ) -> Result<Model, B::Error> {
-    let Dashboard { hub, facts, mut feed, by, look } = dashboard;
-    let (mut changes, mut told) = (hub.changes(), hub.told());
+    let Dashboard { hub, mut told, facts, mut feed, by, look } = dashboard;
+    let mut changes = hub.changes();
     let (answer, mut answers) = mpsc::channel(QUEUE);
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);

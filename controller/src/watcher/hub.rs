@@ -21,6 +21,9 @@ use crate::ssh::Client;
 /// Things told that a slow reader may be behind.
 pub(super) const BEHIND: usize = 1024;
 
+/// A reader of everything told.
+pub type News = broadcast::Receiver<Arc<[Told]>>;
+
 /// A handle; clones are cheap and see the same fleet.
 #[derive(Debug, Clone)]
 pub struct Hub {
@@ -44,7 +47,7 @@ impl Hub {
     }
 
     /// Returns a receiver of everything told from now on.
-    pub fn told(&self) -> broadcast::Receiver<Arc<[Told]>> {
+    pub fn told(&self) -> News {
         self.told.subscribe()
     }
 

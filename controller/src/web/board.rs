@@ -19,7 +19,7 @@ use super::view::View;
 use crate::fleetview::silence::glob;
 use crate::fleetview::told::Told;
 use crate::output::fleet_lines;
-use crate::watcher::hub::Hub;
+use crate::watcher::hub::{Hub, News};
 
 /// Updates a page may be behind.
 const BEHIND: usize = 32;
@@ -107,10 +107,9 @@ impl Board {
         self.refresh(&mut self.lock());
     }
 
-    /// Follows the hub until the watch ends.
-    pub async fn run(self) {
+    /// Follows the hub, and the news it tells since they were asked for, until the watch ends.
+    pub async fn run(self, mut told: News) {
         let mut changes = self.hub.changes();
-        let mut told = self.hub.told();
         let mut beat = interval(Duration::from_secs(BEAT_S));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

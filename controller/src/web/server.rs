@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::guard::Guard;
 use super::routes::{Site, router};
-use crate::watcher::hub::Hub;
+use crate::watcher::hub::{Hub, News};
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 256;
@@ -47,15 +47,25 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves the fleet for as long as it is polled; dropped, it closes every connection.
+/// Serves the fleet for as long as it is polled; dropped, it closes every connection. What is told from this call on is
+/// counted and remembered, also before the first poll.
 ///
 /// # Errors
 /// When the listener has no address.
-pub async fn serve(listener: TcpListener, hub: Hub, options: Options) -> io::Result<()> {
+pub fn serve(
+    listener: TcpListener,
+    hub: Hub,
+    options: Options,
+) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    let told = hub.told();
+    answer(listener, hub, options, told)
+}
+
+async fn answer(listener: TcpListener, hub: Hub, options: Options, told: News) -> io::Result<()> {
     let guard = Guard::new(listener.local_addr()?, options.token.expose_secret(), options.names);
     let site = Arc::new(Site::new(hub, guard, options.by));
     let mut tasks = JoinSet::new();
-    tasks.spawn(site.board.clone().run());
+    tasks.spawn(site.board.clone().run(told));
     let router = router(site);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
