@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -19,7 +20,8 @@ impl Agent {
         let mut command = Command::new("ssh-agent");
         command.args(["-D", "-a"]).arg(socket).stdout(Stdio::null());
         let agent = Self(command.spawn().unwrap());
-        assert!(wait::until(wait::DEADLINE, || socket.exists()));
+        // The socket is there before anybody listens on it.
+        assert!(wait::until(wait::DEADLINE, || UnixStream::connect(socket).is_ok()));
         for key in keys {
             let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", socket).status();
             assert!(added.unwrap().success());

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -183,7 +184,8 @@ impl Agent {
         let child =
             Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while !socket.exists() && Instant::now() < deadline {
+        // The socket is there before anybody listens on it.
+        while UnixStream::connect(&socket).is_err() && Instant::now() < deadline {
             pause();
         }
         for key in keys {
