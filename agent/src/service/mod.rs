@@ -16,6 +16,7 @@ mod kill;
 pub mod linger;
 mod start;
 mod stop;
+pub mod uninstall;
 
 pub use account::{Account, Acting};
 pub use kill::{cancel, kill};

@@ -97,7 +97,12 @@ pub fn stop(project: &Project) -> Result<Stopping, ServiceError> {
     Ok(Stopping { asked, status: status(project) })
 }
 
-fn stop_unit(project: &Project, manager: &Manager, deadline: Instant) -> Result<Asked, ServiceError> {
+/// Asks a unit to end after its round and waits until it has, or the deadline.
+pub(super) fn stop_unit(
+    project: &Project,
+    manager: &Manager,
+    deadline: Instant,
+) -> Result<Asked, ServiceError> {
     let mut asked = Asked::Manager;
     if let Err(refused) = manager.queue("stop", &project.serve_unit()) {
         let Some(serve) = own_loop(project, manager) else { return Err(refused.into()) };

@@ -100,10 +100,7 @@ pub(crate) fn not_installed(account: &Account, error: InstallError) -> Error {
             "run `{}`, which starts it also without a login; without systemd, `agent-runner start` detaches `serve`",
             linger::remedy(account)
         )),
-        InstallError::Unit(..)
-        | InstallError::File(_)
-        | InstallError::Systemctl(_)
-        | InstallError::Service(_) => None,
+        InstallError::Unit(..) | InstallError::File(_) | InstallError::Systemctl(_) => None,
     };
     let failed = Error::failed(failure).caused_by(error);
     match hint {
@@ -113,7 +110,7 @@ pub(crate) fn not_installed(account: &Account, error: InstallError) -> Error {
 }
 
 /// Turns a failed uninstall into the program's error.
-pub(crate) fn not_removed(project: &Project, error: InstallError) -> Error {
+pub(crate) fn not_removed(project: &Project, error: ServiceError) -> Error {
     Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
 }
 
