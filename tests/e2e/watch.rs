@@ -1,5 +1,6 @@
 //! `watch` in a real terminal: what it draws, how it follows the terminal's size, and what it leaves behind.
 
+use std::fs;
 use std::process::Command;
 
 use agent_runner::event::Event;
@@ -7,6 +8,8 @@ use agent_runner_tests::run::run;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::tmux::Tmux;
 use agent_runner_tests::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::watched::project;
@@ -40,6 +43,21 @@ impl Terminal {
         self.shows("the newest events", |screen| screen.contains("round=60"))
     }
 
+    /// The process of `watch`.
+    fn pid(&self) -> Pid {
+        let shell = self.tmux.says("#{pane_pid}");
+        let found = run(Command::new("pgrep").args(["-P", &shell, "-f", "watch --interval"]), wait::DEADLINE)
+            .unwrap();
+        Pid::from_raw(found.stdout.trim().parse().unwrap())
+    }
+
+    /// What runs below the shell is stopped.
+    fn stops(&self) {
+        let pid = self.pid();
+        let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(wait::until(wait::DEADLINE, || state().contains(") T ")), "{}", state());
+    }
+
     /// The shell is back on its own screen, echoes what is typed, and has a cursor.
     fn is_as_before(&self) {
         self.shows("the shell's screen", |screen| {
@@ -71,9 +89,48 @@ fn watch_fits_the_terminal_follows_its_size_and_leaves_it_as_it_was() {
     terminal.is_as_before();
 
     terminal.watches();
-    let pid = terminal.tmux.says("#{pane_pid}");
-    let found = run(Command::new("pgrep").args(["-P", &pid]), wait::DEADLINE).unwrap();
-    let watch: i32 = found.stdout.trim().parse().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(watch), nix::sys::signal::Signal::SIGTERM).unwrap();
+    kill(terminal.pid(), Signal::SIGTERM).unwrap();
+    terminal.is_as_before();
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+    let Some(terminal) = Terminal::open() else { return };
+    terminal.watches();
+    for signalled in [false, true] {
+        if signalled {
+            kill(terminal.pid(), Signal::SIGTSTP).unwrap();
+        } else {
+            terminal.tmux.press(&["C-z"]);
+        }
+        terminal.is_as_before();
+        // A job that goes on in the background leaves the terminal to the shell: it is stopped again.
+        terminal.tmux.enter("bg");
+        terminal.stops();
+        terminal.is_as_before();
+        terminal.tmux.enter("fg");
+        terminal.shows("the newest events", |screen| screen.contains("round=60"));
+        assert_eq!(terminal.tmux.says("#{cursor_flag} #{wrap_flag} #{alternate_on}"), "0 0 1");
+        // Its size is followed, and its keys are heard.
+        terminal.tmux.resize((120, 50));
+        terminal.shows("more events", |screen| screen.contains("round=30\n") && screen.contains("round=60"));
+        terminal.tmux.resize((80, 24));
+        terminal
+            .shows("fewer events", |screen| !screen.contains("round=30\n") && screen.contains("round=60"));
+    }
+    terminal.tmux.press(&["q"]);
+    terminal.is_as_before();
+}
+
+#[test]
+fn who_is_stopped_without_a_word_listens_again_when_it_goes_on() {
+    let Some(terminal) = Terminal::open() else { return };
+    terminal.watches();
+    kill(terminal.pid(), Signal::SIGSTOP).unwrap();
+    // The shell has its own way with the terminal meanwhile.
+    terminal.shows("the shell", |screen| screen.trim_end().ends_with("ready$"));
+    terminal.tmux.enter("stty sane; fg");
+    terminal.shows("nothing else", |screen| screen.contains("round=60") && !screen.contains("ready$"));
+    terminal.tmux.press(&["q"]);
     terminal.is_as_before();
 }

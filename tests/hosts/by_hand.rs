@@ -69,6 +69,12 @@ pub(super) fn refuses(host: &Host, command: &str, code: i32) -> String {
     output.stderr
 }
 
+/// Removes the units, asking again as long as a round drains, and returns what was said at last.
+pub(super) fn uninstalls(host: &Host, command: &str) -> String {
+    let done = wait::value(ROUNDS, || Some(typed(host, command)).filter(|output| output.code() == 0));
+    done.unwrap_or_else(|| panic!("{}", typed(host, command).stderr)).stderr
+}
+
 /// Waits until the Loop's round is in this mode, counted by what the agent was started for.
 pub(super) fn next_round_runs(host: &Host, mode: Mode) -> i64 {
     let newest = |kind: &str| {

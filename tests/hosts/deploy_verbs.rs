@@ -1,11 +1,14 @@
 //! What belongs to a deploy: going back, pushing files alone, units alone, holding hosts still, and who did what.
 
+use agent_runner_tests::fake_agent::Mode;
 use agent_runner_tests::fleet::{Controller, PROMPT};
 use agent_runner_tests::lab::Host;
+use agent_runner_tests::wait;
 use serde_json::Value;
 
+use super::by_hand::hanging;
 use super::deployed::{
-    active, deploy_changes, deployed, fleet_of, next_good_round, result_of, statuses, text,
+    ROUNDS, active, deploy_changes, deployed, fleet_of, next_good_round, result_of, statuses, text,
 };
 
 fn write_prompt(controller: &Controller, words: &str) {
@@ -83,8 +86,18 @@ fn a_push_touches_files_only_and_install_and_uninstall_units_only() {
     write_prompt(&controller, "Pushed.");
     assert_eq!(controller.run(&["plan", "--exit-code"]).unwrap().code(), 0);
 
-    let uninstall = controller.run(&["uninstall", "--json"]).unwrap();
-    assert_eq!(uninstall.code(), 0, "{}", uninstall.stderr);
+    host.set_mode(&[Mode::Hang]).unwrap();
+    assert!(wait::until(ROUNDS, || hanging(host) == 1), "{}", host.newest(5));
+    let drains = controller.run(&["uninstall", "--json"]).unwrap();
+    assert_eq!(drains.code(), 2, "{}", drains.stderr);
+    let result = result_of(&drains, host);
+    assert!(text(&result["message"]).contains("demo still drains its round"), "{}", drains.stdout);
+    assert!(text(&result["hint"]).contains("uninstall again"), "{}", drains.stdout);
+    assert_eq!(host.says(units).unwrap(), "1", "the monitor's is gone");
+    assert_eq!(controller.run(&["cancel"]).unwrap().code(), 0);
+    host.set_mode(&[Mode::Sleep(1)]).unwrap();
+    let uninstalled = || controller.run(&["uninstall", "--json"]).unwrap().code() == 0;
+    assert!(wait::until(ROUNDS, uninstalled), "{}", host.newest(5));
     assert_eq!((host.says(units).unwrap().as_str(), host.unit_state().unwrap().as_str()), ("0", "inactive"));
     assert_eq!(last_line(host), "Pushed.");
     let again = controller.run(&["install", "--json"]).unwrap();

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::by_hand::{
     MONITOR, SERVE, answers, becomes, hanging, host_by_hand, next_round_runs, refuses, says, typed, typed_in,
+    uninstalls,
 };
 use super::deployed::{ROUNDS, ended_well, is, next_good_round};
 
@@ -48,13 +49,8 @@ fn a_project_is_checked_installed_served_and_removed() {
     assert!(status["uptime_s"].as_i64().unwrap() >= 0, "{status}");
     assert_eq!(answers(host, "agent-runner install --monitor --json"), installed, "twice changes nothing");
 
-    let removed = typed(host, "agent-runner uninstall");
-    assert_eq!(removed.code(), 0, "{}", removed.stderr);
-    assert!(
-        removed.stderr.contains(&format!("removed /home/ops/.config/systemd/user/{SERVE}")),
-        "{}",
-        removed.stderr
-    );
+    let removed = uninstalls(host, "agent-runner uninstall");
+    assert!(removed.contains(&format!("removed /home/ops/.config/systemd/user/{SERVE}")), "{removed}");
     assert_eq!(units(host), "");
     assert_eq!(answers(host, "agent-runner status --json")["mode"], "none");
     assert!(typed(host, "agent-runner uninstall").stderr.contains("demo has no unit of this account"));
@@ -113,6 +109,33 @@ fn stop_drains_restart_waits_force_does_not_kill_and_cancel_end_the_round() {
     assert_eq!(hanging(host), 0);
     assert!(last(host, "round_cancelled").is_some(), "{}", host.newest(20));
     assert_eq!(last(host, "agent_exit").unwrap()["round_num"], cancelled);
+}
+
+#[test]
+fn a_unit_whose_round_drains_keeps_its_file_and_its_patience_until_it_has() {
+    let Some(lab) = host_by_hand() else { return };
+    let host = &lab.hosts()[0];
+    says(host, "agent-runner install --monitor");
+    let patience = || ["TimeoutStopUSec", "KillMode"].map(|name| property(host, SERVE, name));
+    let before = patience();
+    assert_ne!(before[0], "1min 30s", "systemd's own would tell nothing");
+    let drained = next_round_runs(host, Mode::Hang);
+    let left = refuses(host, "agent-runner uninstall", 1);
+    assert!(left.contains("demo still drains its round") && left.contains("hint: uninstall again"), "{left}");
+    assert!(left.contains(&format!("removed /home/ops/.config/systemd/user/{MONITOR}")), "{left}");
+    assert_eq!(host.unit_state().unwrap(), "deactivating");
+    assert_eq!(patience(), before);
+    // Nothing starts it when the host boots meanwhile.
+    assert!(units(host).starts_with(&format!("{SERVE} disabled")), "{}", units(host));
+    refuses(host, "agent-runner uninstall", 1);
+    assert_eq!(patience(), before);
+
+    says(host, "agent-runner cancel");
+    becomes(host, "inactive");
+    assert_eq!(last(host, "agent_exit").unwrap()["round_num"], drained);
+    let gone = typed(host, "agent-runner uninstall");
+    assert!(gone.code() == 0 && gone.stderr.contains(&format!("{SERVE}\n")), "{}", gone.stderr);
+    assert_eq!(units(host), "");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use agent_runner_tests::wait;
 
 use super::by_hand::{
     MONITOR, SERVE, answers, hanging, host_by_hand, next_round_runs, refuses, says, typed, typed_in,
+    uninstalls,
 };
 use super::deployed::{ROUNDS, ended_well, is, next_good_round};
 
@@ -160,6 +161,29 @@ fn a_unit_of_the_system_is_ended_by_its_account_and_by_root_in_every_way() {
     assert_eq!(property(host, "WorkingDirectory"), "/home/ops/other/demo");
 }
 
+#[test]
+fn root_leaves_the_unit_of_a_round_that_drains_and_takes_it_afterwards() {
+    let Some(lab) = host_by_hand() else { return };
+    let host = &lab.hosts()[0];
+    says(host, &format!("{SUDO} install --system --monitor"));
+    says(host, &format!("sudo -n systemctl start '{SERVE}'"));
+    let patience = || ["TimeoutStopUSec", "KillMode"].map(|name| property(host, name));
+    let before = patience();
+    assert_ne!(before[0], "1min 30s", "systemd's own would tell nothing");
+    next_round_runs(host, Mode::Hang);
+    let left = refuses(host, &format!("{SUDO} uninstall"), 1);
+    assert!(left.contains("demo still drains its round") && left.contains("hint: uninstall again"), "{left}");
+    assert_eq!((host.state_of_system(SERVE).unwrap().as_str(), patience()), ("deactivating", before));
+
+    says(host, "agent-runner cancel");
+    assert!(wait::until(ROUNDS, || host.state_of_system(SERVE).unwrap() == "inactive"));
+    uninstalls(host, &format!("{SUDO} uninstall"));
+    assert_eq!(
+        host.root("ls /etc/systemd/system | grep -c agent-runner || true").unwrap().stdout.trim(),
+        "0"
+    );
+}
+
 /// What the files of the host say of the control group of a process of the account.
 fn brake_permitted(host: &Host, pid: &str) -> String {
     let script = format!(
@@ -186,7 +210,7 @@ fn the_brake_of_each_kind_of_unit_is_what_its_group_permits() {
     assert!(says(host, "agent-runner peek").contains(&format!("brake     {user}")));
     let doctor = answers(host, "agent-runner doctor --json");
     assert_eq!(doctor["cgroup"]["brake"], user.as_str(), "{doctor}");
-    says(host, "agent-runner uninstall");
+    uninstalls(host, "agent-runner uninstall");
     assert!(wait::until(ROUNDS, || answers(host, "agent-runner status --json")["mode"] == "none"));
 
     says(host, &format!("{SUDO} install --system"));
@@ -208,7 +232,7 @@ fn an_agent_may_do_in_a_unit_what_its_account_may() {
     host.put("/home/ops/.local/bin/claude", BUSY_AGENT.as_bytes(), 0o755).unwrap();
     says(host, "agent-runner install --monitor");
     next_good_round(host);
-    says(host, "agent-runner uninstall");
+    uninstalls(host, "agent-runner uninstall");
 
     says(host, &format!("{SUDO} install --system --monitor"));
     says(host, &format!("sudo -n systemctl start '{SERVE}' '{MONITOR}'"));

@@ -16,6 +16,6 @@ pub struct CancelArgs {}
 /// When the service cannot be signalled.
 pub fn run(ctx: &Ctx, _args: CancelArgs) -> Result<Exit, Error> {
     let project = project::load(ctx)?;
-    let status = service::cancel(&project).map_err(project::failed)?;
+    let status = service::cancel(&project).map_err(|error| project::failed(&project, error))?;
     project::print(ctx, &project, &status)
 }

@@ -21,7 +21,7 @@ pub fn run(ctx: &Ctx, _args: KillArgs) -> Result<Exit, Error> {
 }
 
 fn not_killed(project: &Project, error: ServiceError) -> Error {
-    let failed = project::failed(error);
+    let failed = project::failed(project, error);
     if service::status(project).mode == Mode::SystemdSystem && !nix::unistd::geteuid().is_root() {
         let unit = project.serve_unit();
         // Without the stop first, systemd would start again what was killed.

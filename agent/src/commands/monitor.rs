@@ -276,7 +276,7 @@ fn stop(ctx: &Ctx, config: &Config) -> StopOutcome {
     match service::stop(&project) {
         Err(error) => failed(in_words(&error), service::status(&project).mode),
         Ok(stopping) if !stopping.status.active => StopOutcome::Stopped,
-        Ok(Stopping { asked, status }) => match drains(&project, asked, status.mode) {
+        Ok(Stopping { asked, status, .. }) => match drains(&project, asked, status.mode) {
             Ok(true) => StopOutcome::Draining,
             Ok(false) => failed("still active after the stop".to_owned(), status.mode),
             Err(error) => failed(in_words(&error), status.mode),

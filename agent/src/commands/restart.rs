@@ -33,6 +33,7 @@ pub fn run(ctx: &Ctx, args: RestartArgs) -> Result<Exit, Error> {
         Mode::SystemdSystem | Mode::SystemdUser | Mode::PidFile => {}
     }
     let how = if args.force { Restart::Force } else { Restart::AfterRound };
-    let status = service::restart(&project, &project::program(ctx)?, how).map_err(project::failed)?;
+    let status = service::restart(&project, &project::program(ctx)?, how)
+        .map_err(|error| project::failed(&project, error))?;
     project::print(ctx, &project, &status)
 }

@@ -22,7 +22,7 @@ pub fn run(ctx: &Ctx, _args: StartArgs) -> Result<Exit, Error> {
 }
 
 fn not_started(project: &Project, error: ServiceError) -> Error {
-    let failed = project::failed(error);
+    let failed = project::failed(project, error);
     let by_system = service::status(project).mode == Mode::SystemdSystem;
     if by_system && !nix::unistd::geteuid().is_root() {
         return failed.hinted(format!("sudo systemctl start '{}'", project.serve_unit()));

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::error::{Error, Exit};
 use crate::event::Event;
 use crate::output::{self, Format};
-use crate::service;
+use crate::service::{self, Asked, Stopping};
 use crate::store::event_log::EventLog;
 use crate::verb::{Ctx, project};
 use crate::witness::detectors::DETECTORS;
@@ -33,15 +33,19 @@ pub fn run(ctx: &Ctx, args: StopArgs) -> Result<Exit, Error> {
     if ctx.format == Format::Pretty {
         output::note(&format!("stopping {} ...", project.name));
     }
-    let status = service::stop(&project).map_err(project::failed)?.status;
+    let Stopping { asked, status, unanswered } =
+        service::stop(&project).map_err(|error| project::failed(&project, error))?;
     if ctx.format == Format::Pretty {
         let seconds = since.elapsed().as_secs_f64();
         output::note(&if status.active {
             format!("{} still drains its round after {seconds:.1} s", project.name)
+        } else if asked == Asked::Nobody && unanswered.is_some() {
+            format!("no Loop of {} was found running", project.name)
         } else {
             format!("stopped {} in {seconds:.1} s", project.name)
         });
     }
+    project::note_unanswered(&project, unanswered.as_ref());
     if let Some(detector) = args.because.filter(|_| !status.active) {
         EventLog::new(project.layout.clone()).append(&Event::MonitorAutoStopTriggered { detector });
     }

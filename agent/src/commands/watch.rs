@@ -41,12 +41,16 @@ pub struct WatchArgs {
 /// # Errors
 /// What the failing look returned.
 pub fn run(ctx: &Ctx, args: WatchArgs) -> Result<Exit, Error> {
-    let wanted = [SignalInput::Int, SignalInput::Term, SignalInput::Hup, SignalInput::Winch];
+    let on_screen = io::stdout().is_terminal() && ctx.format == Format::Pretty;
+    let mut wanted = vec![SignalInput::Int, SignalInput::Term, SignalInput::Hup, SignalInput::Winch];
+    if on_screen {
+        wanted.extend([SignalInput::Tstp, SignalInput::Cont]);
+    }
     let signals =
         Signals::block(&wanted).map_err(|error| Error::failed("listening to signals").caused_by(error))?;
     // The first look may fail without touching the screen.
     peek::look(ctx, &args.detail, peek::colour(ctx))?;
-    if !io::stdout().is_terminal() || ctx.format == Format::Json {
+    if !on_screen {
         return look_again(ctx, &args, &signals, None);
     }
     let keys = Keys::listen();
@@ -79,35 +83,74 @@ fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, keys: Option<&Keys
                 .map_err(|error| Error::failed("waiting for the next look").caused_by(error))?;
             match news(&woken, signals, keys) {
                 News::Time => break,
-                News::Resized => {}
+                News::Changed => {}
+                News::Suspend => {
+                    suspend(signals, keys)?;
+                    break;
+                }
+                News::Continued => {
+                    if let Some(keys) = keys {
+                        keys.listen_again();
+                    }
+                    break;
+                }
                 News::End => return Ok(Exit::Ok),
             }
         }
     }
 }
 
+/// Gives the terminal back, stops as Ctrl-Z asks, and takes the terminal again.
+fn suspend(signals: &Signals, keys: Option<&Keys>) -> Result<(), Error> {
+    shown(output::print_drawn(LEAVE))?;
+    if let Some(keys) = keys {
+        keys.pause();
+    }
+    signals.suspend().map_err(|error| Error::failed("stopping as Ctrl-Z asks").caused_by(error))?;
+    if let Some(keys) = keys {
+        keys.listen_again();
+    }
+    shown(output::print_drawn(ENTER))
+}
+
 /// What a wait ended with.
+#[derive(Debug, PartialEq, Eq)]
 enum News {
     /// The next look is due, or was asked for with a key.
     Time,
-    /// The terminal has another size.
-    Resized,
+    /// The terminal may show something else now, such as with another size.
+    Changed,
+    /// Ctrl-Z was pressed.
+    Suspend,
+    /// Somebody stopped this process and lets it go on.
+    Continued,
     /// Nobody wants to see more.
     End,
 }
 
+/// The descriptors that are waited for, in this order.
+const SIGNALS: usize = 0;
+const OUTPUT: usize = 1;
+const KEYS: usize = 2;
+
 fn news(woken: &[usize], signals: &Signals, keys: Option<&Keys>) -> News {
-    match woken {
-        [] => News::Time,
-        [0] => match signals.next() {
-            Some(SignalInput::Winch) | None => News::Resized,
+    // One at a time: what else has come is still there at the next wait.
+    if woken.contains(&OUTPUT) {
+        News::End
+    } else if woken.contains(&SIGNALS) {
+        match signals.next() {
+            Some(SignalInput::Winch) | None => News::Changed,
+            Some(SignalInput::Tstp) => News::Suspend,
+            Some(SignalInput::Cont) => News::Continued,
             Some(_) => News::End,
-        },
-        [2] => match keys.and_then(Keys::pressed) {
+        }
+    } else if woken.contains(&KEYS) {
+        match keys.and_then(Keys::pressed) {
             Some(b'q' | b'Q') | None => News::End,
             Some(_) => News::Time,
-        },
-        _ => News::End,
+        }
+    } else {
+        News::Time
     }
 }
 
@@ -125,7 +168,21 @@ fn shown(result: io::Result<()>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::{Signal, raise};
+
     use super::*;
+
+    #[test]
+    fn a_signal_that_comes_with_a_key_is_heard_and_ends_nothing() {
+        // Sent to this thread, so that the other tests' threads never see it.
+        let signals = Signals::block(&[SignalInput::Winch, SignalInput::Tstp]).unwrap();
+        for (signal, expected) in [(Signal::SIGWINCH, News::Changed), (Signal::SIGTSTP, News::Suspend)] {
+            raise(signal).unwrap();
+            assert_eq!(news(&[SIGNALS, KEYS], &signals, None), expected);
+        }
+        assert_eq!(news(&[SIGNALS, OUTPUT], &signals, None), News::End);
+        assert_eq!(news(&[], &signals, None), News::Time);
+    }
 
     #[test]
     fn a_line_as_wide_as_the_terminal_keeps_its_last_character() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// A signal we listen to.
@@ -23,10 +23,14 @@ pub enum SignalInput {
     Usr2,
     /// SIGWINCH: the terminal has another size.
     Winch,
+    /// SIGTSTP: Ctrl-Z.
+    Tstp,
+    /// SIGCONT: what was stopped goes on.
+    Cont,
 }
 
 impl SignalInput {
-    const ALL: [SignalInput; 7] = [
+    const ALL: [SignalInput; 9] = [
         SignalInput::Term,
         SignalInput::Int,
         SignalInput::Hup,
@@ -34,6 +38,8 @@ impl SignalInput {
         SignalInput::Usr1,
         SignalInput::Usr2,
         SignalInput::Winch,
+        SignalInput::Tstp,
+        SignalInput::Cont,
     ];
 
     /// Returns the kernel's signal.
@@ -46,6 +52,8 @@ impl SignalInput {
             SignalInput::Usr1 => Signal::SIGUSR1,
             SignalInput::Usr2 => Signal::SIGUSR2,
             SignalInput::Winch => Signal::SIGWINCH,
+            SignalInput::Tstp => Signal::SIGTSTP,
+            SignalInput::Cont => Signal::SIGCONT,
         }
     }
 }
@@ -115,6 +123,19 @@ impl Signals {
         let number = i32::try_from(info.ssi_signo).ok()?;
         SignalInput::ALL.into_iter().find(|input| input.signal() as i32 == number)
     }
+
+    /// Stops this process, as Ctrl-Z does where nobody listens, and returns once it goes on; at once where it cannot be
+    /// stopped, because nobody could let it go on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn suspend(&self) -> io::Result<()> {
+        let mask = SigSet::from(SignalInput::Tstp.signal());
+        raise(SignalInput::Tstp.signal())?;
+        // It is delivered before this returns.
+        sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&mask), None)?;
+        Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?)
+    }
 }
 
 impl AsFd for Signals {
@@ -133,7 +154,7 @@ mod tests {
         // Sent to this thread, so that the other tests' threads never see it.
         let signals = Signals::block(&[SignalInput::Usr2]).unwrap();
         assert_eq!(signals.next(), None);
-        nix::sys::signal::raise(Signal::SIGUSR2).unwrap();
+        raise(Signal::SIGUSR2).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         assert_eq!(super::super::wait::wait_any(&[signals.as_fd()], Some(deadline)).unwrap(), [0]);
         assert_eq!(signals.next(), Some(SignalInput::Usr2));

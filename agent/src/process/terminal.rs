@@ -26,6 +26,7 @@ pub fn size(fd: BorrowedFd<'_>) -> Option<Size> {
 pub struct Keys {
     fd: RawFd,
     before: libc::termios,
+    wanted: libc::termios,
 }
 
 impl Keys {
@@ -42,6 +43,17 @@ impl Keys {
         (read == 1).then_some(key)
     }
 
+    /// Leaves the terminal as it was, until [`Keys::listen_again`].
+    pub fn pause(&self) {
+        set(self.fd, &self.before);
+    }
+
+    /// Listens again, after a pause or after whoever stopped this process has changed the terminal. In the background, the
+    /// kernel stops us here until we are in front again.
+    pub fn listen_again(&self) {
+        set(self.fd, &self.wanted);
+    }
+
     fn of(fd: RawFd) -> Option<Keys> {
         // In the background, changing the terminal would stop us.
         // SAFETY: tcgetpgrp only reads its integer argument.
@@ -55,7 +67,7 @@ impl Keys {
         let known = unsafe { libc::tcgetattr(fd, &raw mut before) } == 0;
         let mut wanted = before;
         wanted.c_lflag &= !(libc::ICANON | libc::ECHO);
-        (known && set(fd, &wanted)).then_some(Keys { fd, before })
+        (known && set(fd, &wanted)).then_some(Keys { fd, before, wanted })
     }
 }
 

@@ -77,7 +77,7 @@ fn run(scene: &Scene, watched: &mut Watched<'_>) -> io::Result<Ending> {
                     watched.stop(watched.cooperative);
                     return Ok(Ending::Interrupted);
                 }
-                SignalInput::Usr2 | SignalInput::Winch => {}
+                SignalInput::Usr2 | SignalInput::Winch | SignalInput::Tstp | SignalInput::Cont => {}
             }
         }
         if now > wall_clock {

@@ -206,6 +206,6 @@ fn request(signal: SignalInput) -> Option<Request> {
         SignalInput::Usr1 => Some(Request::Cancel),
         SignalInput::Usr2 => Some(Request::HandOver),
         SignalInput::Term | SignalInput::Int | SignalInput::Hup | SignalInput::Quit => Some(Request::Stop),
-        SignalInput::Winch => None,
+        SignalInput::Winch | SignalInput::Tstp | SignalInput::Cont => None,
     }
 }

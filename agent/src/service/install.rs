@@ -1,4 +1,4 @@
-//! Writing and removing a project's units, and the guard against another project's.
+//! Writing a project's units, and the guard against another project's.
 
 use std::fs;
 use std::io;
@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::stop::ServiceError;
 use super::systemctl::{Manager, SystemctlError};
 use super::unit::{self, Owner, Spec, UnitError};
-use super::{Account, Mode, Project, detached, status, stop};
+use super::{Mode, Project, status};
 use crate::store::atomic;
 use crate::store::file_error::FileError;
 
@@ -72,9 +71,6 @@ pub struct Request {
     pub path: Option<String>,
 }
 
-/// What `uninstall` says where only root can remove the units; the controller looks for it.
-pub const OF_THE_SYSTEM: &str = "the units belong to the system";
-
 /// An install that was refused or failed.
 #[derive(Debug, Error)]
 pub enum InstallError {
@@ -107,9 +103,6 @@ pub enum InstallError {
     /// The units are written and enabled, but this one gave up at once.
     #[error("{0} is installed and enabled, but does not start")]
     NotStarted(String, #[source] SystemctlError),
-    /// A running service stood in the way.
-    #[error("stopping the service first")]
-    Service(#[from] ServiceError),
 }
 
 /// Returns what the units of a project are made from.
@@ -185,39 +178,6 @@ pub fn install(project: &Project, request: &Request) -> Result<Installed, Instal
     })
 }
 
-/// Drains, disables and removes the account's units of a project and returns which; nothing installed is fine.
-///
-/// # Errors
-/// When a unit cannot be stopped or removed.
-pub fn uninstall(project: &Project) -> Result<Vec<PathBuf>, InstallError> {
-    let manager = Manager::user(&project.account);
-    let folder = project.account.user_units();
-    let monitor = folder.join(project.monitor_unit());
-    let mut removed = Vec::new();
-    if monitor.exists() {
-        // A manager that does not answer runs nothing: the files go all the same.
-        let _ = manager.act("stop", &project.monitor_unit());
-        remove(&manager, &monitor, &project.monitor_unit())?;
-        removed.push(monitor);
-    }
-    detached::stop_monitor(project)?;
-    let serve = folder.join(project.serve_unit());
-    if serve.exists() {
-        if manager.reach().is_ok() {
-            stop::stop(project)?;
-        }
-        remove(&manager, &serve, &project.serve_unit())?;
-        removed.push(serve);
-    } else if status(project).active {
-        stop::stop(project)?;
-    }
-    if !removed.is_empty() {
-        // Without a bus there is nobody to tell.
-        let _ = manager.reload();
-    }
-    Ok(removed)
-}
-
 /// Checks that a unit is free, or ours.
 ///
 /// # Errors
@@ -232,29 +192,6 @@ pub fn guard(path: &Path, work_dir: &Path, clobber: Clobber) -> Result<(), Insta
     Err(InstallError::Taken { path: path.display().to_string(), owner })
 }
 
-/// As root: stops, disables and removes units of the system. A round in progress ends first, after this has returned.
-///
-/// # Errors
-/// When a unit cannot be disabled or removed.
-pub fn uninstall_system(project: &Project) -> Result<(), InstallError> {
-    let manager = Manager::System;
-    for unit in [project.monitor_unit(), project.serve_unit()] {
-        if let Some(path) = system_unit(&project.account, &unit) {
-            // A unit that does not run is what we want.
-            let _ = manager.queue("stop", &unit);
-            remove(&manager, &path, &unit)?;
-        }
-    }
-    // Without a bus there is nobody to tell.
-    let _ = manager.reload();
-    Ok(())
-}
-
-/// Returns the system unit of a project, when there is one.
-pub fn system_unit(account: &Account, unit: &str) -> Option<PathBuf> {
-    Some(account.system_units().join(unit)).filter(|path| path.exists())
-}
-
 fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -264,12 +201,6 @@ fn read(path: &Path) -> io::Result<Option<String>> {
             Ok(Some(String::from_utf8_lossy(kept).into_owned()))
         }
     }
-}
-
-fn remove(manager: &Manager, path: &Path, unit: &str) -> Result<(), InstallError> {
-    // Disabling needs no running manager and removes the links; a unit that was never enabled is fine.
-    let _ = manager.act("disable", unit);
-    Ok(fs::remove_file(path).map_err(FileError::of("removing", path))?)
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ mod kill;
 pub mod linger;
 mod start;
 mod stop;
+pub mod uninstall;
 
 pub use account::{Account, Acting};
 pub use kill::{cancel, kill};
 pub use mode::{Facts, Mode, UnitState, mode};
 pub use project::{NameError, Project};
 pub use start::{Restart, restart, start};
-pub use status::{Status, running, status};
+pub use status::{Look, Status, Unanswered, look, running, status};
 pub(crate) use stop::send;
 pub use stop::{Asked, STOP_WAIT, ServiceError, Stopping, stop};

@@ -5,10 +5,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use thiserror::Error;
 
 use super::Project;
 use super::mode::{self, Facts, Mode, PidFile, Present};
-use super::systemctl::Manager;
+use super::systemctl::{Manager, SystemctlError};
 use crate::process::identity::Identity;
 use crate::store::pid_file;
 
@@ -31,9 +32,34 @@ pub struct Status {
     pub system_managed: bool,
 }
 
+/// A service's state, and whether whoever is in charge of its unit could be asked for it.
+#[derive(Debug)]
+pub struct Look {
+    /// The state, as far as it is known.
+    pub status: Status,
+    /// The manager that does not tell what its unit does.
+    pub unanswered: Option<Unanswered>,
+}
+
+/// A manager that could not be asked about its unit.
+#[derive(Debug, Error)]
+#[error("{} does not answer", manager.name())]
+pub struct Unanswered {
+    /// Which.
+    pub manager: Manager,
+    /// Why.
+    #[source]
+    pub error: SystemctlError,
+}
+
 /// Returns the state of a project's service.
 pub fn status(project: &Project) -> Status {
-    let facts = facts(project);
+    look(project).status
+}
+
+/// Returns the state of a project's service, and what stood in the way of knowing it.
+pub fn look(project: &Project) -> Look {
+    let (facts, unanswered) = facts(project);
     let mode = mode::mode(facts);
     let running = running(project);
     let unit_file = match (facts.user_unit, facts.system_unit) {
@@ -41,7 +67,7 @@ pub fn status(project: &Project) -> Status {
         (Present::No, Present::Yes) => Some(project.account.system_units().join(project.serve_unit())),
         (Present::No, Present::No) => None,
     };
-    Status {
+    let status = Status {
         mode,
         active: mode::active(mode, facts),
         pid: running.filter(|_| mode == Mode::PidFile).map(|identity| identity.pid),
@@ -49,7 +75,8 @@ pub fn status(project: &Project) -> Status {
         unit_file: unit_file.map(|path| path.to_string_lossy().into_owned()),
         rate_limit: None,
         system_managed: facts.user_unit == Present::No && facts.system_unit == Present::Yes,
-    }
+    };
+    Look { status, unanswered }
 }
 
 /// Returns the running Loop, as serve.pid names it.
@@ -73,7 +100,7 @@ pub(super) fn manager(project: &Project, mode: Mode) -> Option<Manager> {
     }
 }
 
-fn facts(project: &Project) -> Facts {
+fn facts(project: &Project) -> (Facts, Option<Unanswered>) {
     let unit = project.serve_unit();
     let user_unit = present(&project.account.user_units().join(&unit));
     let system_unit = present(&project.account.system_units().join(&unit));
@@ -82,13 +109,17 @@ fn facts(project: &Project) -> Facts {
         (Present::No, Present::Yes) => Some(Manager::System),
         (Present::No, Present::No) => None,
     };
-    let unit_state = manager.and_then(|manager| manager.show(&unit).ok()?.state);
+    let (unit_state, unanswered) = match manager.map(|manager| (manager.show(&unit), manager)) {
+        None => (None, None),
+        Some((Ok(show), _)) => (show.state, None),
+        Some((Err(error), manager)) => (None, Some(Unanswered { manager, error })),
+    };
     let pid_file = match recorded(project) {
         None => PidFile::Nobody,
         Some(identity) if identity.is_running() => PidFile::Alive,
         Some(_) => PidFile::Dead,
     };
-    Facts { user_unit, system_unit, unit_state, pid_file }
+    (Facts { user_unit, system_unit, unit_state, pid_file }, unanswered)
 }
 
 fn present(path: &Path) -> Present {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use thiserror::Error;
 
 use super::mode::UnitState;
-use super::status::{self, Status, running, status};
+use super::status::{self, Look, Status, Unanswered, look, running, status};
 use super::systemctl::{Manager, SystemctlError};
 use super::{Mode, Project};
 use crate::process::gone;
@@ -73,12 +73,14 @@ pub enum Asked {
 }
 
 /// What came of a stop.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Stopping {
     /// Who was asked.
     pub asked: Asked,
     /// What the service does now.
     pub status: Status,
+    /// The manager that does not tell what its unit does.
+    pub unanswered: Option<Unanswered>,
 }
 
 /// Asks the service to end after its round, waits up to 5 s, and returns what it does then: `active` means it still
@@ -94,10 +96,16 @@ pub fn stop(project: &Project) -> Result<Stopping, ServiceError> {
         None if before.active => stop_process(project, deadline)?,
         None => Asked::Nobody,
     };
-    Ok(Stopping { asked, status: status(project) })
+    let Look { status, unanswered } = look(project);
+    Ok(Stopping { asked, status, unanswered })
 }
 
-fn stop_unit(project: &Project, manager: &Manager, deadline: Instant) -> Result<Asked, ServiceError> {
+/// Asks a unit to end after its round and waits until it has, or the deadline.
+pub(super) fn stop_unit(
+    project: &Project,
+    manager: &Manager,
+    deadline: Instant,
+) -> Result<Asked, ServiceError> {
     let mut asked = Asked::Manager;
     if let Err(refused) = manager.queue("stop", &project.serve_unit()) {
         let Some(serve) = own_loop(project, manager) else { return Err(refused.into()) };

@@ -80,6 +80,14 @@ impl Manager {
         }
     }
 
+    /// Returns what a person calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Manager::User { .. } => "systemd of this account",
+            Manager::System => "systemd",
+        }
+    }
+
     /// Returns whether the manager answers.
     ///
     /// # Errors

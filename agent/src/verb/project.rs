@@ -8,11 +8,12 @@ use std::path::Path;
 
 use super::Ctx;
 use crate::config::types::Config;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, in_words};
 use crate::output::printed;
 use crate::output::{self, Format};
 use crate::service::install::InstallError;
-use crate::service::{Account, Project, ServiceError, Status, linger};
+use crate::service::systemctl::Manager;
+use crate::service::{self, Account, Project, ServiceError, Status, Unanswered, linger};
 
 /// Loads the project that `--config` names. Root, called through sudo, acts for the account whose project it is where a
 /// unit of the system runs it.
@@ -66,8 +67,17 @@ pub(crate) fn print(ctx: &Ctx, project: &Project, status: &Status) -> Result<Exi
     Ok(Exit::Ok)
 }
 
+/// Says that what is known of a service is not from the manager of its unit, and what helps.
+pub(crate) fn note_unanswered(project: &Project, unanswered: Option<&Unanswered>) {
+    let Some(unanswered) = unanswered else { return };
+    output::note(&format!("warning: whether the unit runs is not known: {}", in_words(unanswered)));
+    if let Some(hint) = way_out(project, unanswered) {
+        output::note(&format!("hint: {hint}"));
+    }
+}
+
 /// Turns a service verb's failure into the program's error.
-pub(crate) fn failed(error: ServiceError) -> Error {
+pub(crate) fn failed(project: &Project, error: ServiceError) -> Error {
     let text = match &error {
         ServiceError::NotStarted { .. } => error.to_string(),
         ServiceError::Systemctl(_)
@@ -77,10 +87,16 @@ pub(crate) fn failed(error: ServiceError) -> Error {
     };
     match error {
         ServiceError::NotStarted { .. } => Error::failed(text),
-        other @ (ServiceError::Systemctl(_)
-        | ServiceError::Signal { .. }
-        | ServiceError::Wait { .. }
-        | ServiceError::File(_)) => Error::failed(text).caused_by(other),
+        other @ ServiceError::Systemctl(_) => {
+            let failed = Error::failed(text).caused_by(other);
+            match service::look(project).unanswered.and_then(|unanswered| way_out(project, &unanswered)) {
+                Some(hint) => failed.hinted(hint),
+                None => failed,
+            }
+        }
+        other @ (ServiceError::Signal { .. } | ServiceError::Wait { .. } | ServiceError::File(_)) => {
+            Error::failed(text).caused_by(other)
+        }
     }
 }
 
@@ -97,13 +113,10 @@ pub(crate) fn not_installed(account: &Account, error: InstallError) -> Error {
             Some("`agent-runner stop` ends it after its round; then install again".to_owned())
         }
         InstallError::Unreachable(_) => Some(format!(
-            "run `{}`, which starts it also without a login; without systemd, `agent-runner start` detaches `serve`",
-            linger::remedy(account)
+            "{}; without systemd, `agent-runner start` detaches `serve`",
+            linger::way_to_reach(account)
         )),
-        InstallError::Unit(..)
-        | InstallError::File(_)
-        | InstallError::Systemctl(_)
-        | InstallError::Service(_) => None,
+        InstallError::Unit(..) | InstallError::File(_) | InstallError::Systemctl(_) => None,
     };
     let failed = Error::failed(failure).caused_by(error);
     match hint {
@@ -113,8 +126,15 @@ pub(crate) fn not_installed(account: &Account, error: InstallError) -> Error {
 }
 
 /// Turns a failed uninstall into the program's error.
-pub(crate) fn not_removed(project: &Project, error: InstallError) -> Error {
+pub(crate) fn not_removed(project: &Project, error: ServiceError) -> Error {
     Error::failed(format!("the units of {} were not removed", project.name)).caused_by(error)
+}
+
+fn way_out(project: &Project, unanswered: &Unanswered) -> Option<String> {
+    match unanswered.manager {
+        Manager::User { .. } => Some(linger::way_to_reach(&project.account)),
+        Manager::System => None,
+    }
 }
 
 fn pretty(name: &str, status: &Status) -> String {

@@ -1,4 +1,4 @@
-use std::process::Command;
+use std::process::{Command, Output};
 
 use agent_runner::service::unit::{Owner, Spec};
 
@@ -54,14 +54,42 @@ fn install_without_a_manager_writes_nothing_and_names_the_way_out() {
     host.write("research/agent-runner.toml", &config("true", ""));
     host.write("research/prompts/main.md", PROMPT);
     let before = host.snapshot();
-    let mut command = host.command(program());
-    // A runtime folder without a bus: whatever this machine runs, this account's manager is not reached.
-    command.env("XDG_RUNTIME_DIR", host.home()).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
-    let toml = host.work_dir().join("agent-runner.toml");
-    let output = command.args(["install", "--monitor", "--config"]).arg(toml).output().unwrap();
+    let output = without_a_bus(&host, &["install", "--monitor"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("enable-linger"), "{output:?}");
     assert_eq!(host.snapshot(), before);
+}
+
+#[test]
+fn a_unit_whose_manager_does_not_answer_is_told_with_the_way_out() {
+    let host = Host::new();
+    host.write("research/agent-runner.toml", &config("true", ""));
+    host.write("research/prompts/main.md", PROMPT);
+    host.write(".config/systemd/user/agent-runner@research.service", "[Service]\nExecStart=/bin/true\n");
+    for (verb, code) in [("status", 0), ("stop", 0), ("start", 1), ("restart", 1)] {
+        let output = without_a_bus(&host, &[verb]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{verb}: {said}");
+        let hint = format!("XDG_RUNTIME_DIR must be /run/user/{}", nix::unistd::getuid());
+        assert!(said.contains("hint: ") && said.contains("enable-linger") && said.contains(&hint), "{said}");
+        assert_eq!(said.contains("systemd of this account does not answer"), code == 0, "{verb}: {said}");
+        assert!(!said.contains("stopped research"), "{said}");
+    }
+    // Without a unit there is nobody to ask.
+    std::fs::remove_file(host.home().join(".config/systemd/user/agent-runner@research.service")).unwrap();
+    for verb in ["status", "stop"] {
+        let said = without_a_bus(&host, &[verb]).stderr;
+        assert!(!String::from_utf8_lossy(&said).contains("hint"), "{verb}");
+    }
+}
+
+/// Runs a verb on the project with a runtime folder that has no bus: whatever this machine runs, this account's manager is
+/// not reached.
+fn without_a_bus(host: &Host, args: &[&str]) -> Output {
+    let mut command = host.command(program());
+    command.env("XDG_RUNTIME_DIR", host.home()).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    let toml = host.work_dir().join("agent-runner.toml");
+    command.args(args).arg("--config").arg(toml).output().unwrap()
 }
 
 #[test]

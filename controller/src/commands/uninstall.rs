@@ -1,6 +1,6 @@
 //! `agent-runner-fleet uninstall`.
 
-use agent_runner::service::install::OF_THE_SYSTEM;
+use agent_runner::service::uninstall::{OF_THE_SYSTEM, STILL_DRAINS};
 use clap::Args;
 
 use crate::error::{Error, Exit};
@@ -12,7 +12,8 @@ use crate::verb::agent_verb::{self, ProjectPatterns};
 
 /// Stop, disable and remove the units of the projects
 ///
-/// The round in progress ends first. Agent, configuration and work tree stay; install or deploy bring the units back.
+/// The round in progress ends first: a unit whose round takes longer than 5 s to end is disabled and stays until uninstall
+/// is run again. Agent, configuration and work tree stay; install or deploy bring the units back.
 #[derive(Debug, Args)]
 pub struct UninstallArgs {
     #[command(flatten)]
@@ -38,20 +39,26 @@ pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
                 Ok(session) => session,
                 Err(error) => return recap::of_ssh_error(&host, &error),
             };
-            let mut done = Vec::new();
+            let (mut done, mut draining) = (Vec::new(), Vec::new());
             for (project, work_dir) in on {
                 let exec = Exec::command(remote::agent(&work_dir, &["uninstall"])).deadline(Some(deadline));
                 match session.exec(target.exec(exec)).await {
-                    Ok(output) if output.success() && !is_left(&output) => done.push(project),
+                    Ok(output) if output.success() && !says(&output, OF_THE_SYSTEM) => done.push(project),
                     Ok(output) if output.success() => {
                         let message = format!("{project}: the units are the system's");
                         return HostResult::new(host, Status::Failed, message)
                             .hinted("become root: --become")
                             .with_tail(&String::from_utf8_lossy(&output.stderr));
                     }
+                    Ok(output) if says(&output, STILL_DRAINS) => draining.push(project),
                     Ok(output) => return agent_verb::refused(&host, &project, &output),
                     Err(error) => return recap::of_ssh_error(&host, &error),
                 }
+            }
+            if !draining.is_empty() {
+                let message = format!("{} {STILL_DRAINS}: the unit stays until it has", draining.join(", "));
+                return HostResult::new(host, Status::Failed, message)
+                    .hinted("uninstall again once the round has ended; agent-runner-fleet kill ends it now");
             }
             HostResult::new(host, Status::Changed, done.join(", "))
         }
@@ -60,7 +67,7 @@ pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
     ctx.finish(&inventory, &recap)
 }
 
-/// Returns whether the host only said how root would do it.
-fn is_left(output: &Output) -> bool {
-    String::from_utf8_lossy(&output.stderr).contains(OF_THE_SYSTEM)
+/// Returns whether the agent said this.
+fn says(output: &Output, words: &str) -> bool {
+    String::from_utf8_lossy(&output.stderr).contains(words)
 }
