@@ -15,7 +15,7 @@ use super::monitor::{FIRST_LOOK, look_of};
 use super::reader::{Reader, Start};
 use super::rehearsal;
 use super::state::{self, Alive};
-use super::stream::{HEARTBEAT_S, Hello, State, StreamLine};
+use super::stream::{self, HEARTBEAT_S, Hello, State, StreamLine};
 use super::thresholds::Thresholds;
 use super::wake::{Wake, Woken};
 use crate::config::types::Config;
@@ -148,12 +148,16 @@ impl Speaker {
     fn event(&mut self, line: Line) {
         let text = String::from_utf8_lossy(&line.bytes);
         // A damaged line is no event; the next one carries the place behind it.
-        let Ok(event @ Value::Object(_)) = serde_json::from_str::<Value>(&text) else { return };
-        self.say(&StreamLine::Event { cursor: line.cursor, event });
+        let Ok(Value::Object(_)) = serde_json::from_str(&text) else { return };
+        self.add(stream::event_line(&line.cursor, text.as_bytes()));
     }
 
     fn say(&mut self, line: &StreamLine) {
-        match serde_json::to_vec(line) {
+        self.add(serde_json::to_vec(line));
+    }
+
+    fn add(&mut self, line: serde_json::Result<Vec<u8>>) {
+        match line {
             Ok(bytes) => {
                 self.pending.extend(bytes);
                 self.pending.push(b'\n');
