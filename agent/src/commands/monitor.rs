@@ -335,7 +335,7 @@ fn cursor_argument(text: &str) -> Result<Cursor, String> {
     if file.is_empty() || file.contains('/') {
         return Err("the file is a name below the log dir".to_owned());
     }
-    Ok(Cursor { file: file.to_owned(), offset })
+    Ok(Cursor::at(file, offset))
 }
 
 fn unreadable(error: io::Error) -> Error {

@@ -1,7 +1,8 @@
 //! The stream a controller follows: `agent-runner monitor --mode stream`, one JSON object per line.
 //!
 //! It reads only: detectors are evaluated, nothing is written and nothing is stopped. At least once: after a
-//! reconnect with `--cursor` the events behind the cursor come again; the cursor identifies each.
+//! reconnect with `--cursor` the events behind the cursor come again; the cursor identifies each. Whoever goes on behind
+//! a cursor compares its mark with the hello's: where they differ the file is another one, and is asked for from 0.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,6 +100,14 @@ pub struct Hello {
     pub cursor: Option<Cursor>,
 }
 
+impl Hello {
+    /// Returns where to begin instead of behind `known`, when another file has taken the place of the one it is in.
+    pub fn begins_anew(&self, known: &Cursor) -> Option<Cursor> {
+        let there = self.cursor.as_ref()?;
+        there.is_in_another_file_than(known).then(|| Cursor::at(known.file.as_str(), 0))
+    }
+}
+
 /// The project's state in a few fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -141,7 +150,7 @@ mod tests {
     #[test]
     fn an_event_goes_over_the_line_as_it_was_written() {
         let text = br#"{"ts":   "2026-03-01T00:00:05.000Z", "event": "a_b", "n": 1.50, "},\"event\":": {"b": 1, "a": 2}}"#;
-        let cursor = Cursor { file: "events-2026-03.jsonl".into(), offset: 7 };
+        let cursor = Cursor { mark: Some(9), ..Cursor::at("events-2026-03.jsonl", 7) };
         let line = event_line(&cursor, &[b" ".as_slice(), text, b"\r"].concat()).unwrap();
         assert_eq!(event_of(&line), Some((cursor.clone(), text.as_slice())));
         let event = serde_json::from_slice(text).unwrap();

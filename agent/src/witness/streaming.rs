@@ -45,7 +45,7 @@ pub fn speak(config: Config, start: Start, load: impl Fn() -> Option<Config>) ->
     let layout = Layout::new(&config.runtime.log_dir);
     let begin = match start {
         Start::End => end_of(&layout),
-        Start::Cursor(cursor) => cursor,
+        Start::Cursor(cursor) => cursor.marked(layout.root()),
     };
     let mut wake = Wake::new(layout.clone());
     let mut speaker = Speaker {
@@ -188,7 +188,7 @@ fn end_of(layout: &Layout) -> Cursor {
     Follower::from_end(&layout.events_files()).newest().unwrap_or_else(|| {
         let file = layout.events_file(Timestamp::now());
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Cursor { file: name, offset: 0 }
+        Cursor::at(name, 0)
     })
 }
 

@@ -196,6 +196,30 @@ fn what_a_quiet_host_writes_while_the_link_is_down_is_told_whatever_its_clock_sa
 }
 
 #[test]
+fn a_log_that_took_the_place_of_another_while_the_link_was_down_is_told_from_its_beginning() {
+    let pair = Pair::new(
+        "if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | sed '/\"type\":\"event\"/q'; exit 255; fi\n\
+         while [ ! -e $calls.go ]; do sleep 0.1; done; remote \"$@\"",
+    );
+    let running = pair.start(&["--mode", "events", "--kind", "round_end"]);
+    let mut written = 0;
+    wait::until("an event is handed on", || {
+        written += 1;
+        pair.there.event(0, "round_end", &json!({"round_num": written}));
+        running.try_line().is_some()
+    });
+    wait::until("a second connection", || pair.calls().len() == 2);
+    std::fs::remove_file(&pair.there.layout.events_files()[0]).unwrap();
+    let new: Vec<String> =
+        (0..written + 9).map(|n| pair.there.event(0, "round_end", &json!({"round_num": 1000 + n}))).collect();
+    std::fs::write(pair.bin.path().join("calls.go"), "").unwrap();
+    for line in new {
+        assert_eq!(running.line(), line);
+    }
+    assert!(pair.calls()[2].ends_with(".jsonl:0"), "{:?}", pair.calls());
+}
+
+#[test]
 fn a_program_without_a_stream_over_there_is_followed_by_time() {
     let pair = Pair::new(
         "case \"$*\" in *stream*) echo \"error: invalid value 'stream' for '--mode <MODE>'\" >&2; exit 2;; esac\n\

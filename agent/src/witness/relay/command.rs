@@ -152,7 +152,7 @@ mod tests {
         let new = Place::default();
         let old = Place {
             since: Some("2026-03-01T00:00:00.000Z".into()),
-            cursor: Some(Cursor { file: "events-2026-03.jsonl".into(), offset: 7 }),
+            cursor: Some(Cursor::at("events-2026-03.jsonl", 7)),
             is_by_time: false,
             port: 61_000,
         };

@@ -63,6 +63,13 @@ pub fn run(remote: &Remote, relayed: Relayed, tolerance: Duration, edge: &Edge<'
             Connection::Told => return Ok(End::Told),
             Connection::Lost(lost) => lost,
         };
+        if translator.is_astray() {
+            (edge.note)(&format!(
+                "{}: the log there is another one now; it is read from its beginning",
+                remote.host
+            ));
+            continue;
+        }
         if !spoke && status.code() == i64::from(Exit::Usage.code()) && translator.refused() {
             (edge.note)(&format!(
                 "{}: the program there has no stream; its log is followed by time: lines before the first one that is \
@@ -152,7 +159,7 @@ fn connection(
             (heard, spoke) = (Instant::now(), true);
         }
         silent = has_heartbeat && heard.elapsed() >= SILENCE;
-        if is_over || silent {
+        if is_over || silent || translator.is_astray() {
             break;
         }
         let mut waited = vec![(signals.as_fd(), Interest::Read), (stdout.as_fd(), Interest::Hangup)];

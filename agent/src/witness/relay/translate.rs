@@ -43,6 +43,7 @@ pub struct Translator {
     firing: Vec<Firing>,
     blind: Vec<Blindness>,
     page: Option<Vec<u8>>,
+    is_astray: bool,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,14 @@ struct Firing {
 impl Translator {
     /// Returns one that has heard nothing.
     pub fn new(relayed: Relayed) -> Translator {
-        Translator { relayed, place: Place::default(), firing: Vec::new(), blind: Vec::new(), page: None }
+        Translator {
+            relayed,
+            place: Place::default(),
+            firing: Vec::new(),
+            blind: Vec::new(),
+            page: None,
+            is_astray: false,
+        }
     }
 
     /// Returns what is relayed.
@@ -81,9 +89,16 @@ impl Translator {
     /// A new connection begins; `chance` is any number.
     pub fn connecting(&mut self, chance: u64) {
         self.firing.iter_mut().for_each(|firing| firing.is_told = false);
+        self.is_astray = false;
         let offset = chance % u64::from(u16::MAX - PORT_FIRST);
         let port = PORT_FIRST + u16::try_from(offset).unwrap_or_default();
         self.place.port = if port == self.place.port { port + 1 } else { port };
+    }
+
+    /// Returns whether this connection goes on in the middle of a log that took the place of the one known: the next
+    /// one begins at its beginning.
+    pub fn is_astray(&self) -> bool {
+        self.is_astray
     }
 
     /// The program over there does not know what it was asked for. Returns whether to ask for the same in an older way.
@@ -98,6 +113,9 @@ impl Translator {
 
     /// Takes the next line.
     pub fn line(&mut self, line: &[u8], now: Timestamp) -> Vec<Said> {
+        if self.is_astray {
+            return Vec::new();
+        }
         match &self.relayed {
             Relayed::Events(_) | Relayed::Narrate(_) => {
                 let written = if self.place.is_by_time { Some(line) } else { self.streamed(line) };
@@ -131,8 +149,16 @@ impl Translator {
             return Some(text);
         }
         if let Ok(StreamLine::Hello(hello)) = serde_json::from_slice(line) {
-            // A connection that is lost before the first event goes on where this one began.
-            self.place.cursor = self.place.cursor.take().or(hello.cursor);
+            match &self.place.cursor {
+                // A connection that is lost before the first event goes on where this one began.
+                None => self.place.cursor = hello.cursor,
+                Some(known) => {
+                    if let Some(beginning) = hello.begins_anew(known) {
+                        self.place.cursor = Some(beginning);
+                        self.is_astray = true;
+                    }
+                }
+            }
         }
         None
     }
@@ -236,7 +262,7 @@ mod tests {
             format!(r#"{{"ts":   "2026-03-01T00:00:05.000Z", "event": "{kind}", "z": 1, "a": 1.0}}"#)
         };
         for (offset, kind, told) in [(6, "a_b", true), (7, "x", false), (8, "c", true)] {
-            let cursor = Cursor { file: "f".into(), offset };
+            let cursor = Cursor::at("f", offset);
             let line = stream::event_line(&cursor, text(kind).as_bytes()).unwrap();
             let said: Vec<Said> = told.then(|| Said::Line(text(kind).into_bytes())).into_iter().collect();
             assert_eq!(translator.line(&line, now()), said);
@@ -245,6 +271,32 @@ mod tests {
         assert_eq!(offset(&translator), Some(8));
         translator.line(hello.as_bytes(), now());
         assert_eq!(offset(&translator), Some(8));
+    }
+
+    #[test]
+    fn a_log_that_took_the_place_of_another_is_begun_at_its_beginning() {
+        let mut translator = Translator::new(Relayed::Events(vec!["a_b".into()]));
+        let event = |offset| {
+            let cursor = Cursor { mark: Some(1), ..Cursor::at("f", offset) };
+            stream::event_line(&cursor, br#"{"event": "a_b"}"#).unwrap()
+        };
+        let hello = |mark: &str| {
+            let text = r#"{"type":"hello","protocol":1,"version":"0","project":"p","boot_id":"b","at":"x","monitor_active":false,"auto_stop_on":[],"cursor":{"file":"f","offset":7MARK}}"#;
+            text.replace("MARK", mark).into_bytes()
+        };
+        for mark in ["", r#","mark":1"#] {
+            translator.connecting(0);
+            translator.line(&hello(mark), now());
+            assert_eq!(translator.line(&event(7), now()).len(), 1, "the same file, or nobody knows");
+        }
+        translator.connecting(0);
+        translator.line(&hello(r#","mark":2"#), now());
+        assert!(translator.is_astray());
+        assert_eq!(translator.line(&event(9), now()), []);
+        assert_eq!(translator.place().cursor, Some(Cursor::at("f", 0)));
+        translator.connecting(0);
+        translator.line(&hello(r#","mark":2"#), now());
+        assert!(!translator.is_astray());
     }
 
     #[test]
