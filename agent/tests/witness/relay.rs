@@ -1,5 +1,6 @@
 //! `monitor --host`, with a scripted `ssh` on PATH: it runs the other side's command on a project here.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -57,6 +58,11 @@ impl Pair {
         let mut command = self.here.command(&[&["monitor", "--host", "pi"], args].concat());
         command.env("PATH", path.unwrap());
         command
+    }
+
+    /// Lets a script go on that waits for `$calls.go`.
+    fn let_go(&self) {
+        File::create(self.bin.path().join("calls.go")).unwrap();
     }
 
     fn calls(&self) -> Vec<String> {
@@ -191,7 +197,7 @@ fn what_a_quiet_host_writes_while_the_link_is_down_is_told_whatever_its_clock_sa
     let missed = pair.there.event(0, "round_end", &json!({"round_num": 2}));
     // The clock over there went back by an hour.
     let earlier = pair.there.event(3600, "round_end", &json!({"round_num": 3}));
-    std::fs::write(pair.bin.path().join("calls.go"), "").unwrap();
+    pair.let_go();
     assert_eq!([running.line(), running.line()], [missed, earlier]);
 }
 
@@ -212,7 +218,7 @@ fn a_log_that_took_the_place_of_another_while_the_link_was_down_is_told_from_its
     std::fs::remove_file(&pair.there.layout.events_files()[0]).unwrap();
     let new: Vec<String> =
         (0..written + 9).map(|n| pair.there.event(0, "round_end", &json!({"round_num": 1000 + n}))).collect();
-    std::fs::write(pair.bin.path().join("calls.go"), "").unwrap();
+    pair.let_go();
     for line in new {
         assert_eq!(running.line(), line);
     }
