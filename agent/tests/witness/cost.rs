@@ -8,7 +8,9 @@ use agent_runner::config::types::Config;
 use agent_runner::peek::{self, Asked};
 use agent_runner::provider::Presets;
 use agent_runner::service::{Account, Acting};
+use agent_runner::store::follow::Line;
 use agent_runner::store::layout::Layout;
+use agent_runner::store::record::Record;
 use agent_runner::store::time;
 use agent_runner::witness::detectors;
 use agent_runner::witness::monitor::FIRST_LOOK;
@@ -173,11 +175,14 @@ fn a_replaced_log_is_taken_in_again() {
     for round_num in [21, 22, 23] {
         project.event(0, "round_start", &json!({"round_num": round_num}));
     }
-    let mut told = Vec::new();
-    reader.poll(&look, |line| told.push(line.cursor.offset)).unwrap();
-    assert_eq!(told.len(), 3);
+    let mut told: Vec<Option<i64>> = Vec::new();
+    let mut poll = |reader: &mut Reader| {
+        let each = |line: Line| told.push(Record::parse(&line.bytes).and_then(|record| record.round_num()));
+        reader.poll(&look, each).unwrap();
+        told.clone()
+    };
+    assert_eq!(poll(&mut reader), [Some(21), Some(22), Some(23)]);
     assert_eq!(reader.snapshot().highest_round_num, Some(23));
     project.event(0, "round_start", &json!({"round_num": 24}));
-    reader.poll(&look, |line| told.push(line.cursor.offset)).unwrap();
-    assert_eq!(told.len(), 4);
+    assert_eq!(poll(&mut reader), [Some(21), Some(22), Some(23), Some(24)]);
 }
