@@ -1,4 +1,4 @@
-//! `monitor --mode http --host`: the page of another host through its OpenSSH server, under the same port.
+//! `monitor --mode http --host`: the page of another host through its OpenSSH server, under one port here.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

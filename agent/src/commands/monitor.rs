@@ -45,7 +45,7 @@ pub struct MonitorArgs {
     #[arg(long, value_enum, default_value = "anomaly")]
     mode: Mode,
     /// Anomaly only: seconds between two polls [default: 30]; not with --host, which hears of an alert when it begins
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "host")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with_all = ["host", "once", "list"])]
     interval: Option<u64>,
     /// Poll once, print the alerts that hold, change nothing
     #[arg(long)]
@@ -59,7 +59,8 @@ pub struct MonitorArgs {
     /// Http only: the port on 127.0.0.1; 0 takes a free one [default: 8765]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Look at another host over ssh: its detectors, its log; nothing is stopped from here
+    /// Look at another host over ssh: its detectors, its log; nothing is stopped from here. What is written there while
+    /// the link is down is told afterwards; an alert that begins and ends meanwhile only by the log there
     #[arg(long, value_name = "ALIAS")]
     host: Option<String>,
     /// With --host and --mode events: the kinds, separated by commas; all of them without it
@@ -121,13 +122,10 @@ pub fn run(ctx: &Ctx, args: MonitorArgs) -> Result<Exit, Error> {
                 Relayed::Events(args.kind)
             }
             Mode::Stream => Relayed::Stream,
-            Mode::Http => Relayed::Http(args.port.unwrap_or(PORT)),
+            // ssh opens it itself; found taken here it is told better, and which one is free is known here only.
+            Mode::Http => Relayed::Http(listen(args.port.unwrap_or(PORT)).and_then(port_of)?),
         };
         let config = observed::load(ctx, FileName::Any)?;
-        if let Relayed::Http(port) = relayed {
-            // ssh opens it itself; found taken here it is told better.
-            drop(listen(port)?);
-        }
         return relayed::relay(ctx, &config, &remote, relayed);
     }
     if args.remote_config.is_some() {
@@ -261,6 +259,13 @@ fn listen(port: u16) -> Result<TcpListener, Error> {
     })
 }
 
+fn port_of(listener: TcpListener) -> Result<u16, Error> {
+    listener
+        .local_addr()
+        .map(|place| place.port())
+        .map_err(|error| Error::failed("opening a port").caused_by(error))
+}
+
 fn ended(result: io::Result<()>) -> Result<Exit, Error> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
@@ -330,7 +335,7 @@ fn cursor_argument(text: &str) -> Result<Cursor, String> {
     if file.is_empty() || file.contains('/') {
         return Err("the file is a name below the log dir".to_owned());
     }
-    Ok(Cursor { file: file.to_owned(), offset })
+    Ok(Cursor::at(file, offset))
 }
 
 fn unreadable(error: io::Error) -> Error {

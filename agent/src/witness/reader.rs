@@ -122,8 +122,8 @@ impl Reader {
         self.bytes_read + events + self.metrics.bytes_read()
     }
 
-    /// Reads what is new and hands out every new event line. A log that was replaced or removed underneath is taken
-    /// in again from its end.
+    /// Reads what is new and hands out every new event line. A file that took another's place is new from its first
+    /// line on.
     ///
     /// # Errors
     /// When a file that exists cannot be read; the next poll goes on from there.
@@ -134,15 +134,17 @@ impl Reader {
             self.snapshot.exits.iter_mut().for_each(|exit| exit.log = Evidence::Unread);
         }
         let files = self.layout.events_files();
-        if self.events.as_ref().is_some_and(|events| events.lost(&files)) {
-            self.bytes_read = self.bytes_read();
-            self.start = Start::End;
-            self.events = None;
-        }
-        let mut events = match self.events.take() {
-            Some(events) => events,
-            None => self.take_in(look),
+        let (mut events, is_new) = match (self.events.take(), &self.start) {
+            (Some(mut events), _) => {
+                let is_lost = events.forget_lost(&files);
+                (events, is_lost)
+            }
+            (None, Start::End) => (Follower::from_end(&files), true),
+            (None, Start::Cursor(cursor)) => (Follower::from_cursor(&files, cursor), true),
         };
+        if is_new {
+            self.take_in(look, &events.places(&files));
+        }
         let snapshot = &mut self.snapshot;
         let followed = events.poll(&files, |line| {
             if let Some(record) = Record::parse(&line.bytes) {
@@ -161,18 +163,14 @@ impl Reader {
         followed.and(sampled)
     }
 
-    fn take_in(&mut self, look: &Look) -> Follower {
-        let files = self.layout.events_files();
-        let events = match &self.start {
-            Start::End => Follower::from_end(&files),
-            Start::Cursor(cursor) => Follower::from_cursor(&files, cursor),
-        };
+    /// Begins the snapshot with what lies before the places that the next lines come from.
+    fn take_in(&mut self, look: &Look, places: &[(PathBuf, u64)]) {
         self.snapshot = Snapshot::default();
-        self.look_back(Lines::before(events.places(&files)));
+        self.look_back(Lines::before(places.to_vec()));
+        self.bytes_read += self.metrics.bytes_read();
         let metrics = self.layout.metrics_files();
         self.metrics = Follower::from_end(&metrics);
         self.look_back_at_samples(Lines::before(self.metrics.places(&metrics)), look.growth_window_s);
-        events
     }
 
     fn look_back(&mut self, mut lines: Lines) {

@@ -1,7 +1,8 @@
 //! The stream a controller follows: `agent-runner monitor --mode stream`, one JSON object per line.
 //!
 //! It reads only: detectors are evaluated, nothing is written and nothing is stopped. At least once: after a
-//! reconnect with `--cursor` the events behind the cursor come again; the cursor identifies each.
+//! reconnect with `--cursor` the events behind the cursor come again; the cursor identifies each. Whoever goes on behind
+//! a cursor compares its mark with the hello's: where they differ the file is another one, and is asked for from 0.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,6 +12,11 @@ use crate::store::follow::Cursor;
 
 /// Seconds between two lines at most.
 pub const HEARTBEAT_S: u64 = 10;
+
+/// How the line of an event begins, as [`StreamLine`] says it.
+const EVENT: &[u8] = br#"{"type":"event","cursor":"#;
+/// What stands between the place and the event.
+const TEXT: &[u8] = br#","event":"#;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +56,28 @@ pub enum StreamLine {
     },
 }
 
+/// Returns the line of an event, with its text as it stands in the log; `text` must be an object.
+///
+/// # Errors
+/// What `serde_json` says of the cursor.
+pub fn event_line(cursor: &Cursor, text: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let mut line = EVENT.to_vec();
+    serde_json::to_writer(&mut line, cursor)?;
+    line.extend_from_slice(TEXT);
+    line.extend_from_slice(text.trim_ascii());
+    line.push(b'}');
+    Ok(line)
+}
+
+/// Returns what the line of an event carries, its text untouched; `None` for any other line.
+pub fn event_of(line: &[u8]) -> Option<(Cursor, &[u8])> {
+    let rest = line.strip_prefix(EVENT)?;
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Cursor>();
+    let cursor = values.next()?.ok()?;
+    let text = rest.get(values.byte_offset()..)?.strip_prefix(TEXT)?.strip_suffix(b"}")?;
+    Some((cursor, text))
+}
+
 /// Who speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -70,6 +98,14 @@ pub struct Hello {
     /// The place behind which this stream's events begin: who loses the connection before the first one goes on here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
+}
+
+impl Hello {
+    /// Returns where to begin instead of behind `known`, when another file has taken the place of the one it is in.
+    pub fn begins_anew(&self, known: &Cursor) -> Option<Cursor> {
+        let there = self.cursor.as_ref()?;
+        there.is_in_another_file_than(known).then(|| Cursor::at(known.file.as_str(), 0))
+    }
 }
 
 /// The project's state in a few fields.
@@ -105,4 +141,29 @@ pub struct State {
     /// The detectors that cannot judge now; without an alert of theirs nobody knows whether all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cannot_judge: Vec<Blindness>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_goes_over_the_line_as_it_was_written() {
+        let text = br#"{"ts":   "2026-03-01T00:00:05.000Z", "event": "a_b", "n": 1.50, "},\"event\":": {"b": 1, "a": 2}}"#;
+        let cursor = Cursor { mark: Some(9), ..Cursor::at("events-2026-03.jsonl", 7) };
+        let line = event_line(&cursor, &[b" ".as_slice(), text, b"\r"].concat()).unwrap();
+        assert_eq!(event_of(&line), Some((cursor.clone(), text.as_slice())));
+        let event = serde_json::from_slice(text).unwrap();
+        assert_eq!(serde_json::from_slice::<StreamLine>(&line).unwrap(), StreamLine::Event { cursor, event });
+        let StreamLine::Event { cursor, event } = serde_json::from_slice(&line).unwrap() else {
+            panic!("no event")
+        };
+        let of_an_older_program = serde_json::to_vec(&StreamLine::Event { cursor, event }).unwrap();
+        assert!(event_of(&of_an_older_program).is_some());
+        for other in
+            [&br#"{"type":"heartbeat","at":"x"}"#[..], br#"{"type":"event","cursor":7}"#, b"", b"rubbish"]
+        {
+            assert_eq!(event_of(other), None);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::monitor::{FIRST_LOOK, look_of};
 use super::reader::{Reader, Start};
 use super::rehearsal;
 use super::state::{self, Alive};
-use super::stream::{HEARTBEAT_S, Hello, State, StreamLine};
+use super::stream::{self, HEARTBEAT_S, Hello, State, StreamLine};
 use super::thresholds::Thresholds;
 use super::wake::{Wake, Woken};
 use crate::config::types::Config;
@@ -45,7 +45,7 @@ pub fn speak(config: Config, start: Start, load: impl Fn() -> Option<Config>) ->
     let layout = Layout::new(&config.runtime.log_dir);
     let begin = match start {
         Start::End => end_of(&layout),
-        Start::Cursor(cursor) => cursor,
+        Start::Cursor(cursor) => cursor.marked(layout.root()),
     };
     let mut wake = Wake::new(layout.clone());
     let mut speaker = Speaker {
@@ -148,12 +148,16 @@ impl Speaker {
     fn event(&mut self, line: Line) {
         let text = String::from_utf8_lossy(&line.bytes);
         // A damaged line is no event; the next one carries the place behind it.
-        let Ok(event @ Value::Object(_)) = serde_json::from_str::<Value>(&text) else { return };
-        self.say(&StreamLine::Event { cursor: line.cursor, event });
+        let Ok(Value::Object(_)) = serde_json::from_str(&text) else { return };
+        self.add(stream::event_line(&line.cursor, text.as_bytes()));
     }
 
     fn say(&mut self, line: &StreamLine) {
-        match serde_json::to_vec(line) {
+        self.add(serde_json::to_vec(line));
+    }
+
+    fn add(&mut self, line: serde_json::Result<Vec<u8>>) {
+        match line {
             Ok(bytes) => {
                 self.pending.extend(bytes);
                 self.pending.push(b'\n');
@@ -184,7 +188,7 @@ fn end_of(layout: &Layout) -> Cursor {
     Follower::from_end(&layout.events_files()).newest().unwrap_or_else(|| {
         let file = layout.events_file(Timestamp::now());
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Cursor { file: name, offset: 0 }
+        Cursor::at(name, 0)
     })
 }
 

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::RangeInclusive;
 
 use agent_runner::config::types::Config;
 use agent_runner::peek::{self, Asked};
 use agent_runner::provider::Presets;
 use agent_runner::service::{Account, Acting};
+use agent_runner::store::follow::Line;
 use agent_runner::store::layout::Layout;
+use agent_runner::store::record::Record;
 use agent_runner::store::time;
 use agent_runner::witness::detectors;
 use agent_runner::witness::monitor::FIRST_LOOK;
@@ -22,12 +25,24 @@ const ROUNDS: i64 = 65_000;
 /// One block of a backward read may lie beyond the budget.
 const SLACK: u64 = 128 * 1024;
 
-/// About 60 MB of healthy rounds that end now.
+/// About 60 MB of healthy rounds that end now, half of them in last month's file.
 fn write_long_log(layout: &Layout) {
     let now = Timestamp::now();
-    let mut file = BufWriter::new(File::create(layout.events_file(now)).unwrap());
-    for round_num in 1..=ROUNDS {
-        let ts = time::stamp(now - SignedDuration::from_secs((ROUNDS - round_num) * 10));
+    let month: Timestamp = format!("{}-01T00:00:00Z", time::month(now)).parse().unwrap();
+    write_rounds(
+        layout,
+        1..=ROUNDS / 2,
+        (month - SignedDuration::from_hours(200), month - SignedDuration::from_secs(1)),
+    );
+    write_rounds(layout, ROUNDS / 2 + 1..=ROUNDS, (month, now));
+}
+
+fn write_rounds(layout: &Layout, rounds: RangeInclusive<i64>, (first, last): (Timestamp, Timestamp)) {
+    let mut file = BufWriter::new(File::create(layout.events_file(first)).unwrap());
+    let step = last.duration_since(first) / i32::try_from(ROUNDS).unwrap();
+    for round_num in rounds.clone() {
+        let left = i32::try_from(rounds.end() - round_num).unwrap();
+        let ts = time::stamp(last - step * left);
         let mut line = |kind: &str, rest: &str| {
             writeln!(file, "{{\"ts\": \"{ts}\", \"event\": \"{kind}\", \"round_num\": {round_num}{rest}}}")
                 .unwrap();
@@ -154,4 +169,20 @@ fn a_replaced_log_is_taken_in_again() {
     reader.poll(&look, |_| handed_out += 1).unwrap();
     assert_eq!(reader.snapshot().highest_round_num, Some(1));
     assert_eq!(handed_out, 1);
+    // Nobody looks between the old log's end and the new one's beginning.
+    std::fs::remove_dir_all(project.layout.root()).unwrap();
+    std::fs::create_dir_all(project.layout.root()).unwrap();
+    for round_num in [21, 22, 23] {
+        project.event(0, "round_start", &json!({"round_num": round_num}));
+    }
+    let mut told: Vec<Option<i64>> = Vec::new();
+    let mut poll = |reader: &mut Reader| {
+        let each = |line: Line| told.push(Record::parse(&line.bytes).and_then(|record| record.round_num()));
+        reader.poll(&look, each).unwrap();
+        told.clone()
+    };
+    assert_eq!(poll(&mut reader), [Some(21), Some(22), Some(23)]);
+    assert_eq!(reader.snapshot().highest_round_num, Some(23));
+    project.event(0, "round_start", &json!({"round_num": 24}));
+    assert_eq!(poll(&mut reader), [Some(21), Some(22), Some(23), Some(24)]);
 }

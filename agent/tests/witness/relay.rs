@@ -1,5 +1,6 @@
 //! `monitor --host`, with a scripted `ssh` on PATH: it runs the other side's command on a project here.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -59,6 +60,11 @@ impl Pair {
         command
     }
 
+    /// Lets a script go on that waits for `$calls.go`.
+    fn let_go(&self) {
+        File::create(self.bin.path().join("calls.go")).unwrap();
+    }
+
     fn calls(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.bin.path().join("calls")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
@@ -69,9 +75,10 @@ const THROUGH: &str = "remote \"$@\"";
 
 #[test]
 fn events_pass_unchanged_and_go_on_where_the_link_broke() {
-    // The first connection ends after one line.
-    let pair =
-        Pair::new("if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | head -n 1; else remote \"$@\"; fi");
+    // The first connection ends after one event.
+    let pair = Pair::new(
+        "if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | sed '/\"type\":\"event\"/q'; else remote \"$@\"; fi",
+    );
     let mut running = pair.start(&["--mode", "events", "--kind", "round_end,round_start"]);
     wait::until("ssh is called", || pair.calls().len() == 1);
     let (mut first, mut written) = (None, Vec::new());
@@ -97,8 +104,8 @@ fn events_pass_unchanged_and_go_on_where_the_link_broke() {
     assert_eq!(blips[0]["next_sleep_s"], 1.0);
     let calls = pair.calls();
     assert!(calls[0].contains("ServerAliveInterval=5"), "{calls:?}");
-    assert!(calls[0].ends_with("pi -- agent-runner events --tail --kind round_end,round_start"), "{calls:?}");
-    assert!(calls[1].contains(" --since 20"), "{calls:?}");
+    assert!(calls[0].ends_with("pi -- agent-runner monitor --mode stream"), "{calls:?}");
+    assert!(calls[1].contains(" --cursor events-20"), "{calls:?}");
     running.signal(Signal::SIGTERM);
     assert_eq!(running.ended().code(), Some(0));
 }
@@ -178,16 +185,100 @@ fn a_stream_goes_on_behind_its_cursor() {
 }
 
 #[test]
-fn the_page_of_the_other_host_is_asked_for_under_the_same_port() {
+fn what_a_quiet_host_writes_while_the_link_is_down_is_told_whatever_its_clock_says() {
+    // The first connection ends behind the hello; the second waits until told.
+    let pair = Pair::new(
+        "if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | head -n 1; exit 255; fi\n\
+         while [ ! -e $calls.go ]; do sleep 0.1; done; remote \"$@\"",
+    );
+    pair.there.event(0, "round_end", &json!({"round_num": 1}));
+    let running = pair.start(&["--mode", "events", "--kind", "round_end"]);
+    wait::until("a second connection", || pair.calls().len() == 2);
+    let missed = pair.there.event(0, "round_end", &json!({"round_num": 2}));
+    // The clock over there went back by an hour.
+    let earlier = pair.there.event(3600, "round_end", &json!({"round_num": 3}));
+    pair.let_go();
+    assert_eq!([running.line(), running.line()], [missed, earlier]);
+}
+
+#[test]
+fn a_log_that_took_the_place_of_another_while_the_link_was_down_is_told_from_its_beginning() {
+    let pair = Pair::new(
+        "if [ $(wc -l < $calls) = 1 ]; then remote \"$@\" | sed '/\"type\":\"event\"/q'; exit 255; fi\n\
+         while [ ! -e $calls.go ]; do sleep 0.1; done; remote \"$@\"",
+    );
+    let running = pair.start(&["--mode", "events", "--kind", "round_end"]);
+    let mut written = 0;
+    wait::until("an event is handed on", || {
+        written += 1;
+        pair.there.event(0, "round_end", &json!({"round_num": written}));
+        running.try_line().is_some()
+    });
+    wait::until("a second connection", || pair.calls().len() == 2);
+    std::fs::remove_file(&pair.there.layout.events_files()[0]).unwrap();
+    let new: Vec<String> =
+        (0..written + 9).map(|n| pair.there.event(0, "round_end", &json!({"round_num": 1000 + n}))).collect();
+    pair.let_go();
+    for line in new {
+        assert_eq!(running.line(), line);
+    }
+    assert!(pair.calls()[2].ends_with(".jsonl:0"), "{:?}", pair.calls());
+}
+
+#[test]
+fn a_program_without_a_stream_over_there_is_followed_by_time() {
+    let pair = Pair::new(
+        "case \"$*\" in *stream*) echo \"error: invalid value 'stream' for '--mode <MODE>'\" >&2; exit 2;; esac\n\
+         remote \"$@\"",
+    );
+    let running = pair.start(&["--mode", "events", "--kind", "round_end"]);
+    wait::until("a second connection", || pair.calls().len() == 2);
+    assert!(
+        pair.calls()[1].ends_with("pi -- agent-runner events --tail --kind round_end"),
+        "{:?}",
+        pair.calls()
+    );
+    let mut told = None;
+    wait::until("an event is handed on", || {
+        pair.there.event(0, "round_end", &json!({"round_num": 1}));
+        told = running.try_line();
+        told.is_some()
+    });
+    assert!(told.unwrap().contains("\"round_end\""));
+    assert!(pair.here.logged("monitor_remote_blip").is_empty());
+}
+
+#[test]
+fn the_page_of_the_other_host_gets_a_new_port_there_with_each_connection_and_keeps_its_own_here() {
+    let pair = Pair::new(
+        "if [ $(wc -l < $calls) = 1 ]; then (remote \"$@\" | head -n 1); exit 255; fi; remote \"$@\"",
+    );
+    let running = pair.start(&["--mode", "http", "--port", "0"]);
+    let url = running.line();
+    let here =
+        url.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.strip_suffix('/')).unwrap().to_owned();
+    wait::until("a second connection", || pair.calls().len() == 2);
+    let there: Vec<String> =
+        pair.calls().iter().map(|call| call.rsplit(' ').next().unwrap().to_owned()).collect();
+    for (call, there) in pair.calls().iter().zip(&there) {
+        assert_ne!(here, "0");
+        assert!(call.contains(&format!("-L 127.0.0.1:{here}:127.0.0.1:{there} ")), "{call}");
+    }
+    assert_ne!(there[0], there[1]);
+    assert_eq!(running.try_line(), None, "the page is told once");
+}
+
+#[test]
+fn the_page_of_the_other_host_is_asked_for_under_a_port_of_ones_own() {
     let pair = Pair::new("echo http://127.0.0.1:1/; exec sleep 600");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let running = pair.start(&["--mode", "http", "--port", &free, "--remote-config", "~/a b.toml"]);
     assert_eq!(running.line(), "http://127.0.0.1:1/");
     let call = pair.calls().remove(0);
-    let expected = format!(
-        "-L 127.0.0.1:{free}:127.0.0.1:{free} pi -- agent-runner monitor --mode http --port {free} --config ~/'a b.toml'"
-    );
-    assert!(call.ends_with(&expected), "{call}");
+    let (_, asked) = call.split_once(&format!("-L 127.0.0.1:{free}:127.0.0.1:")).unwrap();
+    let (there, verb) = asked.split_once(' ').unwrap();
+    let expected = format!("pi -- agent-runner monitor --mode http --port {there} --config ~/'a b.toml'");
+    assert_eq!(verb, expected, "{call}");
 }
 
 #[test]
@@ -222,7 +313,7 @@ fn a_link_that_hangs_counts_as_down() {
 #[test]
 fn a_signal_takes_ssh_down_with_it() {
     let pair = Pair::new("echo $$ > $calls.pid; trap '' TERM; echo '{}'; while :; do sleep 1; done");
-    let mut running = pair.start(&["--mode", "events"]);
+    let mut running = pair.start(&["--mode", "stream"]);
     assert_eq!(running.line(), "{}");
     let pid = std::fs::read_to_string(pair.bin.path().join("calls.pid")).unwrap();
     running.signal(Signal::SIGINT);
@@ -239,6 +330,8 @@ fn what_does_not_fit_together_is_refused() {
         (&["--host=-oProxyCommand=reboot", "--once"], 1),
         (&["--host", "pi", "--once", "--list"], 2),
         (&["--host", "pi", "--interval", "5"], 2),
+        (&["--once", "--interval", "5"], 2),
+        (&["--list", "--interval", "5"], 2),
         (&["--kind", "round_end", "--mode", "events"], 1),
         (&["--host", "pi", "--kind", "round_end"], 1),
         (&["--remote-config", "x"], 1),

@@ -67,6 +67,35 @@ fn a_cursor_repeats_what_is_behind_it_and_nothing_else() {
 }
 
 #[test]
+fn a_log_that_takes_the_place_of_another_is_told_from_its_first_line() {
+    let project = Project::new();
+    project.event(10, "round_end", &json!({"round_num": 0}));
+    let stream = project.start(&["monitor", "--mode", "stream"]);
+    let place = stream.json()["cursor"].clone();
+    let path = project.layout.events_files().remove(0);
+    let line = |n: i64| {
+        format!("{{\"ts\": \"2026-03-01T00:00:0{n}.000Z\", \"event\": \"round_end\", \"round_num\": {n}}}\n")
+    };
+    let text: String = (1..=5).map(line).collect();
+    agent_runner::store::atomic::replace(&path, text.as_bytes()).unwrap();
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        let event = stream.json_until(|line| line["type"] == "event");
+        assert_ne!(event["cursor"]["mark"], place["mark"]);
+        told.push(event["event"]["round_num"].as_i64().unwrap());
+    }
+    assert_eq!(told, [1, 2, 3, 4, 5]);
+    // Whoever comes back with a place in the old file learns that it is another one now.
+    let asked = cursor(&json!({"cursor": place}));
+    let hello = project.start(&["monitor", "--mode", "stream", "--cursor", &asked]).json();
+    assert_eq!(
+        (&hello["cursor"]["offset"], hello["cursor"]["mark"] == place["mark"]),
+        (&place["offset"], false)
+    );
+    assert!(place["mark"].is_u64() && hello["cursor"]["mark"].is_u64(), "{place} {hello}");
+}
+
+#[test]
 fn a_stream_says_what_cannot_be_judged() {
     let project = Project::new();
     project.unreadable_round(1);

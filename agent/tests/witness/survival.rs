@@ -84,12 +84,14 @@ fn a_clock_that_steps_back_an_hour_raises_nothing_and_hides_nothing() {
 #[test]
 fn a_poll_of_the_program_after_ten_events_reads_less_than_64_kb_of_a_long_log() {
     let project = Project::new();
-    let file = project.layout.events_file(Timestamp::now());
-    let stamp = time::stamp(Timestamp::now() - SignedDuration::from_secs(60));
-    let line = format!(
-        "{{\"ts\": \"{stamp}\", \"event\": \"round_progress\", \"round_num\": 1, \"log_size_kb\": 10}}\n"
-    );
-    append(&file, &line.repeat((20 << 20) / line.len()));
+    // In two months' files, as a long log is.
+    for at in [Timestamp::now() - SignedDuration::from_hours(31 * 24), Timestamp::now()] {
+        let stamp = time::stamp(at - SignedDuration::from_secs(60));
+        let line = format!(
+            "{{\"ts\": \"{stamp}\", \"event\": \"round_progress\", \"round_num\": 1, \"log_size_kb\": 10}}\n"
+        );
+        append(&project.layout.events_file(at), &line.repeat((10 << 20) / line.len()));
+    }
     let monitor = project.start(&["monitor", "--interval", "1", "--json"]);
     project.sample(&json!({"disk_used_pct": 91.0}));
     assert_eq!(monitor.json()["detector"], "disk_warning");

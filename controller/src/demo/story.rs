@@ -106,7 +106,7 @@ mod tests {
 
     fn round(host: &str, cause: &str) -> Told {
         let event = json!({"event": "agent_exit", "exit_cause": cause});
-        Told::Event { stream: id(host), cursor: Cursor { file: "f".into(), offset: 1 }, event }
+        Told::Event { stream: id(host), cursor: Cursor::at("f", 1), event }
     }
 
     #[test]

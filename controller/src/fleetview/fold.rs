@@ -306,10 +306,11 @@ impl Step<'_> {
     }
 
     /// Tells an event once. A place at or before what is known is a replay, unless this very connection was already
-    /// past it: then the host began its log anew, or its clock went back to a month that was.
+    /// past it (then the host began its log anew, or its clock went back to a month that was), or its file is another one.
     fn event(&mut self, stream: &StreamId, state: &mut StreamState, (cursor, event): (Cursor, Value)) {
-        let begun_anew = state.cursor_here.as_ref().is_some_and(|here| cursor <= *here);
-        let new = begun_anew || state.cursor.as_ref().is_none_or(|last| cursor > *last);
+        let begun_anew = state.cursor_here.as_ref().is_some_and(|here| !cursor.is_behind(here));
+        let follows = |last: &Cursor| cursor.is_behind(last) || cursor.is_in_another_file_than(last);
+        let new = begun_anew || state.cursor.as_ref().is_none_or(follows);
         state.cursor_here = Some(cursor.clone());
         if !new {
             return;

@@ -41,7 +41,7 @@ fn alert(detector: &str, auto_action: AutoAction) -> StreamLine {
 }
 
 fn event(offset: u64) -> StreamLine {
-    let cursor = Cursor { file: "events-2026-01.jsonl".into(), offset };
+    let cursor = Cursor::at("events-2026-01.jsonl", offset);
     StreamLine::Event { cursor, event: serde_json::json!({"event": "round_end"}) }
 }
 
@@ -246,6 +246,27 @@ fn a_log_that_begins_anew_on_one_connection_is_told_from_its_beginning() {
 }
 
 #[test]
+fn a_log_that_took_the_place_of_another_while_nobody_listened_is_told_from_its_beginning() {
+    let mut fleet = fleet(&["a"]);
+    let of = |mark, offset| match event(offset) {
+        StreamLine::Event { cursor, event } => {
+            StreamLine::Event { cursor: Cursor { mark: Some(mark), ..cursor }, event }
+        }
+        other => other,
+    };
+    assert_eq!(names(&mut fleet, "a", 0, vec![hello(true), of(1, 500)]), ["event 500"]);
+    let replayed = vec![hello(true), of(1, 10), of(1, 500)];
+    assert!(names(&mut fleet, "a", 3, replayed).is_empty(), "the same file");
+    let replaced = vec![hello(true), of(2, 10), of(2, 20)];
+    assert_eq!(names(&mut fleet, "a", 6, replaced), ["event 10", "event 20"]);
+    assert_eq!(names(&mut fleet, "a", 9, vec![hello(true), of(2, 20), of(2, 30)]), ["event 30"]);
+    assert!(
+        names(&mut fleet, "a", 12, vec![hello(true), event(20)]).is_empty(),
+        "an older agent says no mark"
+    );
+}
+
+#[test]
 fn a_monitor_that_comes_up_later_takes_the_stop_over() {
     let mut fleet = fleet(&["a", "b"]);
     let state_with = |active| match state(true) {
@@ -324,7 +345,7 @@ fn hosts_that_come_back_one_by_one_are_one_incident_to_its_end_whatever_each_sti
 #[test]
 fn a_host_that_stopped_itself_is_known_as_stopped() {
     let mut fleet = fleet(&["a"]);
-    let cursor = Cursor { file: "events-2026-01.jsonl".into(), offset: 9 };
+    let cursor = Cursor::at("events-2026-01.jsonl", 9);
     let event = json!({"event": "monitor_auto_stop_triggered", "detector": "disk_critical"});
     let lines = vec![hello(true), StreamLine::Event { cursor, event }, state(true)];
     assert_eq!(names(&mut fleet, "a", 0, lines), ["event 9", "stopped itself", "resumed", "state"]);
@@ -434,7 +455,7 @@ fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
 
 #[test]
 fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
-    let cursor = |offset| Some(Cursor { file: "e".into(), offset });
+    let cursor = |offset| Some(Cursor::at("e", offset));
     // Ten streams were watched once; one of them still is, and a new one.
     let earlier = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     let mut beginning = Beginning {

@@ -31,7 +31,7 @@ fn now() -> Moment {
 }
 
 fn hello(cursor: u64) -> StreamLine {
-    let cursor = Some(Cursor { file: "e".into(), offset: cursor });
+    let cursor = Some(Cursor::at("e", cursor));
     StreamLine::Hello(Hello { at: stamp(now().wall), cursor, ..fixture::hello() })
 }
 
@@ -41,7 +41,7 @@ fn state(round: i64) -> StreamLine {
 
 fn event(offset: u64) -> StreamLine {
     let event = json!({"event": "agent_exit", "round_num": offset, "exit_code": 0, "exit_cause": "clean"});
-    StreamLine::Event { cursor: Cursor { file: "e".into(), offset }, event }
+    StreamLine::Event { cursor: Cursor::at("e", offset), event }
 }
 
 fn alert(name: &str) -> StreamLine {

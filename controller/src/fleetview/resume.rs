@@ -177,8 +177,7 @@ mod tests {
 
     fn line(word: &str) -> StreamLine {
         let (kind, rest) = word.split_once(' ').unwrap_or((word, ""));
-        let event =
-            |event: Value| StreamLine::Event { cursor: Cursor { file: "e".into(), offset: 1 }, event };
+        let event = |event: Value| StreamLine::Event { cursor: Cursor::at("e", 1), event };
         let parsed = |value: Value| serde_json::from_value(value).unwrap();
         match kind {
             "exit" => event(json!({"event": "agent_exit", "round_num": 1, "exit_cause": rest})),

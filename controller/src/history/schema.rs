@@ -64,6 +64,19 @@ const STEPS: &[&str] = &["
     ) WITHOUT ROWID;
 "];
 
+/// What a place's file is known by, beside the place: in a table of its own that an older release of the same version
+/// does not see. It goes on in `cursors` alone, so a mark counts only for the very place it was written with.
+const MARKS: &str = "
+    CREATE TABLE IF NOT EXISTS marks (
+        host TEXT NOT NULL,
+        project TEXT NOT NULL,
+        file TEXT NOT NULL,
+        offset INTEGER NOT NULL,
+        mark INTEGER,
+        PRIMARY KEY (host, project)
+    ) WITHOUT ROWID
+";
+
 /// The version this release writes.
 pub(super) fn newest() -> i64 {
     i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
@@ -82,6 +95,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
         work.execute_batch(step)?;
     }
+    work.execute_batch(MARKS)?;
     work.pragma_update(None, "user_version", newest())?;
     work.commit()?;
     Ok(newest())

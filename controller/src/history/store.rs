@@ -125,12 +125,14 @@ impl Store {
     /// # Errors
     /// When SQLite refuses.
     pub fn cursors(&self) -> Result<Vec<(StreamId, Cursor)>, HistoryError> {
-        self.rows("SELECT host, project, file, offset FROM cursors", [], |row| {
+        let sql = "SELECT host, project, file, offset, mark FROM cursors \
+                   LEFT JOIN marks USING (host, project, file, offset)";
+        self.rows(sql, [], |row| {
             let (host, project): (String, String) = (row.get(0)?, row.get(1)?);
             let offset = u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default();
             Ok((
                 StreamId { host: host.into(), project: project.into() },
-                Cursor { file: row.get(2)?, offset },
+                Cursor { file: row.get(2)?, offset, mark: row.get(4)? },
             ))
         })
     }
@@ -143,8 +145,10 @@ impl Store {
         let known: Vec<String> = self.rows("SELECT DISTINCT host FROM cursors", [], |row| row.get(0))?;
         let gone: Vec<&String> = known.iter().filter(|host| !names.contains(host.as_str())).collect();
         let done = self.transact(|work| {
-            gone.iter()
-                .try_for_each(|host| work.execute("DELETE FROM cursors WHERE host = ?", [host]).map(|_| ()))
+            gone.iter().try_for_each(|host| {
+                work.execute("DELETE FROM cursors WHERE host = ?", [host])?;
+                work.execute("DELETE FROM marks WHERE host = ?", [host]).map(|_| ())
+            })
         });
         self.named(done)
     }
@@ -190,6 +194,13 @@ fn write_one(work: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
                 &*stream.project,
                 &cursor.file,
                 offset,
+            ))?;
+            work.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)")?.execute((
+                &*stream.host,
+                &*stream.project,
+                &cursor.file,
+                offset,
+                cursor.mark,
             ))?;
         }
         Entry::Alert(alert) => super::alerts::write(work, alert)?,

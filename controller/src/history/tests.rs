@@ -1,5 +1,6 @@
 //! The history: what is written is there after a kill, old files load, bounds hold.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -63,6 +64,23 @@ fn everything(since: Timestamp) -> Wanted {
 }
 
 #[test]
+fn a_mark_is_kept_beside_its_place_and_counts_for_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("attic.history.db");
+    let marked = Cursor { mark: Some(u32::MAX), ..Cursor::at("e", 10) };
+    Store::open(&path).unwrap().write(&[Entry::Cursor(stream(), marked.clone())]).unwrap();
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.cursors().unwrap(), [(stream(), marked)]);
+    // As an older release goes on in the same file.
+    let sql = "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?)";
+    store.connection.execute(sql, (&*stream().host, &*stream().project, "e", 20)).unwrap();
+    assert_eq!(store.cursors().unwrap(), [(stream(), Cursor::at("e", 20))]);
+    store.keep_hosts(&BTreeSet::new()).unwrap();
+    let left: i64 = store.connection.query_row("SELECT count(*) FROM marks", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
 fn a_file_of_version_1_loads() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("attic.history.db");
@@ -71,7 +89,7 @@ fn a_file_of_version_1_loads() {
     let names: Vec<String> =
         store.log(&everything(day())).unwrap().into_iter().map(|line| line.name).collect();
     assert_eq!(names, ["agent_exit", "agent_usage_recorded", "oauth_fail", "fleet_stalled"]);
-    let cursor = Cursor { file: "events-2026-11.jsonl".into(), offset: 4711 };
+    let cursor = Cursor::at("events-2026-11.jsonl", 4711);
     assert_eq!(store.cursors().unwrap(), [(stream(), cursor)]);
     let open = store.open_alerts().unwrap();
     assert_eq!(open.len(), 1);
@@ -134,7 +152,7 @@ fn a_transaction_is_whole_or_not_there_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h.db");
     let mut store = Store::open(&path).unwrap();
-    let cursor = |offset| Entry::Cursor(stream(), Cursor { file: "e".into(), offset });
+    let cursor = |offset| Entry::Cursor(stream(), Cursor::at("e", offset));
     store.write(&[log(1, "pi1", "a"), cursor(10)]).unwrap();
     {
         // What a kill in the middle of a transaction leaves: an open transaction that is never committed.
@@ -235,7 +253,7 @@ fn the_places_of_hosts_that_the_inventory_has_no_more_are_forgotten() {
     let mut store = Store::open(&dir.path().join("h.db")).unwrap();
     let cursor = |host: &str| {
         let id = StreamId { host: host.into(), project: "p".into() };
-        Entry::Cursor(id, Cursor { file: "e".into(), offset: 1 })
+        Entry::Cursor(id, Cursor::at("e", 1))
     };
     store.write(&["pi1", "pi2", "pi3"].map(cursor)).unwrap();
     store.keep_hosts(&["pi2", "pi4"].into()).unwrap();

@@ -178,7 +178,7 @@ mod tests {
         let mut feed = Feed::default();
         let now = Timestamp::from_second(1000).unwrap();
         for number in 0..200_u64 {
-            let cursor = Cursor { file: "e".into(), offset: number };
+            let cursor = Cursor::at("e", number);
             let event = json!({"ts": "1970-01-01T00:00:05.000Z", "event": "agent_exit", "round_num": number,
                 "duration_s": 2.0, "exit_cause": "error", "exit_code": 3});
             feed.hear(&Told::Event { stream: stream.clone(), cursor, event }, now);

@@ -116,7 +116,7 @@ fn told() -> (Fleet, Feed) {
         tell(heard, Input::Connected(id(name)));
         tell(heard, line(name, hello(heard)));
         for (number, event) in rounds(name).into_iter().enumerate() {
-            let cursor = Cursor { file: "events".into(), offset: number as u64 + 1 };
+            let cursor = Cursor::at("events", number as u64 + 1);
             tell(heard, line(name, StreamLine::Event { cursor, event }));
         }
         for (detector, severity, message) in alerts(name) {

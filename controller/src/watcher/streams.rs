@@ -42,7 +42,7 @@ impl Watched {
 
     /// Returns what follows its stream, behind a place in its log or behind everything that is in it.
     pub(super) fn speak(&self, cursor: Option<&Cursor>) -> Exec {
-        let cursor = cursor.map(|Cursor { file, offset }| format!("{file}:{offset}"));
+        let cursor = cursor.map(|Cursor { file, offset, mark: _ }| format!("{file}:{offset}"));
         let mut verb = vec!["monitor", "--mode", "stream"];
         if let Some(cursor) = &cursor {
             verb.extend(["--cursor", cursor]);
@@ -172,10 +172,18 @@ async fn read(
         }
         match &parsed {
             StreamLine::Event { cursor: at, .. } => *cursor = Some(at.clone()),
-            // A connection that is lost before the first event goes on where this one began.
-            StreamLine::Hello(hello) if cursor.is_none() => cursor.clone_from(&hello.cursor),
-            StreamLine::Hello(_)
-            | StreamLine::Alert { .. }
+            StreamLine::Hello(hello) => match cursor.as_ref() {
+                // A connection that is lost before the first event goes on where this one began.
+                None => cursor.clone_from(&hello.cursor),
+                Some(known) => {
+                    if let Some(beginning) = hello.begins_anew(known) {
+                        *cursor = Some(beginning);
+                        let reason = "the log there is another one now; it is read from its beginning";
+                        return (reason.into(), Reach::Reached);
+                    }
+                }
+            },
+            StreamLine::Alert { .. }
             | StreamLine::Resolved { .. }
             | StreamLine::State(_)
             | StreamLine::Heartbeat { .. } => {}

@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_huge_event_is_remembered_by_its_name_only() {
         let stream = StreamId { host: "pi1".into(), project: "p".into() };
-        let cursor = Cursor { file: "events-2026-01.jsonl".into(), offset: 1 };
+        let cursor = Cursor::at("events-2026-01.jsonl", 1);
         let event = json!({"event": "round_end", "text": "x".repeat(60_000)});
         let line = line(&Told::Event { stream, cursor, event }, "attic", Timestamp::UNIX_EPOCH).unwrap();
         assert!(line.to_string().len() < 300, "{line}");

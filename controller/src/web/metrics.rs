@@ -306,11 +306,7 @@ mod tests {
     }
 
     fn event(host: &str, event: serde_json::Value) -> Told {
-        Told::Event {
-            stream: id(host),
-            cursor: Cursor { file: "events-2026-01.jsonl".into(), offset: 1 },
-            event,
-        }
+        Told::Event { stream: id(host), cursor: Cursor::at("events-2026-01.jsonl", 1), event }
     }
 
     #[test]

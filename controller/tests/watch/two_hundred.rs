@@ -163,7 +163,7 @@ fn what_is_remembered_of_200_hosts_does_not_grow_from_hour_to_hour() {
                 round += 1;
                 for event in ["round_start", "agent_exit", "agent_usage_recorded"] {
                     let event = json!({"event": event, "round_num": round, "cost_usd": 0.1});
-                    let cursor = Cursor { file: "e".into(), offset: round * 10 };
+                    let cursor = Cursor::at("e", round * 10);
                     let line = StreamLine::Event { cursor, event };
                     fold(&mut fleet, Input::Line(id(host), Box::new(line)), &policy, at(second));
                 }

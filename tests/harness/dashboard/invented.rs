@@ -213,7 +213,7 @@ impl Invented {
             object.insert("ts".into(), stamp(before(seconds)).into());
         }
         let offset = u64::try_from(Timestamp::now().as_microsecond())?;
-        let cursor = Cursor { file: "events-2026-11.jsonl".into(), offset };
+        let cursor = Cursor::at("events-2026-11.jsonl", offset);
         self.says(place, StreamLine::Event { cursor, event })
     }
 

@@ -16,11 +16,11 @@ pub(super) const DETECTOR: Detector = Detector {
     action: AutoAction::StopService,
     identity: &[],
     fires: "the log dir's or the work tree's disk is full",
-    reads: "metrics disk_used_pct, the disks now",
+    reads: "metrics disk_used_pct of the last ten minutes, the disks now",
     thresholds: |thresholds| format!("{} %", thresholds.disk.critical_pct),
-    detect: |snapshot, thresholds, _| {
+    detect: |snapshot, thresholds, now| {
         let threshold = thresholds.disk.critical_pct;
-        let Some(found_use) = disk_use(snapshot).filter(|found| found.pct >= threshold) else {
+        let Some(found_use) = disk_use(snapshot, now).filter(|found| found.pct >= threshold) else {
             return Ok(Vec::new());
         };
         let message = format!("disk usage {}% ≥ {threshold}%, auto-stopping", found_use.pct);
@@ -37,6 +37,9 @@ pub(super) const DETECTOR: Detector = Detector {
     },
 };
 
+/// Seconds for which a sample stands against a look: what filled the disk a moment ago may do so again.
+const FRESH_S: i64 = 600;
+
 /// How full the project's disks are.
 pub(super) struct DiskUse {
     pub(super) pct: f64,
@@ -45,11 +48,14 @@ pub(super) struct DiskUse {
     pub(super) place: String,
 }
 
-/// Returns the newest sample's figure, or what a look finds now where that is worse: a full disk takes no samples. What
-/// a look finds is evidence of the newest round.
-pub(super) fn disk_use(snapshot: &Snapshot) -> Option<DiskUse> {
+/// Returns the newest sample's figure, or what a look finds now where that is worse (a full disk takes no samples) or
+/// the sample old. What a look finds is evidence of the newest round.
+pub(super) fn disk_use(snapshot: &Snapshot, now: Timestamp) -> Option<DiskUse> {
     let samples = &snapshot.samples;
-    let sampled = samples.disk.back();
+    // Where nobody can look, an old sample is all there is.
+    let can_look = samples.fullest.is_some();
+    let is_fresh = |at: Timestamp| now.duration_since(at).as_secs().abs() <= FRESH_S;
+    let sampled = samples.disk.back().filter(|sample| !can_look || is_fresh(sample.at));
     let worse = |pct: f64| sampled.is_none_or(|sample| pct > sample.disk_pct);
     if let Some(disk) = samples.fullest.as_ref().filter(|disk| worse(disk.disk_pct)) {
         let at = snapshot.newest_round.as_ref().and_then(|round| time::parse(&round.ts));
@@ -86,6 +92,24 @@ mod tests {
         assert_eq!(stopped.alert(&DETECTOR).unwrap().auto_action, AutoAction::None);
         let again = stopped.sample(json!({"disk_used_pct": 99.0}));
         assert_eq!(again.alert(&DETECTOR).unwrap().auto_action, AutoAction::StopService);
+    }
+
+    #[test]
+    fn an_old_sample_stands_only_where_nobody_can_look() {
+        let full = || Story::new().sample(json!({"disk_used_pct": 99.0}));
+        for (look, after_s, fires) in [
+            (Some(51.0), 599, Fires::Yes),
+            (Some(51.0), 600, Fires::No),
+            (Some(51.0), 3 * 86_400, Fires::No),
+            // The clock was ahead when it was taken.
+            (Some(51.0), -3 * 86_400, Fires::No),
+            (Some(96.0), 3 * 86_400, Fires::Yes),
+            (None, 3 * 86_400, Fires::Yes),
+        ] {
+            let mut story = full().after_s(after_s);
+            story.snapshot.samples.fullest = look.map(|disk_pct| FullDisk { path: "/srv".into(), disk_pct });
+            story.check(&DETECTOR, fires);
+        }
     }
 
     #[test]

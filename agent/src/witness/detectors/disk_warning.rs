@@ -13,11 +13,11 @@ pub(super) const DETECTOR: Detector = Detector {
     action: AutoAction::None,
     identity: &[],
     fires: "the log dir's or the work tree's disk is nearly full",
-    reads: "metrics disk_used_pct, the disks now",
+    reads: "metrics disk_used_pct of the last ten minutes, the disks now",
     thresholds: |thresholds| format!("{} to {} %", thresholds.disk.warning_pct, thresholds.disk.critical_pct),
-    detect: |snapshot, thresholds, _| {
+    detect: |snapshot, thresholds, now| {
         let threshold = thresholds.disk.warning_pct;
-        let Some(found) = disk_use(snapshot) else { return Ok(Vec::new()) };
+        let Some(found) = disk_use(snapshot, now) else { return Ok(Vec::new()) };
         let value = found.pct;
         if value < threshold || value >= thresholds.disk.critical_pct {
             return Ok(Vec::new());

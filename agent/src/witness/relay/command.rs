@@ -7,10 +7,13 @@ const CONNECT_S: u32 = 15;
 /// An idle link is asked this often whether it lives, and given up after three silent answers.
 const ALIVE_S: u32 = 5;
 
+/// A place before the first month of any log.
+const BEFORE_ALL: &str = "events-:0";
+
 /// What is relayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relayed {
-    /// Events of these kinds, as they were written.
+    /// Events of these kinds, as they were written, from now on.
     Events(Vec<String>),
     /// Every event of these kinds from the first on, as lines for people.
     Narrate(Vec<String>),
@@ -18,7 +21,7 @@ pub enum Relayed {
     Anomaly,
     /// The stream of a controller.
     Stream,
-    /// The page, under the same port on both machines.
+    /// The page, under this port here.
     Http(u16),
 }
 
@@ -31,13 +34,17 @@ pub struct Remote {
     pub config: Option<String>,
 }
 
-/// How far the relay came.
+/// How far the relay came, and how it goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// The newest `ts` seen.
     pub since: Option<String>,
     /// The place behind the newest event of a stream.
     pub cursor: Option<Cursor>,
+    /// Whether the program over there knows no stream, so that its log is followed from a time on.
+    pub is_by_time: bool,
+    /// The page's port over there, each connection's own: the page of one that was cut may still hold its port.
+    pub port: u16,
 }
 
 /// Returns whether ssh takes a host's name for a host.
@@ -49,7 +56,7 @@ pub fn is_host(host: &str) -> bool {
 pub fn argv(remote: &Remote, relayed: &Relayed, place: &Place) -> Vec<String> {
     let options = match relayed {
         Relayed::Http(port) => {
-            let forward = format!("127.0.0.1:{port}:127.0.0.1:{port}");
+            let forward = format!("127.0.0.1:{port}:127.0.0.1:{}", place.port);
             vec!["-o".to_owned(), "ExitOnForwardFailure=yes".to_owned(), "-L".to_owned(), forward]
         }
         Relayed::Events(_) | Relayed::Narrate(_) | Relayed::Anomaly | Relayed::Stream => Vec::new(),
@@ -93,22 +100,23 @@ fn verb(relayed: &Relayed, place: &Place) -> Vec<String> {
         verb.extend(since.into_iter().flat_map(|since| ["--since".to_owned(), quoted(since)]));
         verb
     };
+    let stream = |cursor: Option<String>| {
+        let mut verb = words(&["monitor", "--mode", "stream"]);
+        verb.extend(cursor.into_iter().flat_map(|cursor| ["--cursor".to_owned(), quoted(&cursor)]));
+        verb
+    };
+    let reached = place.cursor.as_ref().map(|cursor| format!("{}:{}", cursor.file, cursor.offset));
     match relayed {
-        Relayed::Events(kinds) => tail(kinds, place.since.as_deref()),
-        Relayed::Narrate(kinds) => {
+        Relayed::Events(kinds) if place.is_by_time => tail(kinds, place.since.as_deref()),
+        Relayed::Narrate(kinds) if place.is_by_time => {
             tail(kinds, Some(place.since.as_deref().unwrap_or("1970-01-01T00:00:00.000Z")))
         }
-        Relayed::Anomaly => words(&["monitor", "--mode", "stream"]),
-        Relayed::Stream => {
-            let mut verb = words(&["monitor", "--mode", "stream"]);
-            if let Some(cursor) = &place.cursor {
-                verb.extend(["--cursor".to_owned(), quoted(&format!("{}:{}", cursor.file, cursor.offset))]);
-            }
-            verb
-        }
-        Relayed::Http(port) => {
+        Relayed::Narrate(_) => stream(Some(reached.unwrap_or_else(|| BEFORE_ALL.to_owned()))),
+        Relayed::Events(_) | Relayed::Stream => stream(reached),
+        Relayed::Anomaly => stream(None),
+        Relayed::Http(_) => {
             let mut verb = words(&["monitor", "--mode", "http", "--port"]);
-            verb.push(port.to_string());
+            verb.push(place.port.to_string());
             verb
         }
     }
@@ -144,22 +152,31 @@ mod tests {
         let new = Place::default();
         let old = Place {
             since: Some("2026-03-01T00:00:00.000Z".into()),
-            cursor: Some(Cursor { file: "events-2026-03.jsonl".into(), offset: 7 }),
+            cursor: Some(Cursor::at("events-2026-03.jsonl", 7)),
+            is_by_time: false,
+            port: 61_000,
         };
-        let events = Relayed::Events(kinds.clone());
-        check(&events, &new, "events --tail --kind round_start,round_end");
-        check(&events, &old, "events --tail --kind round_start,round_end --since 2026-03-01T00:00:00.000Z");
-        let narrate = Relayed::Narrate(kinds);
-        check(&narrate, &new, "events --tail --kind round_start,round_end --since 1970-01-01T00:00:00.000Z");
+        let (events, narrate) = (Relayed::Events(kinds.clone()), Relayed::Narrate(kinds));
+        check(&events, &new, "monitor --mode stream");
+        check(&events, &old, "monitor --mode stream --cursor events-2026-03.jsonl:7");
+        check(&narrate, &new, "monitor --mode stream --cursor events-:0");
+        check(&narrate, &old, "monitor --mode stream --cursor events-2026-03.jsonl:7");
+        let new_by_time = Place { is_by_time: true, ..new.clone() };
+        let old_by_time = Place { is_by_time: true, ..old.clone() };
+        let tail = "events --tail --kind round_start,round_end";
+        check(&events, &new_by_time, tail);
+        check(&events, &old_by_time, &format!("{tail} --since 2026-03-01T00:00:00.000Z"));
+        check(&narrate, &new_by_time, &format!("{tail} --since 1970-01-01T00:00:00.000Z"));
+        check(&narrate, &old_by_time, &format!("{tail} --since 2026-03-01T00:00:00.000Z"));
         check(&Relayed::Anomaly, &old, "monitor --mode stream");
         check(&Relayed::Stream, &new, "monitor --mode stream");
         check(&Relayed::Stream, &old, "monitor --mode stream --cursor events-2026-03.jsonl:7");
-        check(&Relayed::Http(8765), &new, "monitor --mode http --port 8765");
+        check(&Relayed::Http(8765), &old, "monitor --mode http --port 61000");
         let remote = Remote { host: "pi".into(), config: Some("~/my work/a.toml".into()) };
         let line = argv_of_one_answer(&remote, &["monitor", "--once"]).join(" ");
         assert!(line.ends_with(" pi -- agent-runner monitor --once --config ~/'my work/a.toml'"), "{line}");
-        let line = argv(&remote, &Relayed::Http(1), &new).join(" ");
-        assert!(line.contains("-L 127.0.0.1:1:127.0.0.1:1 pi -- "), "{line}");
+        let line = argv(&remote, &Relayed::Http(1), &old).join(" ");
+        assert!(line.contains("-L 127.0.0.1:1:127.0.0.1:61000 pi -- "), "{line}");
         assert!(line.ends_with(" --config ~/'my work/a.toml'"), "{line}");
     }
 

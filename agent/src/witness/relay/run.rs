@@ -1,6 +1,7 @@
 //! Running a relay: ssh, its lines, its end, the pause, again.
 
 use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use super::backoff::{Failure, Link};
 use super::command::{Relayed, Remote, argv};
 use super::translate::{Said, Translator};
+use crate::error::Exit;
 use crate::event::Event;
 use crate::masking;
 use crate::process::child::Environment;
@@ -61,6 +63,21 @@ pub fn run(remote: &Remote, relayed: Relayed, tolerance: Duration, edge: &Edge<'
             Connection::Told => return Ok(End::Told),
             Connection::Lost(lost) => lost,
         };
+        if translator.is_astray() {
+            (edge.note)(&format!(
+                "{}: the log there is another one now; it is read from its beginning",
+                remote.host
+            ));
+            continue;
+        }
+        if !spoke && status.code() == i64::from(Exit::Usage.code()) && translator.refused() {
+            (edge.note)(&format!(
+                "{}: the program there has no stream; its log is followed by time: lines before the first one that is \
+                 told may be missed when the link ends, and so may those after its clock went back",
+                remote.host
+            ));
+            continue;
+        }
         let verdict = link.failed(Failure { begun, over: Instant::now(), spoke }, tolerance);
         let since = translator.place().since.clone();
         let elapsed_s = verdict.elapsed.as_secs_f64();
@@ -86,8 +103,9 @@ pub fn run(remote: &Remote, relayed: Relayed, tolerance: Duration, edge: &Edge<'
             resume_since: since,
             next_sleep_s: pause.as_secs_f64(),
         });
+        let why = complaint.trim_end().lines().last().unwrap_or_default();
         (edge.note)(&format!(
-            "{}: the link ended ({status}); trying again in {:.0} s",
+            "{}: the link ended ({why}); trying again in {:.0} s",
             remote.host,
             pause.as_secs_f64()
         ));
@@ -114,18 +132,19 @@ fn connection(
     signals: &Signals,
     edge: &Edge<'_>,
 ) -> io::Result<Connection> {
+    translator.connecting(RandomState::new().hash_one(()));
     let words: Vec<OsString> =
         argv(remote, translator.relayed(), translator.place()).into_iter().map(OsString::from).collect();
     let mut ssh = Piped::start(&words, Path::new("/"), &Environment::inherited())?;
-    translator.connected();
-    let has_heartbeat = matches!(translator.relayed(), Relayed::Anomaly | Relayed::Stream);
+    let has_heartbeat = translator.has_heartbeat();
     let (mut heard, mut spoke, mut failure) = (Instant::now(), false, None);
     let mut silent = false;
     let stdout = io::stdout();
     loop {
         let is_over = ssh.is_over();
+        let mut is_heard = false;
         ssh.read(|line| {
-            (heard, spoke) = (Instant::now(), true);
+            is_heard = true;
             for said in translator.line(line, Timestamp::now()) {
                 if failure.is_none() {
                     failure = (edge.say)(said).err();
@@ -135,8 +154,12 @@ fn connection(
         if failure.is_some() {
             break;
         }
+        if is_heard {
+            // Only now: whoever reads here may have taken their time, which is no silence over there.
+            (heard, spoke) = (Instant::now(), true);
+        }
         silent = has_heartbeat && heard.elapsed() >= SILENCE;
-        if is_over || silent {
+        if is_over || silent || translator.is_astray() {
             break;
         }
         let mut waited = vec![(signals.as_fd(), Interest::Read), (stdout.as_fd(), Interest::Hangup)];
