@@ -130,7 +130,9 @@ mod tests {
     #[test]
     fn a_new_round_forgets_what_happened_in_the_last_one() {
         let all = history(&[BEFORE, USAGE, KILLED, REFUSED]);
-        assert!(all.is_mem_terminated() && all.is_refused() && all.has_used(Some("pi")) && all.has_used(None));
+        assert!(
+            all.is_mem_terminated() && all.is_refused() && all.has_used(Some("pi")) && all.has_used(None)
+        );
         assert!(!all.has_used(Some("claude")));
         let next = history(&[BEFORE, USAGE, KILLED, REFUSED, BEFORE]);
         assert!(!next.is_mem_terminated() && !next.is_refused() && !next.has_used(None));
