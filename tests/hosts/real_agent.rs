@@ -11,7 +11,7 @@ use agent_runner_tests::fleet::{Controller, PROMPT};
 use agent_runner_tests::lab::{Host, HostOptions, Lab};
 use agent_runner_tests::mock_provider::{Behavior, MockProvider, OUTPUT_TOKENS, Seen};
 use agent_runner_tests::real_agents::cli::Cli;
-use agent_runner_tests::real_agents::install::install;
+use agent_runner_tests::real_agents::install::installed;
 use agent_runner_tests::run::run;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::wait;
@@ -35,7 +35,7 @@ struct Night {
 /// `None` where hosts or the CLI cannot be had.
 fn night() -> Option<Night> {
     let cli = Cli::named("claude").unwrap();
-    let programs = or_skip(install(cli))?;
+    let programs = or_skip(installed(cli))?;
     let options = HostOptions {
         read_only: vec![programs.ancestors().nth(2).unwrap().to_owned()],
         ..Default::default()
