@@ -130,7 +130,7 @@ impl Night {
         let program = self.agent_runner();
         self.checked(program, &["start"]);
         let mut monitor = self.command(program);
-        let monitor = Running::start(monitor.args(["monitor", "--json", "--interval", "1"])).unwrap();
+        let monitor = Running::start(monitor.args(["monitor", "--json"])).unwrap();
         self.until("one good round", || self.rounds().iter().any(|(_, refused)| !refused));
         self.plays("refused");
         let alert = monitor.wait_for(LONG, |line| line["detector"] == "oauth_fail").unwrap();
@@ -139,7 +139,9 @@ impl Night {
         assert!(login, "{}: {alert}", self.agent);
         self.until("stopped", || !self.is_active());
         let refused = self.rounds().iter().filter(|(_, refused)| *refused).count();
-        assert_eq!(refused, 3, "{}: {:?}", self.agent, self.rounds());
+        // The Loop knows what the round reports. What only the monitor finds in the log may cost one round more.
+        let most = if self.events("agent_auth_error_detected").is_empty() { 4 } else { 3 };
+        assert!((3..=most).contains(&refused), "{}: {:?}", self.agent, self.rounds());
         self.until("told as stopped", || !self.events("monitor_auto_stop_triggered").is_empty());
         drop(monitor);
         let last = self.rounds().last().copied().unwrap().0;

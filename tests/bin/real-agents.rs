@@ -13,7 +13,8 @@ use std::time::Duration;
 use agent_runner_tests::mock_provider::{Behavior, MockProvider};
 use agent_runner_tests::real_agents::case::Case;
 use agent_runner_tests::real_agents::cli::{CLIS, Cli};
-use agent_runner_tests::real_agents::install::install;
+use agent_runner_tests::real_agents::compare::{base, difference};
+use agent_runner_tests::real_agents::install::{install, prune};
 use agent_runner_tests::real_agents::play::{Stage, play, version};
 use agent_runner_tests::real_agents::recording::{self, Recording};
 use agent_runner_tests::real_agents::sandbox;
@@ -21,10 +22,13 @@ use agent_runner_tests::run::run;
 use agent_runner_tests::skip::{self, Unavailable};
 use anyhow::Context as _;
 
-const USAGE: &str = "usage: real-agents check [CLI[@VERSION]].. [--quick] [--case NAME]..\n\
+const USAGE: &str = "usage: real-agents install [CLI[@VERSION]]..\n\
+    \x20      real-agents check [CLI[@VERSION]].. [--quick] [--case NAME]..\n\
     \x20      real-agents record [CLI[@VERSION]].. [--case NAME]..\n\
     \x20      real-agents mock BEHAVIOR [PORT]\n\
-    check   installs the CLIs, plays every case, shows what differs from the recordings; fails when what is read differs\n\
+    install brings the CLIs into the cache, and removes versions that are neither pinned nor recorded\n\
+    check   installs the CLIs, plays every case, and shows what differs from the recordings, of another version where\n\
+    \x20       this one has none: what is read from it, which fails the check, and the shapes of records\n\
     record  the same, and renews the recordings\n\
     mock    the provider alone, until it is ended\n";
 
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let result = match words.split_first() {
         Some((verb, rest)) if verb == "check" || verb == "record" => outside(verb == "record", rest),
+        Some((verb, rest)) if verb == "install" => bring(rest).map(|()| true),
         Some((verb, rest)) if verb == "inside" => inside(rest).map(|()| true),
         Some((verb, rest)) if verb == "mock" => mock(rest).map(|()| true),
         Some(_) | None => {
@@ -71,6 +76,22 @@ fn mock(words: &[String]) -> anyhow::Result<()> {
         }
         false
     });
+    Ok(())
+}
+
+/// Installs and tidies.
+fn bring(words: &[String]) -> anyhow::Result<()> {
+    let (clis, _) = selected(words)?;
+    for cli in clis {
+        match install(&cli) {
+            Ok(programs) => say(&format!("{}: {}\n", cli.folder(), programs.display())),
+            Err(Unavailable::Missing(reason)) => skip::skip(&format!("{}: {reason}", cli.folder())),
+            Err(Unavailable::Failed(error)) => return Err(error),
+        }
+    }
+    for name in prune()? {
+        say(&format!("{name}: removed\n"));
+    }
     Ok(())
 }
 
@@ -160,9 +181,13 @@ fn inside(words: &[String]) -> anyhow::Result<()> {
     };
     let cli = Cli::named(name)?;
     let scratch = PathBuf::from(scratch);
-    let patient = cli.patient();
+    let (patient, logged_out) = (cli.patient(), cli.logged_out());
     let stage = |folder: &str, case: Option<Case>| Stage {
-        cli: if matches!(case, Some(Case::Patient(_))) { &patient } else { cli },
+        cli: match case {
+            Some(Case::Patient(_)) => &patient,
+            Some(Case::LoggedOut) => &logged_out,
+            Some(Case::Provider(_) | Case::Stopped | Case::Served) | None => cli,
+        },
         programs: Path::new(programs),
         agent_runner: Box::leak(scratch.join("agent-runner").into_boxed_path()),
         folder: scratch.join(folder),
@@ -189,7 +214,9 @@ fn inside(words: &[String]) -> anyhow::Result<()> {
 
 /// Shows what differs from the recordings that are kept.
 fn compared(cli: &Cli, scratch: &Path, cases: &[Case], renew: bool) -> anyhow::Result<bool> {
-    let (out, kept) = (scratch.join("out"), recording::folder().join(cli.folder()));
+    let (out, own) = (scratch.join("out"), recording::folder().join(cli.folder()));
+    let kept = base(&recording::folder(), cli.name, cli.version).unwrap_or_else(|| own.clone());
+    let against = kept.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut differing = BTreeMap::new();
     for case in cases {
         // What failed has been told.
@@ -198,22 +225,25 @@ fn compared(cli: &Cli, scratch: &Path, cases: &[Case], renew: bool) -> anyhow::R
             Err(_) => {
                 differing.insert(case.name(), "no recording is kept".to_owned());
             }
-            Ok(old) if old.outcome != new.outcome => {
-                let shown = |outcome| serde_json::to_string_pretty(outcome);
-                let (old, new) = (shown(&old.outcome)?, shown(&new.outcome)?);
-                differing.insert(case.name(), agent_runner::unified::diff(&old, &new, 2, ("kept", "now")));
+            Ok(old) => {
+                let found = difference(&old, &new)?;
+                if !found.shapes.is_empty() {
+                    say(&format!("{} {case}: records of other shapes\n{}", cli.folder(), found.shapes));
+                }
+                if !found.outcome.is_empty() {
+                    differing.insert(case.name(), found.outcome);
+                }
             }
-            Ok(_) => {}
         }
         if renew {
-            new.save(&kept, case.name())?;
+            new.save(&own, case.name())?;
         }
     }
     for (case, difference) in &differing {
         say(&format!("{} {case}: {difference}\n", cli.folder()));
     }
     say(&format!(
-        "{}: {} cases, {} differ from the recordings\n",
+        "{}: {} cases, {} differ from the recordings of {against}\n",
         cli.folder(),
         cases.len(),
         differing.len()

@@ -11,7 +11,7 @@ use agent_runner_tests::fleet::{Controller, PROMPT};
 use agent_runner_tests::lab::{Host, HostOptions, Lab};
 use agent_runner_tests::mock_provider::{Behavior, MockProvider, OUTPUT_TOKENS, Seen};
 use agent_runner_tests::real_agents::cli::Cli;
-use agent_runner_tests::real_agents::install::install;
+use agent_runner_tests::real_agents::install::installed;
 use agent_runner_tests::run::run;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::wait;
@@ -35,7 +35,7 @@ struct Night {
 /// `None` where hosts or the CLI cannot be had.
 fn night() -> Option<Night> {
     let cli = Cli::named("claude").unwrap();
-    let programs = or_skip(install(cli))?;
+    let programs = or_skip(installed(cli))?;
     let options = HostOptions {
         read_only: vec![programs.ancestors().nth(2).unwrap().to_owned()],
         ..Default::default()
@@ -95,15 +95,6 @@ impl Night {
         &self.lab.hosts()[0]
     }
 
-    /// Lets the host's monitor look every second: three refused rounds and no fourth.
-    fn monitor_looks_often(&self) {
-        let hurried = "unit=agent-runner-monitor@demo.service; d=~/.config/systemd/user/$unit.d; mkdir -p $d && \
-            { printf '[Service]\\nExecStart=\\n'; \
-            sed -n '/^ExecStart=/s/$/ --interval 1/p' ~/.config/systemd/user/$unit; } >$d/often.conf && \
-            systemctl --user daemon-reload && systemctl --user restart $unit";
-        self.host().says(hurried).unwrap();
-    }
-
     fn events(&self, kind: &str) -> Vec<Value> {
         self.host().events().unwrap_or_default().into_iter().filter(|event| is(event, kind)).collect()
     }
@@ -148,14 +139,14 @@ fn a_real_claude_works_loses_its_login_is_stopped_and_goes_on_after_it_was_renew
     let Some(night) = night() else { return };
     let host = night.host();
     deploy_changes(&night.controller, 1);
-    night.monitor_looks_often();
     night.until_good(BEFORE);
 
     night.provider(Behavior::Refused);
     let stopped = || {
         host.unit_state().unwrap() == "inactive" && !night.events("monitor_auto_stop_triggered").is_empty()
     };
-    assert!(wait::until(ROUNDS, stopped), "{}", host.newest(30));
+    // Three rounds, and the time between two polls of the monitor.
+    assert!(wait::until(2 * ROUNDS, stopped), "{}", host.newest(30));
     let refused = night.events("agent_auth_error_detected");
     assert_eq!(refused.len(), 3, "{}", host.newest(30));
     let read = night.reads(&["peek", host.name()]);

@@ -23,7 +23,8 @@ use crate::round::preflight::{self, CHECKS, Class, Failure, SearchPath};
 use crate::serve::phases::{Candidate, Choice, choose, closed_globally};
 use crate::serve::schedule::Calendar;
 use crate::store::layout::Layout;
-use crate::store::{backward, pid_file, round_number};
+use crate::store::record::Record;
+use crate::store::{agent_logs, backward, pid_file, round_number};
 use crate::verb::{Ctx, project};
 
 /// Check everything a round needs, without running one
@@ -254,13 +255,20 @@ fn presets(ctx: &Ctx, config: &Config) -> Presets {
 
 fn provider(presets: &Presets, config: &Config) -> Reading {
     let agent = config.agent.identity();
-    let events = backward::records(Layout::new(&config.runtime.log_dir).events_files());
+    let layout = Layout::new(&config.runtime.log_dir);
+    let events = backward::records(layout.events_files());
     let preset = presets.get(agent).and_then(Entry::preset);
+    let rules = presets.rules_for(agent);
+    let read_again = |told: &Record| {
+        let newest = agent_logs::newest(&layout).filter(|(number, _)| Some(*number) >= told.int("round_num"));
+        rules.zip(newest).is_some_and(|(rules, (_, log))| unread::is_read_again(rules, &log))
+    };
+    let standing = unread::standing(events, agent).filter(|told| !read_again(told));
     Reading {
         agent: agent.to_owned(),
-        read: presets.rules_for(agent).is_some(),
+        read: rules.is_some(),
         proven_on: preset.map(|preset| preset.proven_on.clone()).unwrap_or_default(),
-        unrecognised: unread::standing(events, agent).map(|told| Unrecognised {
+        unrecognised: standing.map(|told| Unrecognised {
             round_num: told.int("round_num"),
             program: told.str("program").map(str::to_owned),
             raw: told.str("raw").unwrap_or_default().to_owned(),

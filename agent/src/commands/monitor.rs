@@ -341,3 +341,14 @@ fn cursor_argument(text: &str) -> Result<Cursor, String> {
 fn unreadable(error: io::Error) -> Error {
     Error::failed("following the log").caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::INTERVAL_S;
+    use crate::serve::breakers::REFUSED_DELAY;
+
+    #[test]
+    fn two_polls_fit_into_the_delay_after_three_refused_logins() {
+        assert!(2 * INTERVAL_S <= REFUSED_DELAY.as_secs());
+    }
+}

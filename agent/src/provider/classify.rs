@@ -1,4 +1,4 @@
-//! Errors a provider reported: throttles, refused logins, rounds that failed in spite of their exit code.
+//! Errors a provider reported: throttles, refused logins, use that came to nothing in spite of the exit code.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ pub(super) fn raw(record: &Value, pointers: &Pointers) -> String {
     mask_and_cut(&any_text(record, pointers).unwrap_or_default(), RAW_MAX)
 }
 
-/// Returns whether a rule says that the round failed.
+/// Returns whether a rule says that what was used came to nothing.
 pub(super) fn failed(rules: &[ErrorRule], records: &[&Value]) -> bool {
     rules.iter().any(|rule| last(records, &rule.when, &rule.if_any).is_some())
 }
@@ -52,6 +52,14 @@ pub(super) fn throttle(rules: &Rules, records: &[&Value], round: &RoundFacts, no
 /// Returns the refused login, if a rule yields one.
 pub(super) fn auth_error(rules: &Rules, records: &[&Value], round: &RoundFacts) -> Option<Event> {
     rules.auth_error.iter().filter(|rule| applies(rule.only, &rule.exit_codes, round)).find_map(|rule| {
+        if rule.is_exit_code_alone() {
+            let raw = format!("ended with {}", round.exit_code);
+            return Some(Event::AgentAuthErrorDetected {
+                round_num: round.round_num,
+                agent: round.agent.clone(),
+                raw,
+            });
+        }
         let record = last(records, &rule.when, &rule.if_any)?;
         let found = statuses(record, &rule.status, rule.status_pattern.as_ref());
         let refused = rule.statuses.is_empty() || found.iter().any(|status| rule.statuses.contains(status));

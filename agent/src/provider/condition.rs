@@ -29,6 +29,11 @@ enum Test {
 }
 
 impl Conditions {
+    /// Returns whether there is none, so that every record meets them.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns whether a record meets all of them.
     pub fn hold(&self, record: &Value) -> bool {
         self.0.iter().all(|(pointer, test)| test.holds(record.pointer(pointer)))

@@ -35,7 +35,8 @@ pub struct Rules {
     /// yields any is used.
     #[serde(default)]
     pub records: Vec<Source>,
-    /// Errors that make a round a failure whatever its exit code.
+    /// Errors after which what was used counts as no success, whatever the exit code. How the round ended stays what
+    /// its exit code says.
     #[serde(default)]
     pub error: Vec<ErrorRule>,
     /// Errors that heal by themselves. The first rule that yields one counts.
@@ -222,7 +223,8 @@ pub struct AuthError {
     /// After which rounds.
     #[serde(default)]
     pub only: Only,
-    /// Exit codes that mean it; without any, the record alone does.
+    /// Exit codes that mean it; without any, the record alone does. Without anything else they decide alone: the CLI
+    /// has printed no record.
     #[serde(default)]
     pub exit_codes: Vec<i64>,
     /// Statuses that mean it; without any, the record alone does.
@@ -237,6 +239,16 @@ pub struct AuthError {
     /// Where the event's `raw` is.
     #[serde(default)]
     pub raw: Pointers,
+}
+
+impl AuthError {
+    /// Returns whether it looks at nothing but the exit code.
+    pub(super) fn is_exit_code_alone(&self) -> bool {
+        !self.exit_codes.is_empty()
+            && self.when.is_empty()
+            && self.if_any.is_empty()
+            && self.statuses.is_empty()
+    }
 }
 
 /// `[[provider.tool_call]]`.
@@ -306,7 +318,8 @@ impl Rules {
         let read: Vec<&Conditions> = if self.records.is_empty() {
             let throttle = self.throttle.iter().flat_map(|rule| [Some(&rule.when), rule.raw_when.as_ref()]);
             let usage = self.usage.iter().flat_map(|rule| [Some(&rule.when), rule.model.when.as_ref()]);
-            let auth = self.auth_error.iter().map(|rule| Some(&rule.when));
+            let by_record = self.auth_error.iter().filter(|rule| !rule.is_exit_code_alone());
+            let auth = by_record.map(|rule| Some(&rule.when));
             let calls = self.tool_call.iter().map(|rule| Some(&rule.when));
             let errors = self.error.iter().map(|rule| Some(&rule.when));
             throttle.chain(usage).chain(auth).chain(calls).chain(errors).flatten().collect()

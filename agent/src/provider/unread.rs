@@ -1,8 +1,11 @@
 //! Output that no rule reads: a round nobody supervises. Told once for a version of an agent CLI, not round after round.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::classify::last;
+use super::record;
 use super::rules::Rules;
 use super::scan::RoundFacts;
 use crate::event::Event;
@@ -23,8 +26,7 @@ pub(super) fn unrecognised(
     records: &[&Value],
     round: &RoundFacts,
 ) -> Option<Event> {
-    let conditions: Vec<_> = rules.recognised_by().collect();
-    let known = lines.iter().any(|line| conditions.iter().any(|conditions| conditions.hold(line)));
+    let known = recognises(rules, lines);
     let used = rules.usage.as_ref().map(|usage| last(records, &usage.when, &usage.if_any).is_some());
     let lost = match (round.ok(), used) {
         (true, Some(used)) => !used,
@@ -37,6 +39,16 @@ pub(super) fn unrecognised(
         raw: lines.last().map_or_else(String::new, |newest| mask_and_cut(&newest.to_string(), 200)),
         program: None,
     })
+}
+
+fn recognises(rules: &Rules, lines: &[Value]) -> bool {
+    let conditions: Vec<_> = rules.recognised_by().collect();
+    lines.iter().any(|line| conditions.iter().any(|conditions| conditions.hold(line)))
+}
+
+/// Returns whether the rules of an agent that tells no usage recognise its newest log: no event would tell it.
+pub fn is_read_again(rules: &Rules, log: &Path) -> bool {
+    !rules.reports_usage() && recognises(rules, &record::tail(log))
 }
 
 /// Returns the newest report about an agent that still holds: nothing of it has been understood since. `records` are

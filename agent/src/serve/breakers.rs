@@ -22,6 +22,13 @@ const SHORT_SUCCESS: Duration = Duration::from_secs(30);
 /// The longest delay after short crashes.
 const DELAY_MAX: Duration = Duration::from_secs(1800);
 
+/// Refused logins in a row after which the Loop waits for whoever watches it.
+const REFUSED_MAX: u32 = 3;
+
+/// The least delay from then on: twice the monitor's time between two polls, so that a monitor stops the Loop before
+/// it has spent another round.
+pub const REFUSED_DELAY: Duration = Duration::from_secs(60);
+
 /// The round child's exit code for a broken configuration.
 const CONFIG: i64 = 78;
 
@@ -37,6 +44,9 @@ pub struct Streaks {
     pub crash: u32,
     /// Fast successes without any use.
     pub stalled: u32,
+    /// Refused logins, whatever the exit code. A program from before this was counted hands none over.
+    #[serde(default)]
+    pub refused: u32,
 }
 
 /// A finished round, as the breakers see it.
@@ -50,6 +60,8 @@ pub struct Finished {
     pub mem_terminated: bool,
     /// Whether its agent is throttled.
     pub throttled: bool,
+    /// Whether it reported a refused login.
+    pub refused: bool,
     /// Whether its agent is known to report usage.
     pub reports_usage: bool,
     /// Whether usage was reported since it began.
@@ -113,6 +125,7 @@ pub fn judge(streaks: Streaks, round: &Finished, restart_delay: Duration) -> (St
         memory: grown(streaks.memory, round.mem_terminated),
         crash: grown(streaks.crash, crashed),
         stalled: grown(streaks.stalled, stalled),
+        refused: grown(streaks.refused, round.refused),
     };
     let verdict = match give_up(&streaks, round) {
         Some((why, consecutive)) => Verdict::GiveUp { why, consecutive },
@@ -140,11 +153,12 @@ fn give_up(streaks: &Streaks, round: &Finished) -> Option<(GiveUp, u32)> {
 }
 
 fn delay(streaks: &Streaks, round: &Finished, restart_delay: Duration) -> Duration {
-    match (round.exit_code, streaks.crash) {
+    let delay = match (round.exit_code, streaks.crash) {
         (0, _) => restart_delay,
         (_, 0) => restart_delay.saturating_mul(2),
         (_, crashes) => restart_delay.saturating_mul(2u32.saturating_pow(crashes)).min(DELAY_MAX),
-    }
+    };
+    if streaks.refused >= REFUSED_MAX { delay.max(REFUSED_DELAY) } else { delay }
 }
 
 /// Returns the event of giving up; `reason` is the masked end of the round child's log.
@@ -171,6 +185,7 @@ mod tests {
         duration: Duration::from_secs(600),
         mem_terminated: false,
         throttled: false,
+        refused: false,
         reports_usage: true,
         used: true,
         earlier_mem_loops: 0,
@@ -250,6 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn from_the_third_refused_login_in_a_row_on_the_loop_waits_whatever_the_exit_code() {
+        let told = Finished { refused: true, ..CLEAN };
+        let failed = Finished { refused: true, ..CRASH };
+        goes_on(&[told; 2], 3);
+        for rounds in 3..9 {
+            goes_on(&vec![told; rounds], 60);
+        }
+        goes_on(&[told, told, CLEAN, told, told], 3);
+        goes_on(&[failed; 2], 12);
+        goes_on(&[failed, told, failed], 60);
+        gives_up(&[failed; 5], GiveUp::CrashLoop, 5);
+        let long = Duration::from_secs(100);
+        let streaks = Streaks { refused: 2, ..Streaks::default() };
+        assert_eq!(judge(streaks, &told, long).1, Verdict::GoOn(long));
+    }
+
+    #[test]
     fn every_reason_has_its_own_exit_code() {
         let codes: Vec<_> = [
             GiveUp::ConfigBroken,
@@ -266,7 +298,7 @@ mod tests {
 
     fn finished() -> impl Strategy<Value = Finished> {
         let code = prop_oneof![Just(0i64), Just(1), Just(76), Just(130), Just(137), any::<i64>()];
-        (code, 0u64..120, any::<[bool; 4]>(), 0u32..4).prop_map(|(exit_code, seconds, flags, earlier)| {
+        (code, 0u64..120, any::<[bool; 5]>(), 0u32..4).prop_map(|(exit_code, seconds, flags, earlier)| {
             Finished {
                 exit_code,
                 duration: Duration::from_secs(seconds),
@@ -274,6 +306,7 @@ mod tests {
                 throttled: flags[1],
                 reports_usage: flags[2],
                 used: flags[3],
+                refused: flags[4],
                 earlier_mem_loops: earlier,
             }
         })

@@ -25,6 +25,7 @@ pub struct History {
     reporters: BTreeSet<String>,
     mem_loops: Vec<Timestamp>,
     mem_terminated: bool,
+    refused: bool,
     used_by: BTreeSet<String>,
 }
 
@@ -45,9 +46,11 @@ impl History {
         match record.kind.as_str() {
             "round_substrate_before" => {
                 self.mem_terminated = false;
+                self.refused = false;
                 self.used_by.clear();
             }
             "round_mem_terminated" => self.mem_terminated = true,
+            "agent_auth_error_detected" => self.refused = true,
             "agent_usage_recorded" if self.reporters.len() < AGENTS_MAX => {
                 let agent = record.str("agent").unwrap_or_default();
                 self.reporters.insert(agent.to_owned());
@@ -65,6 +68,11 @@ impl History {
     /// Returns whether the newest round was ended for memory.
     pub fn is_mem_terminated(&self) -> bool {
         self.mem_terminated
+    }
+
+    /// Returns whether the newest round reported a refused login.
+    pub fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Returns whether the agent (any when `None`) is known to report what it uses.
@@ -86,9 +94,10 @@ impl History {
 }
 
 fn concerns(kind: &str) -> bool {
-    const KINDS: [&str; 6] = [
+    const KINDS: [&str; 7] = [
         "transient_error_detected",
         "transient_error_recovered",
+        "agent_auth_error_detected",
         "agent_usage_recorded",
         "round_substrate_before",
         "round_mem_terminated",
@@ -115,13 +124,18 @@ mod tests {
         r#"{"ts": "2026-01-01T00:00:01.000Z", "event": "agent_usage_recorded", "agent": "pi"}"#;
     const KILLED: &str = r#"{"ts": "2026-01-01T00:00:02.000Z", "event": "round_mem_terminated", "pid": 1}"#;
 
+    const REFUSED: &str =
+        r#"{"ts": "2026-01-01T00:00:02.000Z", "event": "agent_auth_error_detected", "round_num": 1}"#;
+
     #[test]
     fn a_new_round_forgets_what_happened_in_the_last_one() {
-        let all = history(&[BEFORE, USAGE, KILLED]);
-        assert!(all.is_mem_terminated() && all.has_used(Some("pi")) && all.has_used(None));
+        let all = history(&[BEFORE, USAGE, KILLED, REFUSED]);
+        assert!(
+            all.is_mem_terminated() && all.is_refused() && all.has_used(Some("pi")) && all.has_used(None)
+        );
         assert!(!all.has_used(Some("claude")));
-        let next = history(&[BEFORE, USAGE, KILLED, BEFORE]);
-        assert!(!next.is_mem_terminated() && !next.has_used(None));
+        let next = history(&[BEFORE, USAGE, KILLED, REFUSED, BEFORE]);
+        assert!(!next.is_mem_terminated() && !next.is_refused() && !next.has_used(None));
         assert!(next.reports_usage(Some("pi")) && next.reports_usage(None) && !next.reports_usage(Some("x")));
     }
 

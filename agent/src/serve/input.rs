@@ -101,6 +101,8 @@ pub struct Scan {
     pub mem_terminated: bool,
     /// Whether its agent is throttled.
     pub throttled: bool,
+    /// Whether it reported a refused login.
+    pub refused: bool,
     /// Whether its agent is known to report usage.
     pub reports_usage: bool,
     /// Whether usage was reported since it began.

@@ -232,6 +232,7 @@ impl Driver {
         Scan {
             mem_terminated: self.history.is_mem_terminated(),
             throttled: self.history.throttles.active(agent, now).is_some(),
+            refused: self.history.is_refused(),
             reports_usage: self.history.reports_usage(agent),
             used: self.history.has_used(agent),
             earlier_mem_loops: self.history.recent_mem_loops(now),

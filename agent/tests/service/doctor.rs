@@ -73,6 +73,27 @@ fn output_that_no_rule_understands_is_shown_until_it_is_understood_again() {
 }
 
 #[test]
+fn a_report_about_an_agent_without_usage_ends_with_a_log_that_its_rules_read() {
+    let host = Host::new();
+    host.write("research/agent-runner.toml", &config("true", "").replace("/bin/sh", "kimi"));
+    host.write("research/prompts/main.md", PROMPT);
+    host.write(
+        ".agent-runner/research/logs/events-2026-01.jsonl",
+        "{\"ts\": \"2026-01-01T00:00:00.000Z\", \"event\": \"provider_output_unrecognised\", \"round_num\": 7, \
+         \"agent\": \"kimi\", \"json_lines\": 1, \"raw\": \"{}\"}\n",
+    );
+    let log = |round: i64, role: &str| {
+        let name = format!(".agent-runner/research/logs/rounds/R{round}-20260101T00000{round}.log");
+        host.write(&name, &format!("{{\"role\":\"{role}\",\"content\":\"done\"}}\n"));
+        findings(&host, &["doctor"]).1["provider"]["unrecognised"].clone()
+    };
+    assert!(log(6, "assistant").is_object());
+    assert!(log(7, "helper").is_object());
+    assert!(log(8, "helper").is_object());
+    assert!(log(9, "assistant").is_null());
+}
+
+#[test]
 fn failing_checks_and_a_closed_schedule_are_shown_and_end_with_1() {
     let host = Host::new();
     let text = format!(

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::anthropic::{self, Content};
 use super::behavior::{Behavior, Reply};
+use super::failure::Refusal;
 use super::request::{self, Dialect};
 use super::{chat, conversation, failure, gemini, http, responses};
 use crate::wait;
@@ -152,12 +153,18 @@ impl Shared {
             body: String::from_utf8_lossy(&incoming.body).into_owned(),
         };
         let (before, number) = self.remember(seen);
-        if foreign_key || (dialect.is_some() && !request::has_the_fake_key(&incoming)) {
+        if foreign_key {
             return http::answer(stream, 418, &[], "{\"error\":{\"message\":\"not the mock's own key\"}}");
         }
         let behavior = *locked(&self.behavior);
         let Some(dialect) = dialect else { return elsewhere(stream, &path) };
-        let reply = match behavior.reply(conversation::results(dialect, &body), before) {
+        // Whoever brings no key at all is refused, however the provider behaves.
+        let wanted = if request::has_the_fake_key(&incoming) {
+            behavior.reply(conversation::results(dialect, &body), before)
+        } else {
+            Reply::Fail(Refusal::Key)
+        };
+        let reply = match wanted {
             // Titles and summaries are asked without tools.
             Reply::Call(_) | Reply::Say(_) if tools.is_empty() => Reply::Say(aside(&body).into()),
             reply @ (Reply::Call(_)

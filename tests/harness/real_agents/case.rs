@@ -14,13 +14,20 @@ pub enum Case {
     Stopped,
     /// Rounds under `serve`, which is stopped during the first and started again.
     Served,
+    /// No login is configured, so whoever asks the provider at all is refused.
+    LoggedOut,
     /// The CLI tries again as often as it does by itself, and the wall clock ends it.
     Patient(Behavior),
 }
 
 /// Those that are no behavior of the provider alone.
-const OWN: [Case; 4] =
-    [Case::Stopped, Case::Served, Case::Patient(Behavior::Overloaded), Case::Patient(Behavior::Refused)];
+const OWN: [Case; 5] = [
+    Case::LoggedOut,
+    Case::Stopped,
+    Case::Served,
+    Case::Patient(Behavior::Overloaded),
+    Case::Patient(Behavior::Refused),
+];
 
 impl Case {
     /// All of them, in the order of documents. [`Behavior::Append`] is for many rounds of one work tree, not for one.
@@ -33,7 +40,7 @@ impl Case {
     pub fn quick() -> impl Iterator<Item = Case> {
         use Behavior::{AccountLimit, Dirty, Forbidden, HangLater, Helper, Refused, RefusedLater, Work};
         let plain = [Work, Dirty, Helper, Refused, RefusedLater, Forbidden, AccountLimit, HangLater];
-        plain.map(Case::Provider).into_iter().chain([Case::Stopped, Case::Served])
+        plain.map(Case::Provider).into_iter().chain([Case::LoggedOut, Case::Stopped, Case::Served])
     }
 
     /// How the provider behaves.
@@ -43,6 +50,17 @@ impl Case {
             Case::Provider(behavior) | Case::Patient(behavior) => behavior,
             Case::Stopped => Behavior::HangLater,
             Case::Served => Behavior::Append,
+            Case::LoggedOut => Behavior::Refused,
+        }
+    }
+
+    /// Requests to the model without which the case was not played: the CLI had not come so far.
+    #[must_use]
+    pub fn least_requests(self) -> usize {
+        match (self, self.behavior()) {
+            (Case::LoggedOut, _) | (_, Behavior::Unreachable) => 0,
+            (_, Behavior::HangLater) => 2,
+            _ => 1,
         }
     }
 
@@ -51,6 +69,7 @@ impl Case {
     pub fn name(self) -> &'static str {
         match self {
             Case::Provider(behavior) => behavior.name(),
+            Case::LoggedOut => "logged-out",
             Case::Stopped => "stopped",
             Case::Served => "served",
             Case::Patient(Behavior::Refused) => "refused-again",
@@ -63,6 +82,7 @@ impl Case {
     pub fn told(self) -> &'static str {
         match self {
             Case::Provider(behavior) => behavior.told(),
+            Case::LoggedOut => "no login configured",
             Case::Stopped => "stopped in the middle of a turn",
             Case::Served => "served: stopped during a round, started again",
             Case::Patient(Behavior::Refused) => "401, all of its retries",

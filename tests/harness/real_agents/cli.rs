@@ -23,8 +23,14 @@ pub struct Cli {
     retries: &'static [(&'static str, &'static str)],
     /// Files of its home; filled in as the environment is.
     files: &'static [(&'static str, &'static str)],
+    /// What in those files is its login, and what stands there without one.
+    login: &'static [(&'static str, &'static str)],
+    /// Whether it has its login.
+    is_logged_in: bool,
     /// Arguments that the preset leaves to the operator: the model.
     pub replaced: &'static [(&'static str, &'static str)],
+    /// Seconds it may take on a busy machine until it first asks the provider.
+    pub start_s: u64,
     /// Seconds after which it has given up on a provider that fails again and again.
     pub patience_s: u64,
     /// The arguments that continue the newest session of a work tree with a prompt.
@@ -47,7 +53,10 @@ pub const CLIS: &[Cli] = &[
         ],
         retries: &[("CLAUDE_CODE_MAX_RETRIES", "1")],
         files: &[],
+        login: &[],
+        is_logged_in: true,
         replaced: &[],
+        start_s: 30,
         patience_s: 60,
         resume: Some(&["-p", "--continue", "--dangerously-skip-permissions", "Go on."]),
     },
@@ -65,7 +74,10 @@ pub const CLIS: &[Cli] = &[
              [model_providers.mock]\nname = \"mock\"\nbase_url = \"{url}/v1\"\nenv_key = \"MOCK_API_KEY\"\n\
              wire_api = \"responses\"\nrequest_max_retries = 1\nstream_max_retries = 1\n",
         )],
+        login: &[("env_key = \"MOCK_API_KEY\"", "requires_openai_auth = true")],
+        is_logged_in: true,
         replaced: &[],
+        start_s: 30,
         patience_s: 60,
         resume: Some(&[
             "exec",
@@ -93,7 +105,10 @@ pub const CLIS: &[Cli] = &[
              \"privacy\":{\"usageStatisticsEnabled\":false},\
              \"general\":{\"enableAutoUpdate\":false,\"disableAutoUpdate\":true,\"maxAttempts\":2}}",
         )],
+        login: &[],
+        is_logged_in: true,
         replaced: &[],
+        start_s: 30,
         patience_s: 60,
         resume: Some(&["--yolo", "--skip-trust", "--resume", "latest", "-p", "Go on."]),
     },
@@ -115,7 +130,10 @@ pub const CLIS: &[Cli] = &[
              \"options\":{\"baseURL\":\"{url}/v1\",\"apiKey\":\"{key}\"},\"models\":{\"mock-1\":{\"name\":\"mock-1\",\
              \"limit\":{\"context\":200000,\"output\":8000}}}}}}",
         )],
+        login: &[(",\"apiKey\":\"{key}\"", "")],
+        is_logged_in: true,
         replaced: &[],
+        start_s: 60,
         patience_s: 170,
         resume: Some(&["run", "--continue", "Go on."]),
     },
@@ -133,7 +151,10 @@ pub const CLIS: &[Cli] = &[
              \"cost\":{\"input\":0,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0},\"contextWindow\":200000,\
              \"maxTokens\":8000}]}}}",
         )],
+        login: &[("\"apiKey\":\"{key}\",", "")],
+        is_logged_in: true,
         replaced: &[("PROVIDER/MODEL", "mock/mock-1")],
+        start_s: 30,
         patience_s: 60,
         resume: Some(&["-p", "--model", "mock/mock-1", "--continue", "Go on."]),
     },
@@ -167,14 +188,26 @@ impl Cli {
         Cli { retries: &[], ..*self }
     }
 
+    /// The same without any login.
+    #[must_use]
+    pub fn logged_out(&self) -> Cli {
+        Cli { is_logged_in: false, ..*self }
+    }
+
     /// Its environment when the provider is at `url`.
     pub fn env(&self, url: &str) -> Vec<(&'static str, String)> {
-        self.env.iter().chain(self.retries).map(|(name, value)| (*name, filled(value, url))).collect()
+        let all = self.env.iter().chain(self.retries);
+        let known = all.filter(|(_, value)| self.is_logged_in || !value.contains("{key}"));
+        known.map(|(name, value)| (*name, filled(value, url))).collect()
     }
 
     /// The files of its home when the provider is at `url`.
     pub fn files(&self, url: &str) -> Vec<(&'static str, String)> {
-        self.files.iter().map(|(path, text)| (*path, filled(text, url))).collect()
+        let without = |text: &str| {
+            let login = self.login.iter().filter(|_| !self.is_logged_in);
+            login.fold(text.to_owned(), |text, (login, none)| text.replace(login, none))
+        };
+        self.files.iter().map(|(path, text)| (*path, filled(&without(text), url))).collect()
     }
 }
 

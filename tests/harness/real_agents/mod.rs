@@ -3,6 +3,7 @@
 
 pub mod case;
 pub mod cli;
+pub mod compare;
 pub mod install;
 pub mod page;
 pub mod play;

@@ -24,8 +24,7 @@ use crate::mock_provider::{Behavior, MockProvider};
 use crate::run::{Output, find_program, run};
 use crate::wait;
 
-/// The wall clock of a round whose provider never answers, and of one that ends by itself, in seconds.
-const SHORT_BUDGET_S: u64 = 30;
+/// The wall clock of a round that ends by itself, in seconds.
 const BUDGET_S: u64 = 150;
 /// More than a round of the longest budget takes.
 const ROUND_DEADLINE: Duration = Duration::from_secs(240);
@@ -100,14 +99,19 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     }
     let left = left_behind(&before, &stage.folder);
     anyhow::ensure!(left.is_empty(), "left behind: {left:?}");
+    let requests = seen.iter().filter(|seen| seen.asked).count();
+    anyhow::ensure!(
+        requests >= case.least_requests(),
+        "only {requests} requests: the CLI did not come so far"
+    );
     let scrub = Scrub { texts: stage.texts(&url), begun };
-    let log = without_updates(scrub.clean(&log)?);
+    let log = without_repetition(scrub.clean(&log)?);
     let mut outcome = Outcome {
         exit_code: exit["exit_code"].as_i64().unwrap_or(-1),
         exit_cause: exit["exit_cause"].as_str().unwrap_or(STOPPED).to_owned(),
         timed_out: exit["timed_out"].as_bool().unwrap_or(false),
         round_code,
-        requests: seen.iter().filter(|seen| seen.asked).count(),
+        requests,
         // Whether a CLI that is told to end still prints its last record depends on the machine's load.
         marker: case != Case::Stopped && stage.marker(&log),
         also,
@@ -118,16 +122,19 @@ pub fn play(stage: &Stage<'_>, case: Case) -> anyhow::Result<Recording> {
     Ok(Recording { log, outcome })
 }
 
-/// A log of pi without the records of half a message, which no rule reads, when it is too large to keep.
-fn without_updates(log: Vec<u8>) -> Vec<u8> {
-    const UPDATE: &[u8] = b"{\"type\":\"message_update\"";
-    if log.len() < LOG_MAX {
-        return log;
-    }
-    log.split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| !line.starts_with(UPDATE))
-        .collect::<Vec<_>>()
-        .concat()
+/// A log of pi without the records of half a message, and without those that say again what others say, one kind after
+/// the other until it is small enough to keep. No rule reads any of them.
+fn without_repetition(log: Vec<u8>) -> Vec<u8> {
+    const REPEATING: [&str; 5] =
+        ["message_update", "turn_end", "message_start", "tool_execution_update", "tool_execution_end"];
+    REPEATING.iter().fold(log, |log, kind| {
+        if log.len() < LOG_MAX {
+            return log;
+        }
+        let begin = format!("{{\"type\":\"{kind}\"");
+        let lines = log.split_inclusive(|byte| *byte == b'\n');
+        lines.filter(|line| !line.starts_with(begin.as_bytes())).collect::<Vec<_>>().concat()
+    })
 }
 
 /// The version a CLI tells.
@@ -292,7 +299,7 @@ impl Stage<'_> {
 
 fn budget(cli: &Cli, case: Case) -> u64 {
     match case {
-        Case::Provider(Behavior::Hang | Behavior::HangLater) | Case::Patient(_) => SHORT_BUDGET_S,
+        Case::Provider(Behavior::Hang | Behavior::HangLater) | Case::Patient(_) => cli.start_s,
         Case::Provider(
             Behavior::Limited
             | Behavior::LimitedUntil
@@ -303,7 +310,7 @@ fn budget(cli: &Cli, case: Case) -> u64 {
             | Behavior::Garbage
             | Behavior::Unreachable,
         ) => cli.patience_s,
-        Case::Provider(_) | Case::Stopped | Case::Served => BUDGET_S,
+        Case::Provider(_) | Case::LoggedOut | Case::Stopped | Case::Served => BUDGET_S,
     }
 }
 

@@ -44,6 +44,7 @@ fn verdict(cx: &mut Step<'_>, judging: &Judging, scan: &Scan) -> State {
         duration: judging.duration,
         mem_terminated: scan.mem_terminated,
         throttled: scan.throttled,
+        refused: scan.refused,
         reports_usage: scan.reports_usage,
         used: scan.used,
         earlier_mem_loops: scan.earlier_mem_loops,
