@@ -14,7 +14,7 @@ use super::deed::Deed;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
 use crate::fleetview::state::StreamId;
-use crate::history::Asked;
+use crate::history::{Asked, Entry};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Recap, Status};
 use crate::output::result_line::ResultLine;
@@ -55,26 +55,13 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
     let asked_at = Timestamp::now();
     let doing = ctx.begin(&inventory, &targets, &Deed { verb: name, projects: on.projects(), command: None });
     let (recap, answers) = ask_hosts(ctx, &inventory, (targets, &places), verb)?;
-    let error = |result: &HostResult, project: &str| {
-        let answered = answers.get(&result.host).is_some_and(|all| all.iter().any(|(one, _)| one == project));
-        (!answered).then(|| result.message.clone())
-    };
-    let mut entries = Vec::new();
-    for result in recap.results.iter().filter(|result| result.status != Status::Skipped) {
-        let on = places.iter().find(|(host, _)| host.as_str() == result.host).map(|(_, on)| on);
-        for (project, _) in on.into_iter().flatten() {
-            let error = error(result, project);
-            let (by, run) = (&ctx.user(), Some(doing.run.as_str()));
-            let asked = Asked { at: asked_at, by, what: name, run, error: error.as_deref() };
-            let id = StreamId { host: result.host.as_str().into(), project: project.as_str().into() };
-            entries.push(asked.of(&id));
-        }
-    }
-    ctx.remember(&inventory, &entries);
-    show(ctx, &recap, &answers)?;
+    let shown = show(ctx, &recap, &answers);
     let exit = ctx.finish(&inventory, &recap)?;
+    // Last: whoever stops something in a hurry does not wait for a disk, and a closed stdout changes nothing of it.
     doing.end(&recap, exit);
-    Ok(exit)
+    let asked = Asked { at: asked_at, by: &ctx.user(), what: name, run: Some(&doing.run), error: None };
+    ctx.remember(&inventory, &lines(asked, &recap, &answers, &places));
+    shown.map(|()| exit)
 }
 
 /// As [`run`], with a verb that only looks.
@@ -128,6 +115,22 @@ fn ask_hosts(
     })?;
     let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((recap, answers))
+}
+
+/// Returns the lines of the history: a line for each project of each host that was tried.
+fn lines(asked: Asked<'_>, recap: &Recap, answers: &Answers, places: &Places) -> Vec<Entry> {
+    let mut lines = Vec::new();
+    for result in recap.results.iter().filter(|result| result.status != Status::Skipped) {
+        let on = places.iter().find(|(host, _)| host.as_str() == result.host).map(|(_, on)| on);
+        for (project, _) in on.into_iter().flatten() {
+            let is_of = |(one, _): &(String, Service)| one == project;
+            let answered = answers.get(&result.host).is_some_and(|answers| answers.iter().any(is_of));
+            let error = (!answered).then_some(result.message.as_str());
+            let id = StreamId { host: result.host.as_str().into(), project: project.as_str().into() };
+            lines.push(Asked { error, ..asked }.of(&id));
+        }
+    }
+    lines
 }
 
 /// What the agent of each host said of its projects.
