@@ -15,8 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::output::recap::{HostResult, Status};
 
-/// How many runs of a fleet are kept.
+/// How many runs of a fleet are kept: rollouts, which can be resumed, and deeds.
 const KEPT: usize = 200;
+const DEEDS_KEPT: usize = 500;
+/// Where the records of deeds are, below the user's state folder.
+const DEEDS: &str = "agent-runner-fleet/deeds";
 /// The largest record that is read, in bytes.
 const SIZE_MAX: u64 = 64 << 20;
 
@@ -58,6 +61,9 @@ pub struct Begin {
     pub projects: Vec<String>,
     /// The hosts, in the order they are worked on.
     pub hosts: Vec<String>,
+    /// What was run, for `exec`: its beginning, secrets masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// What is known of one run.
@@ -104,6 +110,7 @@ impl Begin {
             fleet: fleet.to_owned(),
             projects: Vec::new(),
             hosts: Vec::new(),
+            command: None,
         }
     }
 }
@@ -120,7 +127,7 @@ impl Run {
 }
 
 impl Recorder {
-    /// Begins a record in a fleet's folder; older ones beyond the newest 200 go.
+    /// Begins a record in a fleet's folder; older ones beyond the newest 200 go, of deeds beyond the newest 500.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -130,7 +137,9 @@ impl Recorder {
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
         let recorder = Recorder { file: Some(Mutex::new(file)) };
         recorder.write(&Line::Begin(begin.clone()))?;
-        for old in names(folder).iter().rev().skip(KEPT) {
+        let kept =
+            if folder.parent().is_some_and(|parent| parent.ends_with(DEEDS)) { DEEDS_KEPT } else { KEPT };
+        for old in names(folder).iter().rev().skip(kept) {
             // Another run may have removed it.
             let _ = fs::remove_file(folder.join(old));
         }
@@ -167,6 +176,12 @@ impl Recorder {
 /// Returns where the records of a fleet are, below the user's state folder.
 pub fn folder(state: &Path, fleet: &str) -> PathBuf {
     state.join("agent-runner-fleet/runs").join(fleet)
+}
+
+/// Returns where the records of what else was done on a fleet's hosts are: apart, so that no number of them pushes out a
+/// rollout that is to be resumed.
+pub fn deeds(state: &Path, fleet: &str) -> PathBuf {
+    state.join(DEEDS).join(fleet)
 }
 
 /// Returns the runs there are, the oldest first; what is damaged is left out.
@@ -254,5 +269,20 @@ mod tests {
         let runs = all(dir.path());
         assert_eq!((runs.len(), runs[0].begin.run.as_str()), (KEPT, "000003-1"));
         assert!(runs.iter().all(|run| run.exit == Some(0)));
+    }
+
+    #[test]
+    fn no_number_of_deeds_pushes_out_a_run_that_may_be_resumed() {
+        let state = tempfile::tempdir().unwrap();
+        let (runs, deeds) = (folder(state.path(), "attic"), super::deeds(state.path(), "attic"));
+        Recorder::begin(&runs, &begin("000001-1", &["pi1"])).unwrap();
+        for number in 0..DEEDS_KEPT + 3 {
+            let said = Begin { command: Some("uname -r".into()), ..begin(&format!("{number:06}-2"), &[]) };
+            Recorder::begin(&deeds, &said).unwrap().end(0);
+        }
+        assert_eq!(all(&runs).len(), 1);
+        let kept = all(&deeds);
+        assert_eq!((kept.len(), kept[0].begin.run.as_str()), (DEEDS_KEPT, "000003-2"));
+        assert_eq!(kept[0].begin.command.as_deref(), Some("uname -r"));
     }
 }

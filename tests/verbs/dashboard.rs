@@ -54,6 +54,13 @@ fn a_monitor_that_serves_shows_a_stop_and_resumes_the_host_for_who_has_the_token
     assert!(wait::until(wait::DEADLINE, || standing() == "active"), "{}", standing());
     let actions = get(address, "/api/v1/actions");
     assert_eq!(actions["actions"][0]["said"], "1 brought back", "{actions}");
+    // The agent of this host refuses; that somebody asked is written down all the same, and what became of it.
+    let body = r#"{"action":"stop","host":"pi1","project":"shelf"}"#;
+    let asked =
+        ask(address, Ask { method: "POST", path: "/api/v1/actions", headers: &headers, body }).unwrap();
+    assert!(asked.status == 200 || asked.status == 202, "{asked:?}");
+    let stop = || get(address, "/api/v1/actions")["actions"][0].clone();
+    assert!(wait::until(wait::DEADLINE, || stop()["status"] == "failed"), "{}", stop());
     let metrics = ask(address, Ask { path: "/metrics", ..Ask::default() }).unwrap().body;
     assert!(
         metrics.lines().any(|line| line.starts_with("agent_runner_auto_stops_total{")
@@ -65,6 +72,11 @@ fn a_monitor_that_serves_shows_a_stop_and_resumes_the_host_for_who_has_the_token
     let output = monitor.wait(wait::DEADLINE).unwrap();
     assert_eq!(output.code(), 0, "{}", output.stderr);
     assert!(ask(address, Ask { path: "/", ..Ask::default() }).is_err(), "nobody listens any more");
+
+    let audit = controller.run(&["audit", "--local"]).unwrap();
+    for said in ["asked resume by ", "asked stop by ", "(dashboard)", " failed: pi1/shelf: unknown: "] {
+        assert!(audit.stdout.contains(said), "{said}: {}", audit.stdout);
+    }
 }
 
 #[test]

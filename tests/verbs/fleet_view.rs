@@ -221,3 +221,75 @@ fn events_and_peek_are_the_agents_own_behind_host_and_project() {
     let refused = controller.run(&["peek", "--select", "moon"]).unwrap();
     assert_eq!(refused.code(), 2, "{}", refused.stderr);
 }
+
+#[test]
+fn an_option_that_selects_hosts_is_heeded_or_refused() {
+    let Some(fleet) = loopback(2, SshdOptions::default()) else { return };
+    let controller = &fleet.controller;
+    let refused: [(&[&str], &str); 6] = [
+        (&["silence", "detector=hung", "--limit", "pi1"], "silence takes no --limit\nhint: name hosts"),
+        (&["silence", "host=pi*", "-x", "pi1", "--shard", "1/2"], "silence takes no --exclude, --shard"),
+        (&["silence", "host=pi1", "--list-hosts"], "silence takes no --list-hosts"),
+        (&["alerts", "--ack", "abc", "--limit", "pi1"], "takes no --limit"),
+        (&["alerts", "pi1", "--ack", "abc"], "cannot be used with"),
+        (&["demo", "--limit", "pi1"], "demo takes no --limit"),
+    ];
+    for (arguments, said) in refused {
+        let output = controller.run(arguments).unwrap();
+        assert_eq!(output.code(), 5, "{arguments:?}: {}", output.stderr);
+        assert!(output.stderr.contains(said), "{arguments:?}: {}", output.stderr);
+    }
+    assert_eq!(json(controller, &["silence", "--json"]).len(), 0, "nothing was silenced");
+    for verb in ["alerts", "history", "hosts", "audit"] {
+        let output = controller.run(&[verb, "--exclude", "pi1", "--list-hosts"]).unwrap();
+        assert_eq!((output.code(), output.stdout.as_str()), (0, "pi2\n"), "{verb}: {}", output.stderr);
+    }
+    let local = controller.run(&["audit", "--local", "--list-hosts"]).unwrap();
+    assert_eq!(local.stdout, "pi1\npi2\n", "{}", local.stderr);
+}
+
+#[test]
+fn who_did_what_is_found_in_audit_and_history() {
+    let Some(fleet) = watched() else { return };
+    let controller = &fleet.controller;
+    let secret = "abcdefghijklmnop";
+    let command = format!("true 'Authorization: Bearer {secret}'\ntrue");
+    assert_eq!(controller.run(&["exec", "--", &command]).unwrap().code(), 0);
+    assert!(!controller.home().join(".local/state/agent-runner-fleet/loop.history.db").exists());
+    // From here on there is a history.
+    json(controller, &["silence", "host=pi*", "--comment", "moving", "--json"]);
+    assert_eq!(controller.run(&["silence", "--expire", "1"]).unwrap().code(), 0);
+    assert_eq!(controller.run(&["start", "pi1", "--project", "shelf"]).unwrap().code(), 0);
+    let refused = controller.run(&["kill"]).unwrap();
+    assert_eq!(refused.code(), 2, "{}", refused.stderr);
+    assert_eq!(controller.run(&["status"]).unwrap().code(), 2, "a look, which this agent refuses");
+
+    let audit = json(controller, &["audit", "--local", "--json"]);
+    let said: Vec<String> = audit
+        .iter()
+        .map(|line| match line["kind"].as_str().unwrap() {
+            "run" => format!("{} {} {}", line["run"]["verb"], line["run"]["hosts"], line["run"]["exit"]),
+            kind => format!("{kind} {}", line["line"]["name"]),
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            r#""exec" ["pi1"] 0"#,
+            r#"asked "silence""#,
+            r#"asked "unsilence""#,
+            r#""start" ["pi1"] 0"#,
+            r#""kill" ["pi1"] 2"#,
+        ],
+        "in the order of time, and each once: {audit:?}"
+    );
+    let text = controller.run(&["audit", "--local", "--kind", "exec"]).unwrap().stdout;
+    assert!(text.contains(r#"exec "true 'Authorization: [masked]'\ntrue" on pi1 ended well"#), "{text}");
+    assert!(!text.contains(secret) && text.lines().count() == 1, "{text}");
+    let history = controller.run(&["history", "--kind", "asked,silence"]).unwrap().stdout;
+    for (line, said) in history.lines().zip(["moving", "1 ended by ", "start by ", "kill by "]) {
+        assert!(line.contains(said), "{said}: {history}");
+    }
+    assert_eq!(history.lines().count(), 4, "{history}");
+    assert!(history.contains(" failed: shelf: the agent refused"), "{history}");
+}

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::error::{Error, Exit, usage};
-use crate::fleetview::alert::{Ack, AlertState};
+use crate::fleetview::alert::{Ack, AlertState, Key};
 use crate::fleetview::detectors::DETECTORS;
 use crate::history::Store;
 use crate::output::{alert_lines, print};
@@ -29,13 +29,13 @@ pub struct AlertsArgs {
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     since: Option<u64>,
     /// Take note of this open alert
-    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "unack", "list"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["patterns", "since", "unack", "list"])]
     ack: Option<String>,
     /// Take that back
-    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "list"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["patterns", "since", "list"])]
     unack: Option<String>,
     /// List the controller's own detectors
-    #[arg(long, conflicts_with = "since")]
+    #[arg(long, conflicts_with_all = ["patterns", "since"])]
     list: bool,
 }
 
@@ -45,16 +45,29 @@ pub struct AlertsArgs {
 /// When the inventory, the selection or the history is wrong.
 pub fn run(ctx: &Ctx, args: AlertsArgs) -> Result<Exit, Error> {
     if args.list {
+        ctx.selects_nothing("alerts --list", "the detectors are the same for every host")?;
         return list(ctx);
     }
+    if args.ack.is_some() || args.unack.is_some() {
+        ctx.selects_nothing("taking note of an alert", "its id says which one it is")?;
+    }
     let inventory = ctx.inventory()?;
+    if ctx.global.list_hosts {
+        return ctx.list_names(&ctx.names(&inventory, &args.on.patterns)?);
+    }
     let mut store = ctx.history(&inventory)?;
     let now = Timestamp::now();
     if let Some(id) = args.ack.as_ref() {
-        return note(&mut store, id, Some(Ack { by: ctx.user(), at: now }));
+        let key = open(&store, id)?;
+        store.acknowledge(&key, &Ack { by: ctx.user(), at: now }).map_err(of_history)?;
+        print::note(&format!("{} {}: taken note of", key.subject, key.detector));
+        return Ok(Exit::Ok);
     }
     if let Some(id) = args.unack.as_ref() {
-        return note(&mut store, id, None);
+        let key = open(&store, id)?;
+        store.unacknowledge(&key, &Ack { by: ctx.user(), at: now }).map_err(of_history)?;
+        print::note(&format!("{} {}: open again", key.subject, key.detector));
+        return Ok(Exit::Ok);
     }
     let all = ctx.means_all(&args.on.patterns);
     let names = if all { Vec::new() } else { ctx.names(&inventory, &args.on.patterns)? };
@@ -83,7 +96,8 @@ pub fn run(ctx: &Ctx, args: AlertsArgs) -> Result<Exit, Error> {
     Ok(Exit::Ok)
 }
 
-fn note(store: &mut Store, id: &str, ack: Option<Ack>) -> Result<Exit, Error> {
+/// Returns the open alert that an id means.
+fn open(store: &Store, id: &str) -> Result<Key, Error> {
     let open = store.open_alerts().map_err(of_history)?;
     let mut found = open.iter().filter(|alert| !id.is_empty() && alert.key.id().starts_with(id));
     let Some(alert) = found.next() else {
@@ -92,10 +106,7 @@ fn note(store: &mut Store, id: &str, ack: Option<Ack>) -> Result<Exit, Error> {
     if found.next().is_some() {
         return Err(usage(format!("more than one open alert has an id that begins with {id}")));
     }
-    store.acknowledge(&alert.key, ack.as_ref()).map_err(of_history)?;
-    let said = if ack.is_some() { "taken note of" } else { "open again" };
-    print::note(&format!("{} {}: {said}", alert.key.subject, alert.key.detector));
-    Ok(Exit::Ok)
+    Ok(alert.key.clone())
 }
 
 fn list(ctx: &Ctx) -> Result<Exit, Error> {

@@ -1,35 +1,42 @@
 //! `agent-runner-fleet audit`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_runner::store::time;
-use agent_runner_inventory::{Inventory, fold_names};
+use agent_runner_inventory::{HostName, Inventory, fold_names};
 use clap::Args;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, Exit};
-use crate::output::print;
+use crate::history::Store;
+use crate::history::query::{LogLine, Wanted};
 use crate::output::recap::{self, HostResult, Status};
+use crate::output::{history_lines, print};
 use crate::runs::{self, Run};
 use crate::span;
 use crate::ssh::Exec;
 use crate::verb::context::printed;
+use crate::verb::watching::of_history;
 use crate::verb::{Ctx, Patterns};
 
 /// What a host remembers, the newest lines; the agent keeps two files of 4 MiB.
 const SCRIPT: &str = r#"d="$HOME/.local/state/agent-runner"
 cat "$d/audit.jsonl.1" "$d/audit.jsonl" 2>/dev/null | tail -n 20000
 "#;
+/// The kinds of lines of the history that say what a person asked for, and the most of them that are read.
+const ASKED: [&str; 5] = ["asked", "ack", "unack", "silence", "resume"];
+const ASKED_MOST: usize = 20_000;
 /// The most that is read of one host, in bytes.
 const OUTPUT_MAX: usize = 16 << 20;
 
 /// Show who changed what on the hosts, by time
 ///
-/// Merges what the hosts remember (each switch, confirmation, revert and lock, whichever controller it came from) with the
-/// runs of this machine. With --local no host is asked.
+/// Merges what the hosts remember (each switch, confirmation, revert and lock, whichever controller it came from) with what
+/// was done from this machine: its runs, `exec`, `stop` and their like included, and what was asked of alerts, in the
+/// dashboard and in `watch`. With --local no host is asked. Commands of `exec` are written down with secrets masked.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     #[command(flatten)]
@@ -37,10 +44,10 @@ pub struct AuditArgs {
     /// Only what is newer: 2h, 3d, or a time as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
-    /// Only these, separated by commas: run, host, or a result or verb as switched, reverted, locked, deploy, rollback
+    /// Only these, separated by commas: run, host, asked, ack, silence, or a result or verb as switched, reverted, locked, deploy, stop, exec
     #[arg(long, value_name = "KIND,..", value_delimiter = ',')]
     kind: Vec<String>,
-    /// Only the runs of this machine
+    /// Only what was done from this machine
     #[arg(long)]
     local: bool,
 }
@@ -97,6 +104,8 @@ struct Happened {
     at: Timestamp,
     /// What it is, the words that `--kind` knows: a run and its verb, or a host and what came of it.
     kinds: [String; 2],
+    /// The hosts it is about; none is all of them.
+    hosts: Vec<String>,
     text: String,
     json: serde_json::Value,
 }
@@ -104,6 +113,10 @@ struct Happened {
 impl Happened {
     fn is_of(&self, wanted: &[String]) -> bool {
         wanted.is_empty() || wanted.iter().any(|kind| self.kinds.contains(kind))
+    }
+
+    fn is_about(&self, names: &HashSet<&str>) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|host| names.contains(host.as_str()))
     }
 }
 
@@ -115,6 +128,15 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
     let since = args.since.map(|since| since.moment(Timestamp::now()));
     let mut happened = local(&inventory);
+    happened.extend(asked(ctx, &inventory, since)?);
+    if !ctx.means_all(&args.on.patterns) || ctx.global.list_hosts {
+        let names = ctx.names(&inventory, &args.on.patterns)?;
+        if ctx.global.list_hosts {
+            return ctx.list_names(&names);
+        }
+        let names: HashSet<&str> = names.iter().map(HostName::as_str).collect();
+        happened.retain(|one| one.is_about(&names));
+    }
     let exit = if args.local {
         Exit::Ok
     } else {
@@ -133,8 +155,46 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Error> {
 /// The runs of this machine.
 fn local(inventory: &Inventory) -> Vec<Happened> {
     let Some(state) = dirs::state_dir() else { return Vec::new() };
-    let runs = runs::all(&runs::folder(&state, &inventory.fleet.name));
+    let fleet = &inventory.fleet.name;
+    let mut runs = runs::all(&runs::folder(&state, fleet));
+    runs.extend(runs::all(&runs::deeds(&state, fleet)));
     runs.iter().filter_map(of_run).collect()
+}
+
+/// What people asked of a `monitor` or `watch` of this machine, and of alerts: in the history, where there is one.
+fn asked(ctx: &Ctx, inventory: &Inventory, since: Option<Timestamp>) -> Result<Vec<Happened>, Error> {
+    let Some(path) = ctx.history_path(inventory).ok().filter(|path| path.exists()) else {
+        return Ok(Vec::new());
+    };
+    let wanted = Wanted {
+        since: since.unwrap_or(Timestamp::UNIX_EPOCH),
+        hosts: None,
+        kinds: ASKED.map(str::to_owned).to_vec(),
+        most: ASKED_MOST,
+    };
+    let lines = Store::open(&path).and_then(|store| store.log(&wanted)).map_err(of_history)?;
+    Ok(lines.iter().filter_map(of_asked).collect())
+}
+
+/// A verb of this machine is in the record of its run, and what nobody asked for is no deed.
+fn of_asked(line: &LogLine) -> Option<Happened> {
+    let word = |key: &str| line.body.get(key).and_then(serde_json::Value::as_str);
+    if word("run").is_some() || word("by").is_none() || !ASKED.contains(&line.kind.as_str()) {
+        return None;
+    }
+    let ts = time::stamp(line.at);
+    let of = match (line.host.as_str(), line.project.as_str()) {
+        ("", _) => "-".to_owned(),
+        (host, "") => host.to_owned(),
+        (host, project) => format!("{host}/{project}"),
+    };
+    let text = match line.kind.as_str() {
+        "resume" => format!("{ts}  {of}  resume by {}\n", history_lines::what(line)),
+        kind => format!("{ts}  {of}  {kind} {}\n", history_lines::what(line)),
+    };
+    let json = json!({"schema": 1, "kind": "asked", "line": history_lines::json(line)});
+    let hosts = Some(line.host.clone()).filter(|host| !host.is_empty()).into_iter().collect();
+    Some(Happened { at: line.at, kinds: [line.kind.clone(), line.name.clone()], hosts, text, json })
 }
 
 fn of_run(run: &Run) -> Option<Happened> {
@@ -144,6 +204,8 @@ fn of_run(run: &Run) -> Option<Happened> {
         Some(code) => format!("ended with {code}"),
         None => "has no end".to_owned(),
     };
+    // Quoted: a line of a command is no line of the audit.
+    let command = begin.command.as_ref().map(|command| format!(" {command:?}")).unwrap_or_default();
     let on = match begin.hosts.len() {
         0 => String::new(),
         _ => format!(" on {}", fold_names(&begin.hosts)),
@@ -158,19 +220,16 @@ fn of_run(run: &Run) -> Option<Happened> {
         _ => format!(" by {}", keys.into_iter().collect::<Vec<_>>().join(", ")),
     };
     let text = format!(
-        "{}  run {}  {}@{}{keys}  {}{on} {ended}{left}\n",
+        "{}  run {}  {}@{}{keys}  {}{command}{on} {ended}{left}\n",
         begin.ts, begin.run, begin.user, begin.machine, begin.verb
     );
     let json = json!({"schema": 1, "kind": "run", "run": run});
     let kinds = ["run".to_owned(), begin.verb.clone()];
-    Some(Happened { at: time::parse(&begin.ts)?, kinds, text, json })
+    Some(Happened { at: time::parse(&begin.ts)?, kinds, hosts: begin.hosts.clone(), text, json })
 }
 
 fn of_hosts(ctx: &Ctx, inventory: &Inventory, on: &Patterns) -> Result<(Exit, Vec<Happened>), Error> {
     let targets = ctx.targets(inventory, &on.patterns)?;
-    if ctx.global.list_hosts {
-        return Ok((ctx.list_hosts(&targets)?, Vec::new()));
-    }
     let happened: Arc<Mutex<Vec<Happened>>> = Arc::default();
     let all = happened.clone();
     let recap = ctx.each_host(inventory, "audit", targets, move |client, target| {
@@ -209,7 +268,7 @@ fn of_line(host: &str, line: &str) -> Option<Happened> {
     );
     let json = json!({"schema": 1, "kind": "host", "host": host, "entry": entry});
     let kinds = ["host".to_owned(), entry.result.clone()];
-    Some(Happened { at: time::parse(&entry.ts)?, kinds, text, json })
+    Some(Happened { at: time::parse(&entry.ts)?, kinds, hosts: vec![host.to_owned()], text, json })
 }
 
 #[cfg(test)]

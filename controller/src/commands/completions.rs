@@ -21,7 +21,8 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(_ctx: &Ctx, args: CompletionsArgs) -> Result<Exit, Error> {
+pub fn run(ctx: &Ctx, args: CompletionsArgs) -> Result<Exit, Error> {
+    ctx.selects_nothing("completions", "it is about no host")?;
     printed(print::text(&shell::completions(definition(), args.shell)))?;
     Ok(Exit::Ok)
 }

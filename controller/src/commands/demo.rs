@@ -48,6 +48,7 @@ pub struct DemoArgs {}
 /// # Errors
 /// When the hosts cannot be started, or the story does not come to its end.
 pub fn run(ctx: &Ctx, _args: DemoArgs) -> Result<Exit, Error> {
+    ctx.selects_nothing("demo", "it plays on three hosts of its own")?;
     let path = ctx.env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
     ctx.block_on(async {
         let mut ctx = ctx.clone();

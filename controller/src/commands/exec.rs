@@ -22,6 +22,7 @@ use crate::output::result_line::ResultLine;
 use crate::ssh::{Client, Exec, ExitStatus, Output, Source, SshError, sudo_refusal};
 use crate::targets::Target;
 use crate::verb::context::printed;
+use crate::verb::deed::Deed;
 use crate::verb::on_hosts::{Pass, Span};
 use crate::verb::{Ctx, Patterns, script};
 
@@ -120,6 +121,8 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
         highest: AtomicU32::new(0),
         deadline: ctx.deadline(),
     });
+    let said = said(&args);
+    let doing = ctx.begin(&inventory, &targets, &Deed { verb: "exec", projects: &[], command: Some(&said) });
     let pass = Pass { verb: "exec", show: show(ctx, shown), span: Span::UpTo(ctx.deadline()) };
     let all = sinks.clone();
     let recap = ctx.each_host_in(&inventory, pass, targets, move |client, target| {
@@ -135,12 +138,22 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
             printed(print::json_line(&as_json(None, result)))?;
         }
     }
-    let exit = ctx.finish(&inventory, &recap)?;
-    match args.rc {
-        Rc::Max if recap.stopped == Stopped::No => {
-            Ok(Exit::Command(u8::try_from(sinks.highest.load(Ordering::Acquire)).unwrap_or(u8::MAX)))
+    let exit = match (args.rc, ctx.finish(&inventory, &recap)?) {
+        (Rc::Max, _) if recap.stopped == Stopped::No => {
+            Exit::Command(u8::try_from(sinks.highest.load(Ordering::Acquire)).unwrap_or(u8::MAX))
         }
-        Rc::Max | Rc::Bits => Ok(exit),
+        (Rc::Max | Rc::Bits, exit) => exit,
+    };
+    doing.end(&recap, exit);
+    Ok(exit)
+}
+
+/// Returns the command as it is written down: as it was typed.
+fn said(args: &ExecArgs) -> String {
+    let words = args.command.join(" ");
+    match &args.script {
+        Some(path) => format!("--script {} {words}", path.display()).trim_end().to_owned(),
+        None => words,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::verb::Ctx;
 use crate::verb::context::printed;
 use crate::verb::watching::{self, of_history};
 
-/// Show what happened on the fleet: alerts, stops, links, events; --chart sums rounds, failures and cost up
+/// Show what happened on the fleet: alerts, stops, links, events, and who asked for what; --chart sums rounds, failures and cost up
 ///
 /// Reads what `monitor` on this machine has written, also while it runs. It keeps 90 days.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub struct HistoryArgs {
     /// Only these hosts; repeatable, as in --limit
     #[arg(long, value_name = "PATTERN")]
     host: Vec<String>,
-    /// Only these, separated by commas: event, alert, resolved, stop, stop_failed, brake, resume, link, reboot, or the name of an event or detector
+    /// Only these, separated by commas: event, alert, resolved, stop, stop_failed, brake, resume, link, reboot; asked, ack, unack, silence of what people asked for; or the name of an event, a detector or a verb
     #[arg(long, value_name = "KIND,..", value_delimiter = ',')]
     kind: Vec<String>,
     /// The newest so many lines
@@ -41,6 +41,9 @@ pub struct HistoryArgs {
 /// When the inventory, the selection or the history is wrong.
 pub fn run(ctx: &Ctx, args: HistoryArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
+    if ctx.global.list_hosts {
+        return ctx.list_names(&ctx.names(&inventory, &args.host)?);
+    }
     let hosts = if ctx.means_all(&args.host) {
         None
     } else {

@@ -40,6 +40,9 @@ const ALWAYS: [&str; 4] = ["HostName", "User", "Port", "IdentityFile"];
 pub fn run(ctx: &Ctx, args: HostsArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
     let names = ctx.names(&inventory, &args.on.patterns)?;
+    if ctx.global.list_hosts {
+        return ctx.list_names(&names);
+    }
     let projects = ctx.projects(&inventory, &[])?;
     let host = match names.as_slice() {
         [one] if !args.graph => inventory.host(one.as_str()),

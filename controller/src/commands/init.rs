@@ -34,6 +34,7 @@ pub struct InitArgs {
 /// # Errors
 /// When the file exists already or cannot be written.
 pub fn run(ctx: &Ctx, args: InitArgs) -> Result<Exit, Error> {
+    ctx.selects_nothing("init", "it writes the inventory that hosts are selected from")?;
     let path = ctx.global.inventory.clone().unwrap_or_else(|| PathBuf::from("fleet.toml"));
     let text = match (&args.from_ansible, args.from_ssh_config) {
         (Some(file), _) => {

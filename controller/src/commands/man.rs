@@ -31,7 +31,8 @@ pub struct ManArgs {}
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(_ctx: &Ctx, _args: ManArgs) -> Result<Exit, Error> {
+pub fn run(ctx: &Ctx, _args: ManArgs) -> Result<Exit, Error> {
+    ctx.selects_nothing("man", "it is about no host")?;
     let exits: Vec<(u8, String)> =
         EXITS.iter().map(|(code, meaning)| (*code, (*meaning).to_owned())).collect();
     printed(print::text(&manual::page(definition(), env!("CARGO_PKG_VERSION"), &exits)))?;

@@ -15,7 +15,7 @@ use crate::watcher::act::until;
 /// Send nothing of some alerts for a while; without matchers, list the silences
 ///
 /// A matcher is LABEL=PATTERN or LABEL!=PATTERN with * and ? in it; the labels are host, project, account, detector
-/// and severity; all matchers must match. A silenced alert is shown by `alerts` and still stops hosts. A `monitor`
+/// and severity; all matchers must match. Hosts are named by matchers only, not by --limit and its like. A silenced alert is shown by `alerts` and still stops hosts. A `monitor`
 /// that runs takes it up within a second or two.
 #[derive(Debug, Args)]
 pub struct SilenceArgs {
@@ -38,11 +38,13 @@ pub struct SilenceArgs {
 /// # Errors
 /// When the inventory or the history is wrong, or there is no such silence.
 pub fn run(ctx: &Ctx, args: SilenceArgs) -> Result<Exit, Error> {
+    // Matchers also hold for hosts that are added later, and all of them have to match: no selection says that.
+    ctx.selects_nothing("silence", "name hosts with matchers: silence 'host=pi*' 'host!=pi07'")?;
     let inventory = ctx.inventory()?;
     let mut store = ctx.history(&inventory)?;
     let now = Timestamp::now();
     if let Some(id) = args.expire {
-        if !store.expire(id, now).map_err(of_history)? {
+        if !store.expire(id, &ctx.user(), now).map_err(of_history)? {
             return Err(usage(format!("no silence {id} is in force")).hinted("agent-runner-fleet silence"));
         }
         print::note(&format!("silence {id} has ended"));

@@ -18,5 +18,5 @@ pub struct StatusArgs {
 /// # Errors
 /// When the inventory or the selection is wrong.
 pub fn run(ctx: &Ctx, args: StatusArgs) -> Result<Exit, Error> {
-    agent_verb::run(ctx, &args.on, &["status"])
+    agent_verb::look(ctx, &args.on, &["status"])
 }

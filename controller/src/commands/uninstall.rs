@@ -9,6 +9,7 @@ use crate::remote;
 use crate::ssh::{Exec, Output};
 use crate::verb::Ctx;
 use crate::verb::agent_verb::{self, ProjectPatterns};
+use crate::verb::deed::Deed;
 
 /// Stop, disable and remove the units of the projects
 ///
@@ -30,6 +31,8 @@ pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
+    let deed = Deed { verb: "uninstall", projects: args.on.projects(), command: None };
+    let doing = ctx.begin(&inventory, &targets, &deed);
     let deadline = ctx.deadline();
     let recap = ctx.each_host(&inventory, "uninstall", targets, move |client, target| {
         let on = on.get(&target.name).cloned().unwrap_or_default();
@@ -64,7 +67,9 @@ pub fn run(ctx: &Ctx, args: UninstallArgs) -> Result<Exit, Error> {
         }
     })?;
     ctx.print_results(&recap)?;
-    ctx.finish(&inventory, &recap)
+    let exit = ctx.finish(&inventory, &recap)?;
+    doing.end(&recap, exit);
+    Ok(exit)
 }
 
 /// Returns whether the agent said this.

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::asked;
 use super::error::HistoryError;
-use super::store::Store;
+use super::store::{Store, write_one};
 use crate::fleetview::alert::{Ack, Key};
 
 impl Store {
@@ -21,19 +22,28 @@ impl Store {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
-    /// Notes that somebody has taken note of an alert; `None` takes it back.
+    /// Notes that somebody has taken note of an alert, with a line of the log.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn acknowledge(&mut self, key: &Key, ack: Option<&Ack>) -> Result<(), HistoryError> {
-        let key = key.stored();
-        let done = match ack {
-            Some(ack) => self.connection.execute(
-                "INSERT OR REPLACE INTO acks VALUES (?, ?, ?)",
-                (&key, &ack.by, ack.at.as_millisecond()),
-            ),
-            None => self.connection.execute("DELETE FROM acks WHERE key = ?", [&key]),
-        };
-        self.named(done).map(|_| ())
+    pub fn acknowledge(&mut self, key: &Key, ack: &Ack) -> Result<(), HistoryError> {
+        let done = self.transact(|work| {
+            let row = (key.stored(), &ack.by, ack.at.as_millisecond());
+            work.execute("INSERT OR REPLACE INTO acks VALUES (?, ?, ?)", row)?;
+            write_one(work, &asked::noted("ack", key, ack))
+        });
+        self.named(done)
+    }
+
+    /// Takes that back; `back` says who does, and when.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn unacknowledge(&mut self, key: &Key, back: &Ack) -> Result<(), HistoryError> {
+        let done = self.transact(|work| {
+            work.execute("DELETE FROM acks WHERE key = ?", [key.stored()])?;
+            write_one(work, &asked::noted("unack", key, back))
+        });
+        self.named(done)
     }
 }

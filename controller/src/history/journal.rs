@@ -135,14 +135,14 @@ impl Journal {
         .await
     }
 
-    /// Ends a silence and returns whether there was one.
+    /// Ends a silence for `by` and returns whether there was one.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn expire(&self, id: i64, now: Timestamp) -> Result<bool, HistoryError> {
+    pub async fn expire(&self, id: i64, by: String, now: Timestamp) -> Result<bool, HistoryError> {
         self.ask(move |writer| {
             writer.seen = None;
-            writer.store.expire(id, now)
+            writer.store.expire(id, &by, now)
         })
         .await
     }
@@ -151,12 +151,38 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn acknowledge(&self, key: Key, ack: Option<Ack>) -> Result<(), HistoryError> {
+    pub async fn acknowledge(&self, key: Key, ack: Ack) -> Result<(), HistoryError> {
         self.ask(move |writer| {
             writer.seen = None;
-            writer.store.acknowledge(&key, ack.as_ref())
+            writer.store.acknowledge(&key, &ack)
         })
         .await
+    }
+
+    /// Takes that back; `back` says who does, and when.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn unacknowledge(&self, key: Key, back: Ack) -> Result<(), HistoryError> {
+        self.ask(move |writer| {
+            writer.seen = None;
+            writer.store.unacknowledge(&key, &back)
+        })
+        .await
+    }
+
+    /// Writes down what a person asked for, also where another process keeps the rest. Nobody waits for it: a disk that
+    /// hangs holds up no stop.
+    pub fn remember(&self, entries: Vec<Entry>) {
+        let Ok(place) = self.jobs.try_reserve() else {
+            tracing::warn!("too much waits for the history: what was asked for is not written down");
+            return;
+        };
+        place.send(Box::new(move |writer| {
+            if let Written::Kept(why) = writer.write(entries) {
+                tracing::warn!("what was asked for is written down later: {why}");
+            }
+        }));
     }
 
     /// Returns the message a sink gets next, how many wait and how many were dropped.

@@ -31,20 +31,20 @@ impl Store {
                 (oldest, newest - LINES, AT_ONCE),
             )?;
             self.connection.execute("DELETE FROM alerts WHERE resolved < ?", [oldest])?;
-            self.past_alerts_up_to(ALERTS)?;
+            let past = self.past_alerts_up_to(ALERTS)?;
             self.connection.execute("DELETE FROM silences WHERE until < ?", [oldest])?;
-            Ok(i64::try_from(gone).unwrap_or_default() >= AT_ONCE)
+            Ok(i64::try_from(gone.max(past)).unwrap_or_default() >= AT_ONCE)
         };
         self.named(prune())
     }
 
-    /// Removes the past alerts that ended first until so many are left, a part at a time.
-    pub(super) fn past_alerts_up_to(&self, most: i64) -> rusqlite::Result<()> {
+    /// Removes the past alerts that ended first until so many are left, a part at a time. Returns how many
+    /// went.
+    pub(super) fn past_alerts_up_to(&self, most: i64) -> rusqlite::Result<usize> {
         self.connection.execute(
             "DELETE FROM alerts WHERE (key, since) IN (SELECT key, since FROM alerts WHERE resolved IS NOT NULL \
              ORDER BY resolved DESC LIMIT ?1 OFFSET ?2)",
             (AT_ONCE, most),
-        )?;
-        Ok(())
+        )
     }
 }

@@ -7,6 +7,7 @@
 
 mod acks;
 mod alerts;
+mod asked;
 mod error;
 mod log;
 mod outbox;
@@ -21,6 +22,7 @@ pub mod query;
 #[cfg(test)]
 mod tests;
 
+pub use asked::Asked;
 pub use error::HistoryError;
 pub use outbox::{Message, OUTBOX_MOST};
 pub use store::{Entry, Store, path};

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::asked;
 use super::error::HistoryError;
-use super::store::Store;
+use super::store::{Store, write_one};
 use crate::fleetview::silence::Silence;
 
 impl Store {
@@ -34,35 +35,44 @@ impl Store {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
-    /// Adds a silence and returns its number; the one it carries is ignored.
+    /// Adds a silence, with a line of the log, and returns its number; the one it carries is ignored.
     ///
     /// # Errors
     /// When SQLite refuses.
     pub fn silence(&mut self, silence: &Silence) -> Result<i64, HistoryError> {
         let matchers: Vec<Value> =
             silence.matchers.iter().map(|matcher| Value::from(matcher.to_string())).collect();
-        let done = self.connection.execute(
-            "INSERT INTO silences (matchers, comment, by, start, until) VALUES (?, ?, ?, ?, ?)",
-            (
-                Value::from(matchers).to_string(),
-                &silence.comment,
-                &silence.by,
-                silence.from.as_millisecond(),
-                silence.until.as_millisecond(),
-            ),
-        );
+        let mut id = 0;
+        let done = self.transact(|work| {
+            work.execute(
+                "INSERT INTO silences (matchers, comment, by, start, until) VALUES (?, ?, ?, ?, ?)",
+                (
+                    Value::from(matchers).to_string(),
+                    &silence.comment,
+                    &silence.by,
+                    silence.from.as_millisecond(),
+                    silence.until.as_millisecond(),
+                ),
+            )?;
+            id = work.last_insert_rowid();
+            write_one(work, &asked::silenced(id, silence))
+        });
         self.named(done)?;
-        Ok(self.connection.last_insert_rowid())
+        Ok(id)
     }
 
-    /// Ends a silence now and returns whether there was one to end.
+    /// Ends a silence now, for `by`, and returns whether there was one to end.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn expire(&mut self, id: i64, now: Timestamp) -> Result<bool, HistoryError> {
-        let now = now.as_millisecond();
-        let done =
-            self.connection.execute("UPDATE silences SET until = ?1 WHERE id = ?2 AND until > ?1", (now, id));
-        Ok(self.named(done)? > 0)
+    pub fn expire(&mut self, id: i64, by: &str, now: Timestamp) -> Result<bool, HistoryError> {
+        let mut was_in_force = false;
+        let done = self.transact(|work| {
+            let sql = "UPDATE silences SET until = ?1 WHERE id = ?2 AND until > ?1";
+            was_in_force = work.execute(sql, (now.as_millisecond(), id))? > 0;
+            if was_in_force { write_one(work, &asked::ended(id, by, now)) } else { Ok(()) }
+        });
+        self.named(done)?;
+        Ok(was_in_force)
     }
 }

@@ -34,9 +34,10 @@ pub enum Entry {
         host: String,
         /// Of which project; empty for the host's own.
         project: String,
-        /// What: `event`, `alert`, `resolved`, `stop`, `resume`, `link`, `ack`, `silence`, `reboot`.
+        /// What: `event`, `alert`, `resolved`, `stop`, `stop_failed`, `brake`, `resume`, `link`, `reboot`; and of what
+        /// people ask for `asked`, `ack`, `unack`, `silence`.
         kind: &'static str,
-        /// The event's kind or the detector.
+        /// The event's kind, the detector, or the verb that was asked for.
         name: String,
         /// The whole of it, as JSON.
         body: String,
@@ -179,7 +180,7 @@ impl Store {
     }
 }
 
-fn write_one(work: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
+pub(super) fn write_one(work: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
     match entry {
         Entry::Log { at, host, project, kind, name, body } => {
             let mut insert = work.prepare_cached(

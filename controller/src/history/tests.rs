@@ -9,13 +9,14 @@ use agent_runner::witness::alert::Severity;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::journal::{Journal, KEPT, Written, forget};
+use super::journal::{Journal, KEPT, Keeps, Written, forget};
 use super::query::Wanted;
-use super::{Entry, HistoryError, OUTBOX_MOST, Store};
+use super::{Asked, Entry, HistoryError, OUTBOX_MOST, Store};
 use crate::fleetview::alert::{Ack, AlertState, Key, Phase, Subject};
 use crate::fleetview::silence::Silence;
 use crate::fleetview::state::{AutoStopped, StreamId};
 use crate::fleetview::told::StoppedBy;
+use crate::output::history_lines;
 
 fn day() -> Timestamp {
     "2026-11-01T00:00:00Z".parse().unwrap()
@@ -135,7 +136,7 @@ fn an_alert_is_open_until_it_is_resolved_and_an_ack_ends_with_it() {
     let mut store = Store::open(&dir.path().join("h.db")).unwrap();
     let ack = Ack { by: "me".into(), at: after(5) };
     store.write(&[Entry::Alert(Box::new(alert(false)))]).unwrap();
-    store.acknowledge(&alert(false).key, Some(&ack)).unwrap();
+    store.acknowledge(&alert(false).key, &ack).unwrap();
     store.write(&[Entry::Alert(Box::new(AlertState { acked: Some(ack.clone()), ..alert(false) }))]).unwrap();
     assert_eq!(store.acks().unwrap(), [(alert(false).key, ack.clone())]);
     assert_eq!(store.open_alerts().unwrap(), [AlertState { acked: Some(ack), ..alert(false) }]);
@@ -189,8 +190,8 @@ fn silences_are_seen_by_another_process_and_end() {
     assert_ne!(other.data_version().unwrap(), before);
     assert_eq!(other.silences(after(30)).unwrap(), [silence.clone()]);
     assert_eq!(other.silences(after(60)).unwrap(), []);
-    assert!(one.expire(silence.id, after(10)).unwrap());
-    assert!(!one.expire(silence.id, after(20)).unwrap(), "it has ended already");
+    assert!(one.expire(silence.id, "me", after(10)).unwrap());
+    assert!(!one.expire(silence.id, "me", after(20)).unwrap(), "it has ended already");
     assert_eq!(other.silences(after(30)).unwrap(), []);
 }
 
@@ -334,4 +335,46 @@ fn what_is_kept_is_bounded_and_alerts_outlive_events() {
     forget(&mut kept);
     assert_eq!(kept.len(), KEPT);
     assert!(matches!(&kept[0], Entry::Alert(_)));
+}
+
+#[tokio::test]
+async fn what_people_ask_for_is_in_the_log_with_their_name_and_ends_with_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("h.db");
+    // A watch that only looks on keeps nothing else.
+    let journal = Journal::keeping(Store::open(&path).unwrap(), Keeps::Words).unwrap();
+    let silence = Silence {
+        id: 0,
+        matchers: vec!["host=pi*".parse().unwrap()],
+        comment: "moving".into(),
+        by: "ann".into(),
+        from: after(1),
+        until: after(100),
+    };
+    let id = journal.silence(silence).await.unwrap();
+    assert!(journal.expire(id, "ben".into(), after(2)).await.unwrap());
+    assert!(!journal.expire(id, "eve".into(), after(3)).await.unwrap(), "it has ended: no line");
+    let key = alert(false).key;
+    journal.acknowledge(key.clone(), Ack { by: "cat".into(), at: after(4) }).await.unwrap();
+    journal.unacknowledge(key, Ack { by: "dan".into(), at: after(5) }).await.unwrap();
+    let asked = Asked { at: after(6), by: "eli", what: "stop", run: None, error: Some("no route") };
+    journal.remember(vec![asked.of(&stream())]);
+    assert_eq!(journal.write(vec![log(7, "pi1", "agent_exit")]).unwrap().await.unwrap(), Written::All);
+    // Whoever is answered comes after what was remembered.
+    journal.words(day()).await.unwrap();
+    let lines = Store::open(&path).unwrap().log(&everything(day())).unwrap();
+    let said: Vec<String> = lines
+        .iter()
+        .map(|line| format!("{} {} {}: {}", line.kind, line.name, line.host, history_lines::what(line)))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "silence silence : 1 host=pi* until 2026-11-01T00:01:40.000Z by ann: moving",
+            "silence unsilence : 1 ended by ben",
+            "ack hung pi1: hung by cat",
+            "unack hung pi1: hung by dan",
+            "asked stop pi1: stop by eli failed: no route",
+        ]
+    );
 }

@@ -16,8 +16,13 @@ pub fn text(line: &LogLine, zone: &TimeZone) -> String {
         (host, "") => host.to_owned(),
         (host, project) => format!("{host}/{project}"),
     };
+    format!("{at}  {of:<24} {:<11} {}", line.kind, what(line)).trim_end().to_owned()
+}
+
+/// Returns what a line says behind its kind.
+pub fn what(line: &LogLine) -> String {
     let word = |key: &str| line.body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let rest = match line.kind.as_str() {
+    match line.kind.as_str() {
         "alert" => format!("{} {} \u{2014} {}", word("severity"), line.name, word("message")),
         "resolved" => {
             let seconds = line.body.get("firing_for_s").and_then(Value::as_i64).unwrap_or_default();
@@ -26,10 +31,33 @@ pub fn text(line: &LogLine, zone: &TimeZone) -> String {
         "stop" => format!("for {} by the {}", line.name, word("by")),
         "stop_failed" => format!("for {}: {}", line.name, word("reason")),
         "resume" | "reboot" => word("by").to_owned(),
+        "asked" => match word("error") {
+            "" => format!("{} by {}", line.name, word("by")),
+            error => format!("{} by {} failed: {error}", line.name, word("by")),
+        },
+        "ack" | "unack" if line.host.is_empty() => {
+            format!("{} {} by {}", word("subject"), line.name, word("by"))
+        }
+        "ack" | "unack" => format!("{} by {}", line.name, word("by")),
+        "silence" => silence(&line.body),
         "link" => format!("{} {}", line.name.trim_start_matches("link_"), word("reason")),
         _ => format!("{} {}", line.name, fields(&line.body)),
+    }
+}
+
+fn silence(body: &Value) -> String {
+    let word = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    let id = body.get("id").and_then(Value::as_i64).unwrap_or_default();
+    let matchers = body.get("matchers").and_then(Value::as_array);
+    let matchers: Vec<&str> = matchers.into_iter().flatten().filter_map(Value::as_str).collect();
+    if matchers.is_empty() {
+        return format!("{id} ended by {}", word("by"));
+    }
+    let comment = match word("comment") {
+        "" => String::new(),
+        comment => format!(": {comment}"),
     };
-    format!("{at}  {of:<24} {:<11} {rest}", line.kind).trim_end().to_owned()
+    format!("{id} {} until {} by {}{comment}", matchers.join(" "), word("until"), word("by"))
 }
 
 /// Returns a line as one object.

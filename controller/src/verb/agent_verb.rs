@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agent_runner::service::Status as Service;
 use agent_runner_inventory::{HostName, Inventory, Project};
 use clap::Args;
+use jiff::Timestamp;
 
 use super::context::printed;
+use super::deed::Deed;
 use super::{Ctx, Patterns};
 use crate::error::{Error, Exit, usage};
+use crate::fleetview::state::StreamId;
+use crate::history::{Asked, Entry};
 use crate::output::print;
 use crate::output::recap::{self, HostResult, Recap, Status};
 use crate::output::result_line::ResultLine;
@@ -36,21 +40,56 @@ impl ProjectPatterns {
     }
 }
 
-/// Runs the agent's verb on every selected project and shows the service's state after it.
+/// Runs an agent's verb that changes something on every selected project, shows the service's state after it, and writes
+/// down who asked for it.
 ///
 /// # Errors
 /// When the inventory or the selection is wrong.
 pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
-    let (targets, on) = targets(ctx, &inventory, on)?;
+    let (targets, places) = targets(ctx, &inventory, on)?;
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
     let name = verb.first().copied().unwrap_or_default();
-    let words = verb.to_vec();
+    let asked_at = Timestamp::now();
+    let doing = ctx.begin(&inventory, &targets, &Deed { verb: name, projects: on.projects(), command: None });
+    let (recap, answers) = ask_hosts(ctx, &inventory, (targets, &places), verb)?;
+    let shown = show(ctx, &recap, &answers);
+    let exit = ctx.finish(&inventory, &recap)?;
+    // Last: whoever stops something in a hurry does not wait for a disk, and a closed stdout changes nothing of it.
+    doing.end(&recap, exit);
+    let asked = Asked { at: asked_at, by: &ctx.user(), what: name, run: Some(&doing.run), error: None };
+    ctx.remember(&inventory, &lines(asked, &recap, &answers, &places));
+    shown.map(|()| exit)
+}
+
+/// As [`run`], with a verb that only looks.
+///
+/// # Errors
+/// When the inventory or the selection is wrong.
+pub fn look(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exit, Error> {
+    let inventory = ctx.inventory()?;
+    let (targets, places) = targets(ctx, &inventory, on)?;
+    if ctx.global.list_hosts {
+        return ctx.list_hosts(&targets);
+    }
+    let (recap, answers) = ask_hosts(ctx, &inventory, (targets, &places), verb)?;
+    show(ctx, &recap, &answers)?;
+    ctx.finish(&inventory, &recap)
+}
+
+fn ask_hosts(
+    ctx: &Ctx,
+    inventory: &Inventory,
+    (targets, places): (Vec<Target>, &Places),
+    verb: &[&'static str],
+) -> Result<(Recap, Answers), Error> {
+    let name = verb.first().copied().unwrap_or_default();
+    let (words, on) = (verb.to_vec(), places.clone());
     let answers: Arc<Mutex<Answers>> = Arc::default();
     let all = answers.clone();
-    let recap = ctx.each_host(&inventory, name, targets, move |client, target| {
+    let recap = ctx.each_host(inventory, name, targets, move |client, target| {
         let on = on.get(&target.name).cloned().unwrap_or_default();
         let (verb, answers) = (words.clone(), all.clone());
         async move {
@@ -75,8 +114,23 @@ pub fn run(ctx: &Ctx, on: &ProjectPatterns, verb: &[&'static str]) -> Result<Exi
         }
     })?;
     let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
-    show(ctx, &recap, &answers)?;
-    ctx.finish(&inventory, &recap)
+    Ok((recap, answers))
+}
+
+/// Returns the lines of the history: a line for each project of each host that was tried.
+fn lines(asked: Asked<'_>, recap: &Recap, answers: &Answers, places: &Places) -> Vec<Entry> {
+    let mut lines = Vec::new();
+    for result in recap.results.iter().filter(|result| result.status != Status::Skipped) {
+        let on = places.iter().find(|(host, _)| host.as_str() == result.host).map(|(_, on)| on);
+        for (project, _) in on.into_iter().flatten() {
+            let is_of = |(one, _): &(String, Service)| one == project;
+            let answered = answers.get(&result.host).is_some_and(|answers| answers.iter().any(is_of));
+            let error = (!answered).then_some(result.message.as_str());
+            let id = StreamId { host: result.host.as_str().into(), project: project.as_str().into() };
+            lines.push(Asked { error, ..asked }.of(&id));
+        }
+    }
+    lines
 }
 
 /// What the agent of each host said of its projects.

@@ -7,6 +7,7 @@ pub mod on_hosts;
 pub mod order;
 pub mod watching;
 
+pub(crate) mod deed;
 pub(crate) mod script;
 
 mod prompt;

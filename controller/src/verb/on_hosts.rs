@@ -83,6 +83,26 @@ impl Ctx {
         patterns.is_empty() && limit.is_empty() && exclude.is_empty() && shard.is_none()
     }
 
+    /// Refuses the options that select hosts, for `what` is not about selected ones.
+    ///
+    /// # Errors
+    /// Where one is given.
+    pub fn selects_nothing(&self, what: &str, hint: &str) -> Result<(), Error> {
+        let Global { limit, exclude, shard, list_hosts, .. } = &self.global;
+        let options = [
+            ("--limit", !limit.is_empty()),
+            ("--exclude", !exclude.is_empty()),
+            ("--shard", shard.is_some()),
+            ("--list-hosts", *list_hosts),
+        ];
+        let given: Vec<&str> =
+            options.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        Err(usage(format!("{what} takes no {}", given.join(", "))).hinted(hint))
+    }
+
     fn selected(&self, inventory: &Inventory, patterns: &[String]) -> Result<Vec<HostName>, Error> {
         let select = |patterns: &[String]| {
             inventory.select(&self.selection(inventory, patterns)).map_err(|error| usage(error.to_string()))
@@ -170,7 +190,15 @@ impl Ctx {
     /// # Errors
     /// When stdout cannot be written.
     pub fn list_hosts(&self, targets: &[Target]) -> Result<Exit, Error> {
-        let names: String = targets.iter().map(|target| format!("{}\n", target.name)).collect();
+        self.list_names(targets.iter().map(|target| &target.name))
+    }
+
+    /// As [`list_hosts`](Self::list_hosts), for verbs that reach no host.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn list_names<'a>(&self, names: impl IntoIterator<Item = &'a HostName>) -> Result<Exit, Error> {
+        let names: String = names.into_iter().map(|name| format!("{name}\n")).collect();
         printed(print::text(&names))?;
         Ok(Exit::Ok)
     }

@@ -2,6 +2,7 @@
 //! batch by batch, shown and recorded.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -372,14 +373,19 @@ fn show_changes(deployed: &[Deployed]) -> Result<(), Error> {
 impl Ctx {
     /// Begins the record of a run; where there is no place for it, one line says so.
     pub(crate) fn record(&self, begin: &Begin) -> Recorder {
-        let Some(state) = dirs::state_dir() else { return Recorder::default() };
-        let folder = runs::folder(&state, &begin.fleet);
-        Recorder::begin(&folder, begin).unwrap_or_else(|error| {
-            print::note(&format!(
-                "warning: {} cannot be written, so this run is not recorded: {error}",
-                folder.display()
-            ));
-            Recorder::default()
-        })
+        let folder = dirs::state_dir().map(|state| runs::folder(&state, &begin.fleet));
+        recorded_in(folder.as_deref(), begin)
     }
+}
+
+/// Begins a record in a folder, if there is one; where it cannot be written, one line says so.
+pub(super) fn recorded_in(folder: Option<&Path>, begin: &Begin) -> Recorder {
+    let Some(folder) = folder else { return Recorder::default() };
+    Recorder::begin(folder, begin).unwrap_or_else(|error| {
+        print::note(&format!(
+            "warning: {} cannot be written, so this run is not recorded: {error}",
+            folder.display()
+        ));
+        Recorder::default()
+    })
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agent_runner::error::in_words;
 use agent_runner_inventory::{HostName, Inventory};
 use jiff::{SignedDuration, Timestamp};
 use nix::fcntl::{Flock, FlockArg};
@@ -20,7 +21,7 @@ use crate::fleetview::life::Alerts;
 use crate::fleetview::state::{HostFacts, StreamId};
 use crate::history::journal::{Journal, Keeps};
 use crate::history::query::Wanted;
-use crate::history::{self, HistoryError, Store};
+use crate::history::{self, Entry, HistoryError, Store};
 use crate::output::print;
 use crate::sinks::{self, Http, Place};
 use crate::ssh::Client;
@@ -71,6 +72,14 @@ impl Ctx {
     /// When it cannot be opened.
     pub fn history(&self, inventory: &Inventory) -> Result<Store, Error> {
         Store::open(&self.history_path(inventory)?).map_err(of_history)
+    }
+
+    /// Writes down what was asked of services where the fleet has a history; what cannot be written costs a warning.
+    pub(crate) fn remember(&self, inventory: &Inventory, entries: &[Entry]) {
+        let Some(path) = self.history_path(inventory).ok().filter(|path| path.exists()) else { return };
+        if let Err(error) = Store::open(&path).and_then(|mut store| store.write(entries)) {
+            print::note(&format!("warning: the history does not have this: {}", in_words(&error)));
+        }
     }
 
     /// Returns who acts on the fleet from here: this process, or another one already.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent_runner::error::in_words;
 use agent_runner::service::Status;
 use jiff::Timestamp;
 
@@ -13,6 +14,7 @@ use crate::fleetview::fold::Input;
 use crate::fleetview::resume::{PROOF, Plan, STAGGER, plan};
 use crate::fleetview::silence::{Matcher, Silence};
 use crate::fleetview::state::StreamId;
+use crate::history::{Asked, Entry};
 use crate::remote;
 use crate::ssh::{Client, Output, SshError};
 
@@ -91,15 +93,34 @@ pub(super) async fn act(hub: &Hub, action: Action, by: &str) -> Result<String, A
             let id = hub.journal()?.silence(silence).await?;
             Ok(format!("silence {id} until {until}"))
         }
-        Action::Unsilence(id) => match hub.journal()?.expire(id, now).await? {
+        Action::Unsilence(id) => match hub.journal()?.expire(id, by.to_owned(), now).await? {
             true => Ok(format!("silence {id} has ended")),
             false => Err(ActionError::Unknown(format!("no silence {id} is in force"))),
         },
-        Action::Acknowledge(key) => acknowledge(hub, key, Some(Ack { by: by.to_owned(), at: now })).await,
-        Action::Unacknowledge(key) => acknowledge(hub, key, None).await,
-        Action::Stop(stream) => service(hub, &stream, "stop").await,
-        Action::Start(stream) => service(hub, &stream, "start").await,
-        Action::Resume(only) => resume(hub, &only).await,
+        Action::Acknowledge(key) => {
+            let ack = Ack { by: by.to_owned(), at: now };
+            open(hub, &key)?;
+            if let Some(journal) = &hub.journal {
+                journal.acknowledge(key.clone(), ack.clone()).await?;
+            }
+            noted(hub, key, Some(ack)).await
+        }
+        Action::Unacknowledge(key) => {
+            open(hub, &key)?;
+            if let Some(journal) = &hub.journal {
+                journal.unacknowledge(key.clone(), Ack { by: by.to_owned(), at: now }).await?;
+            }
+            noted(hub, key, None).await
+        }
+        Action::Stop(stream) => {
+            service(hub, &stream, Asked { at: now, by, what: "stop", run: None, error: None }).await
+        }
+        Action::Start(stream) => {
+            service(hub, &stream, Asked { at: now, by, what: "start", run: None, error: None }).await
+        }
+        Action::Resume(only) => {
+            resume(hub, &only, Asked { at: now, by, what: "resume", run: None, error: None }).await
+        }
     }
 }
 
@@ -114,36 +135,51 @@ impl Hub {
         self.journal.as_ref().ok_or(ActionError::NoHistory)
     }
 
+    fn remember(&self, entries: Vec<Entry>) {
+        if let Some(journal) = &self.journal {
+            journal.remember(entries);
+        }
+    }
+
     fn watched(&self, stream: &StreamId) -> Result<&Watched, ActionError> {
         self.watched.get(stream).ok_or_else(|| ActionError::Unknown(format!("{stream} is not watched")))
     }
 }
 
-async fn acknowledge(hub: &Hub, key: Key, ack: Option<Ack>) -> Result<String, ActionError> {
-    if hub.snapshot().alerts.get(&key).is_none() {
-        return Err(ActionError::Unknown(format!("no such alert is open: {} {}", key.subject, key.detector)));
+fn open(hub: &Hub, key: &Key) -> Result<(), ActionError> {
+    match hub.snapshot().alerts.get(key) {
+        Some(_) => Ok(()),
+        None => Err(ActionError::Unknown(format!("no such alert is open: {} {}", key.subject, key.detector))),
     }
-    if let Some(journal) = &hub.journal {
-        journal.acknowledge(key.clone(), ack.clone()).await?;
-    }
+}
+
+async fn noted(hub: &Hub, key: Key, ack: Option<Ack>) -> Result<String, ActionError> {
     let said = if ack.is_some() { "taken note of" } else { "open again" };
     let words = format!("{} {}: {said}", key.subject, key.detector);
     hub.inputs.send(Input::Acknowledged(key, ack)).await.map_err(|_| ActionError::Ended)?;
     Ok(words)
 }
 
-async fn service(hub: &Hub, stream: &StreamId, verb: &str) -> Result<String, ActionError> {
-    let status = ask(&hub.client, hub.watched(stream)?, verb).await?;
+/// Runs a verb on a service. Who asked is in the history before the host is, and also what became of it if nothing did.
+async fn service(hub: &Hub, stream: &StreamId, asked: Asked<'_>) -> Result<String, ActionError> {
+    let watched = hub.watched(stream)?;
+    hub.remember(vec![asked.of(stream)]);
+    let answer = ask(&hub.client, watched, asked.what).await;
+    if let Err(error) = &answer {
+        hub.remember(vec![Asked { at: Timestamp::now(), error: Some(&in_words(error)), ..asked }.of(stream)]);
+    }
+    let status = answer?;
     let state = if status.active { "active" } else { "stopped" };
     Ok(format!("{stream}: {state}"))
 }
 
 /// Brings services back: the logins side by side, the hosts of one login one after another.
-async fn resume(hub: &Hub, only: &[StreamId]) -> Result<String, ActionError> {
+async fn resume(hub: &Hub, only: &[StreamId], asked: Asked<'_>) -> Result<String, ActionError> {
     let fleet = hub.snapshot();
     let stopped = fleet.auto_stopped().filter(|(id, _)| only.is_empty() || only.contains(id));
     let stopped = stopped.map(|(id, stopped)| (id.clone(), stopped.detector.as_str()));
     let Plan { chains } = plan(stopped, |host| fleet.account(host).cloned());
+    hub.remember(chains.iter().flat_map(|chain| &chain.streams).map(|stream| asked.of(stream)).collect());
     let pace = Pace { stagger: STAGGER, proof: Some(PROOF) };
     let chains = chains.iter().map(|chain| async move {
         let (mut back, mut left, mut failed) = (0, 0, None);

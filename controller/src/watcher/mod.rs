@@ -10,3 +10,5 @@ pub mod entries;
 pub mod hub;
 pub mod streams;
 pub mod watch;
+
+mod errands;

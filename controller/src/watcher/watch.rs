@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::auto_stop::{self, Wanted};
 use super::entries::{entries, is_urgent};
+use super::errands::Errands;
 use super::hub::{BEHIND, Hub};
 use super::streams::{Watched, follow};
 use crate::fleetview::fold::{Beginning, Input, fold};
@@ -34,8 +35,6 @@ const BEAT: Duration = Duration::from_millis(250);
 const BATCH: usize = 2000;
 /// How long the end waits for what is not on disk yet.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// Ticks between two rounds of removing what is too old.
-const PRUNE_TICKS: u64 = 600;
 
 /// What a watch is made of.
 #[derive(Debug)]
@@ -119,7 +118,7 @@ impl Watcher {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(end);
-        let (mut changed, mut ticks) = (true, 0_u64);
+        let (mut changed, mut errands) = (true, Errands::default());
         loop {
             let input = tokio::select! {
                 () = &mut end => break,
@@ -132,9 +131,8 @@ impl Watcher {
                     continue;
                 }
                 _ = tick.tick() => {
-                    ticks += 1;
                     if let Some((journal, _)) = &notebook.journal {
-                        tasks.spawn(errands(journal.clone(), fleet.clone(), hub.inputs.clone(), ticks));
+                        errands.tick(&mut tasks, journal, &fleet, &hub.inputs);
                     }
                     Input::Tick
                 }
@@ -171,32 +169,6 @@ impl Watcher {
             tracing::warn!("the history was not written to its end");
         }
         fleet
-    }
-}
-
-/// What other processes said is folded in, and what is too old is removed. The history is asked beside the loop, so that
-/// a slow disk holds up no stream.
-async fn errands(journal: Journal, fleet: Fleet, inputs: mpsc::Sender<Input>, ticks: u64) {
-    let now = fleet.now.wall;
-    match journal.words(now).await {
-        Ok(Some(words)) => {
-            let acks: HashMap<_, _> = words.acks.into_iter().collect();
-            for alert in fleet.alerts.open() {
-                let ack = acks.get(&alert.key).cloned();
-                // What this process notes itself is in the file before it is in the fleet.
-                if ack != alert.acked {
-                    let _ = inputs.send(Input::Acknowledged(alert.key.clone(), ack)).await;
-                }
-            }
-            let _ = inputs.send(Input::Silences(Arc::new(words.silences))).await;
-        }
-        Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "the history cannot be read"),
-    }
-    if ticks % PRUNE_TICKS == 1
-        && let Err(error) = journal.prune(now).await
-    {
-        tracing::warn!(%error, "old history cannot be removed");
     }
 }
 

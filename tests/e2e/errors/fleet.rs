@@ -58,6 +58,7 @@ const CASES: &[Case] = &[
     ("A script that is not there", |_| {}, &["exec", "pis", "--script", "nosuch.sh"]),
     ("An amount of time that is none", |_| {}, &["silence", "host=pi1", "--for", "soon"]),
     ("A matcher that is none", |_| {}, &["silence", "pi1", "--for", "1h"]),
+    ("A selection where a matcher is meant", |_| {}, &["silence", "detector=hung", "--limit", "pi1"]),
     ("A silence that does not exist", |_| {}, &["silence", "--expire", "7"]),
     ("A fleet begun twice", |_| {}, &["init"]),
     ("Another tool's inventory that is not there", |_| {}, &["init", "--from-ansible", "hosts.ini"]),
