@@ -196,6 +196,7 @@ pub(crate) fn tasks(
                 confirm_s: inventory.rollout.confirm_s,
                 drain: drain(inventory.rollout.drain),
                 healthy: healthy(inventory.rollout.healthy),
+                run: None,
             })),
             What::Downgrade | What::Inventory(_) => {
                 let manifest = maker.manifest(&target.host, on).map_err(|error| config(in_words(&error)))?;
