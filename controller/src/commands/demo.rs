@@ -115,6 +115,8 @@ async fn deploy(
         depth: Depth::Apply,
         pace: Pace::default(),
         resumed: None,
+        of_run: None,
+        diff: false,
     };
     let tasks = tasks(ctx, (inventory, targets, projects), &order, &ctx.by())?;
     let show = if ctx.show() == Show::Live { Show::Live } else { Show::Steps };
@@ -127,6 +129,7 @@ async fn deploy(
     };
     let conduct = Conduct {
         rules: &inventory.rollout,
+        canary: false,
         options,
         progress: progress.clone(),
         record: Recorder::default(),
