@@ -74,6 +74,35 @@ fn a_project_of_the_system_runs_as_the_login_goes_back_and_is_uninstalled() {
 }
 
 #[test]
+fn a_tracked_prompt_that_root_places_during_a_round_outlives_the_rounds_stash() {
+    let Some((lab, controller)) = fleet_with(Sudo::Passwordless) else { return };
+    let [host] = lab.hosts() else { panic!("one host") };
+    scope(&controller, "system");
+    controller.replace("fleet.toml", "[groups.lab]\n", "[groups.lab]\nbecome = true\n").unwrap();
+    let script = "#!/bin/sh\necho $$ >>/home/ops/pids\nwhile [ ! -e /home/ops/end ]; do sleep 0.1; done\n\
+                  echo dirt >>dirt\nsleep 0.2\n";
+    host.put("/home/ops/.local/bin/claude", script.as_bytes(), 0o755).unwrap();
+    host.says(
+        "mkdir demo/prompts && echo old >demo/prompts/main.md && cd demo && git add . && git commit -qm old",
+    )
+    .unwrap();
+    deploy_changes(&controller, 1);
+    let rounds = || host.says("cat pids 2>/dev/null | wc -l").map_or(0, |lines| lines.parse().unwrap());
+    assert!(wait::until(ROUNDS, || rounds() == 1), "{}", host.newest(5));
+    controller.write("prompts/main.md", &format!("{PROMPT}Release two.\n")).unwrap();
+    for line in [&["deploy", "--check", "--diff"][..], &["deploy", "--diff"]] {
+        let output = controller.run(line).unwrap();
+        assert_eq!((output.code(), rounds()), (0, 1), "{}", output.stderr);
+        assert!(output.stdout.contains("\n    +Release two.\n"), "{line:?}: {}", output.stdout);
+    }
+    assert_eq!(host.says("find demo/.git ! -user ops -o -name '*.scratch*'").unwrap(), "");
+    host.says("touch end").unwrap();
+    assert!(wait::until(ROUNDS, || rounds() > 1), "{}", host.newest(5));
+    assert!(host.says("git -C demo stash list").unwrap().contains("ORPHAN R1"), "{}", host.newest(5));
+    assert_eq!(host.says("tail -1 demo/prompts/main.md").unwrap(), "Release two.");
+}
+
+#[test]
 fn a_sudo_that_asks_gets_the_password_once_and_a_wrong_one_is_told() {
     let Some((lab, controller)) = fleet_with(Sudo::ByPassword) else { return };
     let [host] = lab.hosts() else { panic!("one host") };

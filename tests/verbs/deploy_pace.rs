@@ -69,6 +69,35 @@ fn after_too_many_failures_no_further_host_of_the_same_batch_is_started() {
 }
 
 #[test]
+fn a_canary_that_fails_ends_the_run_although_many_may_fail() {
+    let Some(fleet) = fleet("\"pi[1-4]\"", "exit 3") else { return };
+    for verb in ["deploy", "push"] {
+        let output = fleet.controller.run(&[verb, "--canary", "1", "--max-fail", "3"]).unwrap();
+        assert_eq!(output.code(), 2 | 8, "{verb}: {}", output.stderr);
+        assert_eq!(ends(&output), of(&[("pi1", "failed")]), "{verb}: {}", output.stderr);
+        assert!(output.stderr.contains("not started: pi[2-4]"), "{verb}: {}", output.stderr);
+        let said = "in batches of 1, 3; a failure among the first 1 ends it, later more than 3 do";
+        assert!(output.stderr.contains(said), "{verb}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn a_rollback_of_the_last_run_needs_one_that_is_known() {
+    let Some(fleet) = fleet("\"pi[1-2]\"", "exit 3") else { return };
+    let unknown = fleet.controller.run(&["rollback", "--run", "last"]).unwrap();
+    assert_eq!(unknown.code(), 5, "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("no deploy or push of fleet loop is recorded here"),
+        "{}",
+        unknown.stderr
+    );
+    let pushed = fleet.controller.run(&["push", "-f", "1"]).unwrap();
+    assert_eq!(pushed.code(), 2 | 8, "{}", pushed.stderr);
+    let known = fleet.controller.run(&["rollback", "-f", "1", "--run", "last"]).unwrap();
+    assert_eq!(known.code(), 2 | 8, "{}", known.stderr);
+}
+
+#[test]
 fn a_silent_host_holds_nobody_up_and_a_threshold_passed_meanwhile_counts() {
     let Some(fleet) = fleet("\"silent\", \"pi[1-2]\"", "exit 3") else { return };
     let _silent = silent(&fleet);

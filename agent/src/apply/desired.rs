@@ -10,6 +10,9 @@ use crate::round::prompt;
 use crate::service::install::{self, Scope as UnitScope};
 use crate::service::{self, Account, env_file};
 
+/// The configuration's name below the work tree.
+const CONFIG: &str = "agent-runner.toml";
+
 /// What is wanted.
 #[derive(Debug, Default)]
 pub(super) struct Desired {
@@ -98,19 +101,18 @@ fn add(
     ground: &Ground,
     context: &Context<'_>,
 ) -> Result<(), Refusal> {
-    let config_path = ground.work_dir.join("agent-runner.toml");
+    let config_path = ground.work_dir.join(CONFIG);
     let places_files = context.only != Part::Units;
-    let given = project
-        .files
-        .iter()
-        .find(|file| places_files && file.path == "agent-runner.toml")
-        .map(|file| file.content.as_str());
-    let text = given.or(ground.config.as_deref()).ok_or_else(|| {
+    let given = project.files.iter().find(|file| places_files && file.path == CONFIG);
+    let is_secret = given.map_or_else(|| placed_as_secret(ground, CONFIG), |file| file.secret);
+    let text = given.map(|file| file.content.as_str()).or(ground.config.as_deref()).ok_or_else(|| {
         let message = format!("there is no {}", config_path.display());
         (message, "name the project's `config` in fleet.toml".to_owned())
     })?;
-    let loaded = Config::parse(text, &config_path, Some(&context.owner.home))
-        .map_err(|error| (format!("config error: {error}"), error.hint().unwrap_or_default()))?;
+    let loaded = Config::parse(text, &config_path, Some(&context.owner.home)).map_err(|error| {
+        let said = if is_secret { error.without_text() } else { error.to_string() };
+        (format!("config error: {said}"), error.hint().unwrap_or_default())
+    })?;
     let own = service::Project::of(&loaded.config, context.owner.clone());
     if places_files {
         prompt(&loaded.config, project, ground)?;
@@ -188,13 +190,15 @@ fn prompt(config: &Config, project: &Project, ground: &Ground) -> Result<(), Ref
 
 fn files(desired: &mut Desired, project: &Project, ground: &Ground) {
     for file in &project.files {
+        // A diff shows both sides, so what was secret stays so until it is replaced.
+        let was_secret = placed_as_secret(ground, &file.path);
         desired.targets.push(Target {
             project: project.name.clone(),
             what: What::File,
             path: ground.work_dir.join(&file.path),
             content: file.content.clone(),
             mode: if file.secret { 0o600 } else { 0o644 },
-            secret: file.secret,
+            secret: file.secret || was_secret,
             rights: Rights::Project,
         });
     }
@@ -215,6 +219,11 @@ fn files(desired: &mut Desired, project: &Project, ground: &Ground) {
             });
         }
     }
+}
+
+fn placed_as_secret(ground: &Ground, path: &str) -> bool {
+    let placed = ground.placed.iter().flat_map(|placed| &placed.files);
+    placed.into_iter().any(|file| file.secret && file.path == path)
 }
 
 /// Placed files that git does not track are excluded from it, or a round would stash them.

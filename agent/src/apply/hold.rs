@@ -43,7 +43,7 @@ impl Held {
     }
 }
 
-/// Takes the lock. Whoever has it already keeps it; the same run takes it anew.
+/// Takes the lock. Whoever has it already keeps it, unless it is a deploy that died with it; the same run takes it anew.
 ///
 /// # Errors
 /// When our own state cannot be written.
@@ -54,7 +54,15 @@ pub fn lock(world: &World, hold: &Hold) -> Result<Held, Error> {
     stage::make_state(&places).map_err(state)?;
     let now = Timestamp::now();
     let owner = Owner { reason: Some(hold.reason.clone()), ..Owner::new(&hold.by, now, hold.ttl_s) };
-    match lock::take(&places.deploy_lock(), &owner, now).map_err(state)? {
+    let path = places.deploy_lock();
+    let mut taken = lock::take(&path, &owner, now).map_err(state)?;
+    if let Taken::Held(holder) = &taken
+        && run::is_dead(&places, holder).map_err(state)?
+    {
+        lock::break_open(&path).map_err(state)?;
+        taken = lock::take(&path, &owner, now).map_err(state)?;
+    }
+    match taken {
         Taken::Held(holder) => Ok(held(false, Some(holder))),
         Taken::Ours => {
             let entry = audit::Entry {

@@ -80,6 +80,9 @@ pub struct Rollback {
     /// When the older release counts as well.
     #[serde(default)]
     pub healthy: Healthy,
+    /// Only the projects whose release in use came with this run; absent, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// Asks for the host's lock. Read from stdin by `agent-runner apply --lock`.

@@ -3,22 +3,21 @@
 use std::path::PathBuf;
 
 use super::ground;
-use super::places::Places;
+use super::owner::with_rights_of;
 use super::verdict::round_num;
 use crate::git::GitError;
-use crate::service::{Acting, Project};
+use crate::service::Project;
+
+/// The scratch index, in the repository's own folder.
+const INDEX: &str = "agent-runner-index.scratch";
 
 /// Tells the round in progress of a project, if there is one, that these files are the operator's as they are now. Only
-/// files that git tracks matter: the others are excluded. As root nothing is told, because git would leave objects in
-/// the repository that its owner cannot write.
-pub(super) fn tell_round(project: &Project, written: &[PathBuf], places: &Places) -> Result<(), GitError> {
-    let Some(round) = round_num(project).filter(|_| project.account.acting == Acting::Itself) else {
-        return Ok(());
-    };
+/// files that git tracks matter: the others are excluded. git runs as the account whose work tree it is, and its scratch
+/// index is in the repository, where that account may write.
+pub(super) fn tell_round(project: &Project, written: &[PathBuf]) -> Result<(), GitError> {
+    let Some(round) = round_num(project) else { return Ok(()) };
     let mut git = ground::git(&project.work_dir, &project.account);
-    if git.locate()?.is_none() {
-        return Ok(());
-    }
+    let Some(index) = git.locate()?.map(|place| place.git_dir.join(INDEX)) else { return Ok(()) };
     let relative = |path: &PathBuf| path.strip_prefix(&project.work_dir).ok()?.to_str().map(str::to_owned);
     let paths: Vec<String> = written.iter().filter(|path| path.exists()).filter_map(relative).collect();
     let paths: Vec<&str> =
@@ -29,5 +28,6 @@ pub(super) fn tell_round(project: &Project, written: &[PathBuf], places: &Places
     if from_top.is_empty() {
         return Ok(());
     }
-    git.placed_during(round, &from_top, &places.state().join("index.scratch"))
+    // The scratch index is removed with the account's rights, too.
+    with_rights_of(&project.account, || git.placed_during(round, &from_top, &index))
 }

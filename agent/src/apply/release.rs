@@ -5,22 +5,31 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{Manifest, Part, Project};
+use super::manifest::{AgentRelease, Manifest, Part, Project};
+use super::newer;
 use super::places::Places;
+use crate::sha256;
 use crate::store::atomic;
 
 /// How many releases of a project are kept.
 const KEPT: usize = 5;
 
 /// Makes the folder of a project's next release, with the project's part of the manifest in it (0600: it holds
-/// secrets), and returns it.
+/// secrets), and returns it. What the manifest leaves as it is, is recorded as it is: the release is the whole of it.
 pub(super) fn create(places: &Places, manifest: &Manifest, project: &str) -> io::Result<PathBuf> {
     let releases = places.releases(project);
     let number = numbers(&releases).last().copied().unwrap_or(0) + 1;
     let folder = releases.join(number.to_string());
     DirBuilder::new().recursive(true).mode(0o700).create(folder.join("replaced"))?;
     let projects = manifest.projects.iter().filter(|own| own.name == project).cloned().collect();
-    let own = Manifest { projects, ..manifest.clone() };
+    let mut own = Manifest { projects, ..manifest.clone() };
+    if own.agents.is_empty() {
+        own.agents.extend(in_use(places));
+    }
+    if own.only == Part::Files {
+        let before = placed(places, project);
+        own.projects.iter_mut().for_each(|project| leave_environment(project, before.as_ref()));
+    }
     atomic::replace_json(&folder.join("manifest.json"), &own)?;
     Ok(folder)
 }
@@ -35,9 +44,42 @@ pub(super) fn placed(places: &Places, project: &str) -> Option<Project> {
     applied(places, project).next()?.projects.into_iter().next()
 }
 
-/// Returns the release before the one in use.
+/// Returns the run that the newest applied release of a project came with.
+pub(super) fn newest_run(places: &Places, project: &str) -> Option<String> {
+    Some(applied(places, project).next()?.by.run)
+}
+
+/// Returns the release before the one in use. What older agents recorded of files alone is completed by the release
+/// before it.
 pub(super) fn previous(places: &Places, project: &str) -> Option<Manifest> {
-    applied(places, project).nth(1)
+    let mut older = applied(places, project).skip(1);
+    let mut previous = older.next()?;
+    if previous.only == Part::Files && previous.agents.is_empty() {
+        let before = older.find(|manifest| manifest.only == Part::All);
+        let of_before = before.as_ref().and_then(|manifest| manifest.projects.first());
+        previous.projects.iter_mut().for_each(|project| leave_environment(project, of_before));
+        previous.agents = before.map(|manifest| manifest.agents).unwrap_or_default();
+    }
+    Some(previous)
+}
+
+/// Lets a project have the environment and the service that it had before.
+fn leave_environment(project: &mut Project, before: Option<&Project>) {
+    project.env = before.and_then(|before| before.env.clone());
+    if let Some(before) = before {
+        project.service = before.service.clone();
+    }
+}
+
+/// Returns the agent that is in use.
+fn in_use(places: &Places) -> Option<AgentRelease> {
+    let current = fs::read_link(places.current()).ok()?;
+    let folder = current.file_name()?.to_str()?;
+    Some(AgentRelease {
+        machine: std::env::consts::ARCH.to_owned(),
+        version: newer::version(folder)?.to_owned(),
+        sha256: sha256::of_file(&places.binary(folder)).ok()?,
+    })
 }
 
 /// Returns the applied releases of a project, the newest first. Units by themselves are no release.

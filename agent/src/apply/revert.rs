@@ -96,11 +96,10 @@ fn undo(world: &World, pending: &Pending) -> Vec<Failure> {
             )));
         }
     }
-    let places = world.places(pending.scope);
     let written: Vec<_> = pending.undo.iter().map(|undo| undo.path().clone()).collect();
     for service in &pending.services {
         // Not told, the round puts the new files back once more; the next apply finds that.
-        let _ = midround::tell_round(&service.project(owner), &written, &places);
+        let _ = midround::tell_round(&service.project(owner), &written);
     }
     if pending.has_units()
         && let Some(Err(error)) = manager(pending.scope, owner).map(|manager| manager.reload())

@@ -13,7 +13,8 @@ use crate::sha256;
 #[must_use]
 pub fn check(world: &World, wanted: &Rollback) -> Report {
     match manifest(world, wanted) {
-        Ok(manifest) => run::check(world, &manifest),
+        Ok(Back { manifest, notes }) if manifest.projects.is_empty() => run::unchanged(notes),
+        Ok(Back { manifest, notes }) => noted(run::check(world, &manifest), notes),
         Err(problems) => run::refused(problems),
     }
 }
@@ -24,14 +25,26 @@ pub fn check(world: &World, wanted: &Rollback) -> Report {
 /// When our own state cannot be read or locked.
 pub fn rollback(world: &World, wanted: &Rollback) -> Result<Report, Error> {
     match manifest(world, wanted) {
-        Ok(manifest) => run::apply(world, &manifest),
+        Ok(Back { manifest, notes }) if manifest.projects.is_empty() => Ok(run::unchanged(notes)),
+        Ok(Back { manifest, notes }) => Ok(noted(run::apply(world, &manifest)?, notes)),
         Err(problems) => Ok(run::refused(problems)),
     }
 }
 
+/// What a rollback leads to.
+struct Back {
+    manifest: Manifest,
+    notes: Vec<String>,
+}
+
+fn noted(report: Report, more: Vec<String>) -> Report {
+    let notes = report.notes.into_iter().chain(more).collect();
+    Report { notes, ..report }
+}
+
 /// Puts the previous releases of the projects together. Each names the agent it ran with; the newest of them is wanted,
 /// if it is still here.
-fn manifest(world: &World, wanted: &Rollback) -> Result<Manifest, Vec<Problem>> {
+fn manifest(world: &World, wanted: &Rollback) -> Result<Back, Vec<Problem>> {
     // What was released is kept in one place, whatever the scope.
     let released = world.places(Scope::User);
     let mut problems = Vec::new();
@@ -54,7 +67,14 @@ fn manifest(world: &World, wanted: &Rollback) -> Result<Manifest, Vec<Problem>> 
         problems.push(Problem { project: None, message, remedy: String::new() });
     }
     let mut agents: Vec<AgentRelease> = Vec::new();
+    let mut notes = Vec::new();
     for name in &wanted.projects {
+        if let Some(run) = &wanted.run
+            && release::newest_run(&released, name).as_ref() != Some(run)
+        {
+            notes.push(format!("{name} stays: its release in use did not come with run {run}"));
+            continue;
+        }
         match release::previous(&released, name) {
             None => problems.push(Problem {
                 project: Some(name.clone()),
@@ -72,13 +92,19 @@ fn manifest(world: &World, wanted: &Rollback) -> Result<Manifest, Vec<Problem>> 
     }
     let scope = manifest.projects.first().map_or(Scope::User, |project| project.service.scope);
     let places = world.places(scope);
-    manifest.agents = agents
+    let (here, gone): (Vec<AgentRelease>, Vec<AgentRelease>) = agents
         .into_iter()
-        .filter(|agent| agent.machine == std::env::consts::ARCH && is_here(&places, agent))
-        .max_by(|one, other| newer::compare(&one.version, &other.version))
-        .into_iter()
-        .collect();
-    Ok(manifest)
+        .filter(|agent| agent.machine == std::env::consts::ARCH)
+        .partition(|agent| is_here(&places, agent));
+    manifest
+        .agents
+        .extend(here.into_iter().max_by(|one, other| newer::compare(&one.version, &other.version)));
+    if manifest.agents.is_empty() {
+        let stays =
+            |agent: AgentRelease| format!("the agent stays: its {} is no longer kept here", agent.version);
+        notes.extend(gone.into_iter().next().map(stays));
+    }
+    Ok(Back { manifest, notes })
 }
 
 fn is_here(places: &Places, agent: &AgentRelease) -> bool {

@@ -9,7 +9,7 @@ use super::desired::{self, Context};
 use super::facts::{self, Facts, World, observe, scope_of, service_program};
 use super::ground::{self, Ground};
 use super::lock::{self, Owner, Taken};
-use super::manifest::{Manifest, Scope};
+use super::manifest::{By, Manifest, Scope};
 use super::pending::{self, Deadline, Pending};
 use super::places::Places;
 use super::plan::{self, Plan};
@@ -164,6 +164,7 @@ pub fn confirm(world: &World, id: &str) -> Result<Report, Error> {
             // The round may take long; as long as somebody asks, the switch is not put back.
             pending.deadline = Deadline::in_seconds(pending.confirm_s);
             changed = true;
+            hold_on(places, &pending).map_err(|source| state(places, source))?;
         }
         if changed {
             pending::write(places, &pending).map_err(|source| state(places, source))?;
@@ -303,7 +304,7 @@ fn clone_all(world: &World, manifest: &Manifest, plan: &Plan) -> Vec<Problem> {
 fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     stage::make_state(places)?;
     let now = Timestamp::now();
-    let owner = Owner::new(&manifest.by, now, manifest.confirm_s.saturating_add(LOCK_SLACK_S));
+    let owner = deploys(&manifest.by, now, manifest.confirm_s);
     let path = places.deploy_lock();
     let mut taken = lock::take(&path, &owner, now)?;
     if let Taken::Held(holder) = &taken
@@ -322,10 +323,22 @@ fn take(places: &Places, manifest: &Manifest) -> io::Result<Option<Report>> {
     }
 }
 
-/// Returns whether whoever took the lock died with it: no switch waits for a confirmation, and an apply that is at work
-/// would have the operation lock, which the caller has or does without because it changes nothing.
-fn is_dead(places: &Places, holder: &Owner) -> io::Result<bool> {
-    Ok(holder.reason.is_none() && pending::read(places)?.is_none())
+/// Lets the lock of a switch last anew while a controller waits for its rounds to end. Somebody who holds the host by
+/// now, because nobody asked for too long, keeps it.
+fn hold_on(places: &Places, pending: &Pending) -> io::Result<()> {
+    let now = Timestamp::now();
+    lock::take(&places.deploy_lock(), &deploys(&pending.by, now, pending.confirm_s), now).map(drop)
+}
+
+fn deploys(by: &By, now: Timestamp, confirm_s: u64) -> Owner {
+    Owner::new(by, now, confirm_s.saturating_add(LOCK_SLACK_S))
+}
+
+/// Returns whether whoever took the lock died with it: no switch waits for a confirmation that may still come, and an
+/// apply that is at work would have the operation lock, which the caller has or does without because it changes nothing.
+pub(super) fn is_dead(places: &Places, holder: &Owner) -> io::Result<bool> {
+    let waits = pending::read(places)?.is_some_and(|pending| pending.deadline.left_s() > 0.0);
+    Ok(holder.reason.is_none() && !waits)
 }
 
 fn decide(
@@ -394,6 +407,10 @@ fn switched(view: View, id: String) -> Report {
         services,
         ..report(Outcome::Switched)
     }
+}
+
+pub(super) fn unchanged(notes: Vec<String>) -> Report {
+    Report { notes, ..report(Outcome::Unchanged) }
 }
 
 pub(super) fn refused(problems: Vec<Problem>) -> Report {

@@ -174,7 +174,7 @@ fn exchange(input: &Input<'_>, places: &Places, pending: &mut Pending) -> Result
         let project = &plan.wanted.project;
         let own = input.plan.writes.iter().filter(|write| write.project == project.name);
         let written: Vec<_> = own.map(|write| write.path.clone()).collect();
-        midround::tell_round(project, &written, places)
+        midround::tell_round(project, &written)
             .map_err(|error| SwitchError::Round(project.name.clone(), error))?;
     }
     step(input.world, "checked")?;

@@ -5,10 +5,15 @@ use std::path::{Component, Path, PathBuf};
 
 use super::manifest::{MANIFEST_VERSION, Manifest, Project, Scope};
 use super::report::Problem;
+use crate::masking::mask;
 use crate::service;
 
 /// The longest confirmation time, in seconds: a day.
 const CONFIRM_MAX_S: u64 = 86_400;
+
+/// From this length on the user of a repository's web address counts as a token, in bytes: names are shorter, and tokens without
+/// a form of their own are not.
+const TOKEN_MIN: usize = 40;
 
 /// Returns everything wrong with a manifest by itself.
 pub(super) fn validate(manifest: &Manifest) -> Vec<Problem> {
@@ -104,13 +109,26 @@ fn problems_of(project: &Project, problem: &mut impl FnMut(String)) {
             problem("the repository's url or branch is not one".to_owned());
         } else if carries_password(&repo.url) {
             problem("the repository's url carries a password, which `ps` would show".to_owned());
+        } else if carries_token(&repo.url) {
+            problem("the repository's url carries a token, which `ps` would show".to_owned());
         }
     }
 }
 
 fn carries_password(url: &str) -> bool {
-    let user = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
-    user.is_some_and(|(user, _)| user.contains(':'))
+    user_of(url).is_some_and(|user| user.contains(':'))
+}
+
+/// Returns whether the user of a web address is a token by itself: one of a known form, or of a length that no name has.
+fn carries_token(url: &str) -> bool {
+    let scheme = url.split("://").next().unwrap_or_default();
+    let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    is_web && user_of(url).is_some_and(|user| user.len() >= TOKEN_MIN || mask(user) != user)
+}
+
+fn user_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    Some(rest.split(['/', '?', '#']).next()?.rsplit_once('@')?.0)
 }
 
 fn relative(path: &str) -> Result<(), &'static str> {
@@ -169,9 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_whose_url_carries_a_password_is_refused() {
+    fn a_repository_whose_url_carries_a_password_or_a_token_is_refused() {
         for (url, fine) in [
             ("https://me:hunter2@example.org/x.git", false),
+            ("https://ghp_hunter2hunter2hunter2@example.org/x.git", false),
+            ("HTTPS://hunter2hunter2hunter2hunter2hunter2hunter2@example.org/x.git", false),
+            ("https://example.org/x.git?at=hunter2hunter2hunter2hunter2hunter2hunter2@y", true),
             ("ssh://git:hunter2@example.org/x", false),
             ("https://me@example.org/a:b@c", true),
             ("git@example.org:team/x.git", true),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::source::{Problem, render};
+use super::source::{Problem, line_number, render};
 use crate::error::{Error, Exit};
 
 /// More problems than this are counted, not shown.
@@ -71,6 +71,26 @@ impl ConfigError {
     /// Returns whether there is no such file.
     pub fn missing(&self) -> bool {
         matches!(self, ConfigError::Missing { .. })
+    }
+
+    /// Says it without a line of the file: that may be secret.
+    pub fn without_text(&self) -> String {
+        match self {
+            ConfigError::Invalid(Invalid { path, text, problems }) => {
+                let place = |problem: &Problem| {
+                    format!(
+                        "{}:{}: {}",
+                        path.display(),
+                        line_number(text, problem.span.start),
+                        problem.message
+                    )
+                };
+                problems.iter().take(SHOWN).map(place).collect::<Vec<_>>().join("\n")
+            }
+            ConfigError::Missing { .. } | ConfigError::Unreadable { .. } | ConfigError::Path { .. } => {
+                self.to_string()
+            }
+        }
     }
 
     /// Returns what the operator can do.

@@ -10,7 +10,7 @@ use crate::process::capture::{Capture, capture};
 use crate::process::child::{Environment, Stdin};
 
 /// How long a clone may take.
-const CLONE_CAP: Duration = Duration::from_secs(900);
+pub const CLONE_CAP: Duration = Duration::from_secs(900);
 
 /// How much of a clone's output is kept, in bytes.
 const OUTPUT_MAX: usize = 64 * 1024;

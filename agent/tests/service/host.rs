@@ -191,11 +191,9 @@ impl Host {
     }
 }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        if self.work_dir().join("agent-runner.toml").exists() {
-            self.agent(&["kill"]);
-        }
+impl Host {
+    /// Ends the guard of a switch, as a person or the kernel would.
+    pub(super) fn end_guard(&self) {
         let pid = fs::read(self.state().join("guard.json"))
             .ok()
             .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok()?.get("pid")?.as_i64());
@@ -203,6 +201,15 @@ impl Drop for Host {
             let _ =
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if self.work_dir().join("agent-runner.toml").exists() {
+            self.agent(&["kill"]);
+        }
+        self.end_guard();
     }
 }
 

@@ -34,7 +34,20 @@ fn rollback(run: &str) -> Rollback {
         confirm_s: 600,
         drain: Drain::Now,
         healthy: Healthy::Active,
+        run: None,
     }
+}
+
+fn current(host: &Host) -> String {
+    let link = fs::read_link(host.home().join(".local/share/agent-runner/current")).unwrap();
+    link.to_string_lossy().into_owned()
+}
+
+/// The record of a release as agents wrote it that did not complete what came as files alone.
+fn as_recorded_before(host: &Host, number: u32, manifest: &Manifest) {
+    let path = format!(".local/state/agent-runner/research/releases/{number}/manifest.json");
+    assert!(!host.read(&path).is_empty());
+    host.write(&path, &serde_json::to_string(manifest).unwrap());
 }
 
 fn by(run: &str) -> By {
@@ -104,8 +117,122 @@ fn a_newer_agent_stays_unless_a_downgrade_is_asked_for() {
     deploy(&host, &upgrade);
     let back = report(host.ask(&rollback("r1"), &["--rollback"]));
     confirm(&host, &back);
-    let current = fs::read_link(host.home().join(".local/share/agent-runner/current")).unwrap();
-    assert!(current.to_string_lossy().contains("7.1.0"), "{current:?}");
+    assert!(current(&host).contains("7.1.0"));
+
+    // Versions that are gone cannot be gone back to, which is said.
+    let releases = host.home().join(".local/share/agent-runner/versions");
+    let old = fs::read_dir(&releases)
+        .unwrap()
+        .flatten()
+        .find(|entry| !current(&host).ends_with(entry.file_name().to_str().unwrap()));
+    fs::remove_dir_all(old.unwrap().path()).unwrap();
+    let stays = report(host.ask(&rollback("r2"), &["--rollback", "--check"]));
+    assert!(stays.notes.iter().any(|note| note.contains("its 7.2.0 is no longer kept here")), "{stays:?}");
+}
+
+#[test]
+fn a_rollback_to_files_that_were_pushed_brings_the_agent_and_the_environment_of_then() {
+    for as_before in [false, true] {
+        let host = Host::new();
+        let token = |value: &str| Some([("TOKEN".to_owned(), value.to_owned())].into());
+        let whole = manifest(&host, PROMPT, |manifest| {
+            manifest.agents = vec![release("7.1.0", program())];
+            manifest.projects[0].env = token("one");
+        });
+        deploy(&host, &whole);
+        let newer = format!("{PROMPT}Newer.\n");
+        // A push carries the environment and does not apply it.
+        let pushed = manifest(&host, &newer, |manifest| {
+            manifest.only = Part::Files;
+            manifest.projects[0].env = token("never applied");
+        });
+        deploy(&host, &pushed);
+        if as_before {
+            as_recorded_before(&host, 2, &pushed);
+        }
+        let upgrade = manifest(&host, &newer, |manifest| {
+            manifest.agents = vec![release("7.2.0", program())];
+            manifest.projects[0].env = token("two");
+        });
+        deploy(&host, &upgrade);
+        assert!(current(&host).contains("7.2.0"));
+        let back = report(host.ask(&rollback("r1"), &["--rollback"]));
+        assert_eq!(back.outcome, Outcome::Switched, "{back:?}");
+        confirm(&host, &back);
+        assert!(current(&host).contains("7.1.0"), "as before: {as_before}");
+        assert_eq!(host.read("research/prompts/main.md"), newer);
+        assert!(host.read(".config/agent-runner/research.env").contains("one"), "as before: {as_before}");
+    }
+}
+
+#[test]
+fn a_rollback_of_one_run_leaves_alone_what_came_with_another() {
+    let host = Host::new();
+    let first = manifest(&host, PROMPT, |manifest| manifest.by = by("good"));
+    deploy(&host, &first);
+    deploy(&host, &manifest(&host, &format!("{PROMPT}Newer.\n"), |manifest| manifest.by = by("bad")));
+    let of = |asked: &str| Rollback { run: Some(asked.to_owned()), ..rollback("r1") };
+    let stays = report(host.ask(&of("other"), &["--rollback"]));
+    assert_eq!(stays.outcome, Outcome::Unchanged, "{stays:?}");
+    assert!(stays.notes[0].contains("research stays"), "{stays:?}");
+    assert_eq!(report(host.ask(&of("other"), &["--rollback", "--check"])).outcome, Outcome::Unchanged);
+    let back = report(host.ask(&of("bad"), &["--rollback"]));
+    confirm(&host, &back);
+    assert_eq!(host.read("research/prompts/main.md"), PROMPT);
+    // Once is enough: the release in use now came with the rollback.
+    assert_eq!(report(host.ask(&of("bad"), &["--rollback"])).outcome, Outcome::Unchanged);
+}
+
+#[test]
+fn what_was_secret_is_not_shown_when_it_no_longer_is() {
+    let host = Host::new();
+    let prompt = format!("{PROMPT}hunter2\n");
+    deploy(&host, &manifest(&host, &prompt, |manifest| manifest.projects[0].files[1].secret = true));
+    let plain = manifest(&host, PROMPT, |_| {});
+    let seen = |report: &Report| serde_json::to_string(report).unwrap();
+    let check = seen(&host.apply(&plain, &["--check"]));
+    assert!(check.contains("(secret, sha256") && !check.contains("hunter2"), "{check}");
+    deploy(&host, &plain);
+    let check = seen(&report(host.ask(&rollback("r1"), &["--rollback", "--check"])));
+    assert!(check.contains("(secret, sha256") && !check.contains("hunter2"), "{check}");
+
+    // Nor does a configuration that cannot be read show its line.
+    let broken = manifest(&host, PROMPT, |manifest| {
+        let file = &mut manifest.projects[0].files[0];
+        file.content = file.content.replace("restart_delay_s = 1", "restart_delay_s = \"hunter2\"");
+        file.secret = true;
+    });
+    let refused = host.apply(&broken, &["--check"]);
+    assert_eq!(refused.outcome, Outcome::Refused);
+    let said = &refused.problems[0].message;
+    assert!(said.contains("agent-runner.toml:11: `runtime.restart_delay_s`"), "{said}");
+    assert!(!seen(&refused).contains("hunter2"), "{refused:?}");
+}
+
+#[test]
+fn a_switch_whose_time_is_over_holds_nobody_up_although_nobody_has_put_it_back() {
+    for by_a_person in [true, false] {
+        let host = Host::new();
+        deploy(&host, &manifest(&host, PROMPT, |_| {}));
+        let newer = manifest(&host, &format!("{PROMPT}Newer.\n"), |manifest| manifest.by = by("gone"));
+        let switched = host.apply(&newer, &[]);
+        assert_eq!(switched.outcome, Outcome::Switched, "{switched:?}");
+        let path = ".local/state/agent-runner/pending.json";
+        let hold = Hold { hold: MANIFEST_VERSION, by: by("me"), ttl_s: 600, reason: "exams".into() };
+        assert_eq!(host.ask(&hold, &["--lock"])["done"], false, "it still may be confirmed");
+        host.end_guard();
+        let mut pending: serde_json::Value = serde_json::from_str(&host.read(path)).unwrap();
+        pending["deadline"]["boot_s"] = 0.into();
+        host.write(path, &pending.to_string());
+        if by_a_person {
+            assert_eq!(host.ask(&hold, &["--lock"])["done"], true);
+            continue;
+        }
+        let third = manifest(&host, &format!("{PROMPT}Third.\n"), |manifest| manifest.by = by("next"));
+        assert_eq!(host.apply(&third, &["--check"]).held_by, None);
+        deploy(&host, &third);
+        assert!(host.read("research/prompts/main.md").ends_with("Third.\n"));
+    }
 }
 
 #[test]

@@ -266,8 +266,16 @@ fn a_drain_of_seconds_lets_a_round_go_on_for_them_and_then_interrupts_it() {
     host.wait_for("pid");
     // Longer than the apply itself waits for the old Loop to go.
     let switched = host.apply(&endless(&host, "round_log_retention = 7", Drain::Seconds(12)), &[]);
+    // The lock lasts anew from each question on, however long the round takes.
+    let owner = ".local/state/agent-runner/deploy.lock/owner";
+    let mut held: serde_json::Value = serde_json::from_str(&host.read(owner)).unwrap();
+    held["since"] = "2026-01-01T00:00:00.000Z".into();
+    host.write(owner, &held.to_string());
     let waiting = host.decide("--confirm", switched.pending.as_ref().unwrap());
     assert_eq!(waiting.outcome, Outcome::Waiting, "{waiting:?}");
+    let held: serde_json::Value = serde_json::from_str(&host.read(owner)).unwrap();
+    assert_ne!(held["since"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(held["run"], "run-1");
     assert!(!host.home().join("end").exists(), "it is let go on");
     assert_eq!(host.confirm(&switched).outcome, Outcome::Confirmed);
     assert_eq!(host.read("end"), "interrupted\n");

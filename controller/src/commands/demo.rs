@@ -116,6 +116,8 @@ async fn deploy(
         depth: Depth::Apply,
         pace: Pace::default(),
         resumed: None,
+        of_run: None,
+        diff: false,
     };
     let tasks = tasks(ctx, (inventory, targets, projects), &order, &ctx.by())?;
     let show = if ctx.show() == Show::Live { Show::Live } else { Show::Steps };
@@ -128,6 +130,7 @@ async fn deploy(
     };
     let conduct = Conduct {
         rules: &inventory.rollout,
+        canary: false,
         options,
         progress: progress.clone(),
         record: Recorder::default(),

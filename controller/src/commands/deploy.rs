@@ -23,6 +23,9 @@ pub struct DeployArgs {
     /// Only look: what would change on each host
     #[arg(long)]
     check: bool,
+    /// Show what was changed on each host, as --check shows what would be
+    #[arg(long)]
+    diff: bool,
     /// With --check: end with 32 when a host differs
     #[arg(long, requires = "check")]
     exit_code: bool,
@@ -53,6 +56,8 @@ pub fn run(ctx: &Ctx, args: DeployArgs) -> Result<Exit, Error> {
         depth: if args.check { Depth::Check } else { Depth::Apply },
         pace: args.pace,
         resumed,
+        of_run: None,
+        diff: args.check || args.diff,
     };
     order::look(ctx, &order, args.exit_code)
 }

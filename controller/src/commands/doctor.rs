@@ -53,6 +53,8 @@ pub fn run(ctx: &Ctx, args: DoctorArgs) -> Result<Exit, Error> {
         depth: Depth::Check,
         pace: Pace::default(),
         resumed: None,
+        of_run: None,
+        diff: false,
     };
     let tasks = order::tasks(ctx, (&inventory, &targets, &projects), &order, &ctx.by())?;
     let wanted: HashMap<HostName, Wanted> =

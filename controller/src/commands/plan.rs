@@ -34,6 +34,8 @@ pub fn run(ctx: &Ctx, args: PlanArgs) -> Result<Exit, Error> {
         depth: Depth::Check,
         pace: Pace::default(),
         resumed: None,
+        of_run: None,
+        diff: true,
     };
     order::look(ctx, &order, args.exit_code)
 }

@@ -24,7 +24,7 @@ use crate::failpoint::{self, Step};
 use crate::output::recap::{HostResult, Status};
 use crate::ssh::{Client, Exec, Output, Payload, Session, Settings, Sudo, Upload};
 
-/// How long an `apply` may take: it validates, clones and restarts.
+/// How long an `apply` may take, without what it clones: it validates and restarts.
 const APPLY_DEADLINE: Duration = Duration::from_secs(300);
 /// Between two questions whether a switched release is well.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(500);
@@ -347,7 +347,8 @@ impl<S: Fn(&str)> Run<'_, S> {
         let fault = failpoint::fault()
             .map(|fault| format!("export AGENT_RUNNER_FAIL_AT={}; ", crate::ssh::quote(&fault)));
         let script = format!("{}exec {binary} --json {}", fault.unwrap_or_default(), self.task.wish.verb());
-        let output = self.exec(session, script, self.text()?, APPLY_DEADLINE).await?;
+        let deadline = APPLY_DEADLINE + self.task.wish.clones_within();
+        let output = self.exec(session, script, self.text()?, deadline).await?;
         let report = read_report(&output)?;
         match report.outcome {
             Outcome::Unchanged => {

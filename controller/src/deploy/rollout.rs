@@ -14,7 +14,8 @@ pub enum Ended {
 }
 
 /// The state of one rollout. Batches open one after another, when all hosts of the one before have ended; the hosts of
-/// an open batch are started one by one, each only while the threshold holds.
+/// an open batch are started one by one, each only while the threshold holds. Behind a canary gate nobody is started
+/// after the first failure until the whole first batch has ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
     batches: VecDeque<VecDeque<usize>>,
@@ -22,6 +23,8 @@ pub struct Rollout {
     outstanding: usize,
     failed: usize,
     allowed: usize,
+    /// How many hosts of a gating first batch have not ended well.
+    canaries: usize,
 }
 
 impl Rollout {
@@ -37,7 +40,15 @@ impl Rollout {
             size = sizes.next().map_or(size, |batch| batch.size(hosts));
         }
         let open = VecDeque::new();
-        Rollout { batches: split, open, outstanding: 0, failed: 0, allowed: max_fail.floor_of(hosts) }
+        let allowed = max_fail.floor_of(hosts);
+        Rollout { batches: split, open, outstanding: 0, failed: 0, allowed, canaries: 0 }
+    }
+
+    /// Lets the first batch be a gate: its first failure ends the rollout, whatever the threshold is.
+    #[must_use]
+    pub fn behind_canaries(mut self) -> Rollout {
+        self.canaries = self.batches.front().map_or(0, VecDeque::len);
+        self
     }
 
     /// Returns the sizes of the batches that have not been opened.
@@ -69,12 +80,16 @@ impl Rollout {
     /// Records how a started host ended.
     pub fn ended(&mut self, how: Ended) {
         self.outstanding = self.outstanding.saturating_sub(1);
-        self.failed += usize::from(how == Ended::Badly);
+        match how {
+            Ended::Well => self.canaries = self.canaries.saturating_sub(1),
+            Ended::Badly => self.failed += 1,
+        }
     }
 
     /// Returns whether more hosts failed than may: no further one is started.
     pub fn is_stopped(&self) -> bool {
-        self.failed > self.allowed
+        // A canary that failed never ends well, so the gate it has shut stays shut.
+        self.failed > if self.canaries > 0 { 0 } else { self.allowed }
     }
 
     /// Returns the hosts that have not been started.
@@ -116,13 +131,18 @@ mod tests {
         #[test]
         fn after_the_threshold_no_host_is_started_whoever_is_at_work(
             hosts in 0usize..60, batch in prop::collection::vec(1u32..20, 0..4), max_fail in 0usize..10,
-            forks in 1usize..9, fates in prop::collection::vec(any::<bool>(), 60),
+            forks in 1usize..9, canary in any::<bool>(), fates in prop::collection::vec(any::<bool>(), 60),
             turns in prop::collection::vec(any::<prop::sample::Index>(), 60),
         ) {
             let batches: Vec<Batch> = batch.into_iter().map(|count| Batch(Share::Count(count))).collect();
             let mut rollout = Rollout::new(hosts, &batches, Share::Count(u32::try_from(max_fail).unwrap()));
+            let first = rollout.sizes().first().copied().unwrap_or_default();
+            if canary {
+                rollout = rollout.behind_canaries();
+            }
+            let limit = |well: usize| if canary && well < first { 0 } else { max_fail };
             let (mut started, mut at_work) = (Vec::new(), Vec::new());
-            let (mut failed, mut left) = (0, 0);
+            let (mut failed, mut well, mut left) = (0, 0, 0);
             let mut turns = turns.into_iter();
             loop {
                 while at_work.len() < forks {
@@ -133,7 +153,7 @@ mod tests {
                         prop_assert_eq!(rollout.open_batch(), 0);
                     }
                     let Some(host) = rollout.start() else { break };
-                    prop_assert!(failed <= max_fail);
+                    prop_assert!(failed <= limit(well));
                     prop_assert!(!started.contains(&host));
                     started.push(host);
                     at_work.push(host);
@@ -145,13 +165,14 @@ mod tests {
                 // Whoever ends first: at most one ends for each host.
                 let host = at_work.swap_remove(turns.next().unwrap().index(at_work.len()));
                 failed += usize::from(!fates[host]);
+                well += usize::from(fates[host]);
                 rollout.ended(if fates[host] { Ended::Well } else { Ended::Badly });
             }
             let mut all = started.clone();
             all.extend(rollout.never_started());
             all.sort_unstable();
             prop_assert_eq!(all, (0..hosts).collect::<Vec<_>>());
-            prop_assert!(rollout.is_stopped() == (failed > max_fail));
+            prop_assert!(rollout.is_stopped() == (failed > limit(well)));
             prop_assert!(rollout.is_stopped() || started.len() == hosts);
         }
     }

@@ -21,6 +21,8 @@ use crate::ssh::Client;
 pub struct Conduct<'a> {
     /// Batches and limits.
     pub rules: &'a inventory::Rollout,
+    /// Whether a failure in the first batch ends it, whatever the limit is.
+    pub canary: bool,
     /// How many hosts at once, and how Ctrl-C reaches us.
     pub options: FanoutOptions,
     /// Who shows it.
@@ -55,8 +57,9 @@ where
     F: Fn(T, Turn) -> W + Clone + Send + 'static,
     W: Future<Output = Deployed> + Send + 'static,
 {
-    let Conduct { rules, options, progress, record } = conduct;
+    let Conduct { rules, canary, options, progress, record } = conduct;
     let rollout = Rollout::new(tasks.len(), &rules.batch, rules.max_fail);
+    let rollout = if *canary { rollout.behind_canaries() } else { rollout };
     let turns = Turns::new(rollout, options.forks.get(), options.cancel.clone());
     let tasks = Arc::new(tasks);
     let mut ended: BTreeMap<usize, Deployed> = BTreeMap::new();
@@ -136,7 +139,7 @@ mod tests {
             cancel: Cancel::new(),
         };
         let progress = Arc::new(Progress::new(Show::Nothing, "deploy", 0));
-        Conduct { rules, options, progress, record: Recorder::default() }
+        Conduct { rules, canary: false, options, progress, record: Recorder::default() }
     }
 
     fn ends(turn: Turn, status: Status) -> Deployed {
@@ -153,20 +156,24 @@ mod tests {
         #[test]
         fn no_host_is_started_after_the_threshold_whatever_forks_and_batches_are(
             hosts in 1usize..30, forks in 1usize..6, batch in prop::collection::vec(1u32..20, 0..3),
-            max_fail in 0u32..4, fates in prop::collection::vec(0u8..4, 30),
+            max_fail in 0u32..4, canary in any::<bool>(), fates in prop::collection::vec(0u8..4, 30),
             lengths in prop::collection::vec(0usize..4, 30),
         ) {
             let batch: Vec<Share> = batch.into_iter().map(Share::Count).collect();
             let rules = rules(&batch, max_fail);
-            let (failed, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-            let (fell, after) = (failed.clone(), late.clone());
+            let first = Rollout::new(hosts, &rules.batch, rules.max_fail).sizes()[0];
+            let limit = move |well: usize| if canary && well < first { 0 } else { max_fail as usize };
+            let (failed, well) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let late = Arc::new(AtomicUsize::new(0));
+            let (fell, stood, after) = (failed.clone(), well.clone(), late.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let (recap, _) = runtime.block_on(roll(((0..hosts).collect(), NAME), &conduct(&rules, forks), {
+            let conduct = Conduct { canary, ..conduct(&rules, forks) };
+            let (recap, _) = runtime.block_on(roll(((0..hosts).collect(), NAME), &conduct, {
                 let fates = fates.clone();
                 move |host: usize, mut turn: Turn| {
                     let (fate, length) = (fates[host], lengths[host]);
-                    let failed = fell.clone();
-                    let too_many = failed.load(Ordering::SeqCst) > max_fail as usize;
+                    let (failed, well) = (fell.clone(), stood.clone());
+                    let too_many = failed.load(Ordering::SeqCst) > limit(well.load(Ordering::SeqCst));
                     after.fetch_add(usize::from(too_many), Ordering::SeqCst);
                     async move {
                         for _ in 0..length {
@@ -176,6 +183,7 @@ mod tests {
                             return ends(turn, Status::Skipped);
                         }
                         if fate > 0 {
+                            well.fetch_add(1, Ordering::SeqCst);
                             return ends(turn, Status::Changed);
                         }
                         failed.fetch_add(1, Ordering::SeqCst);
@@ -189,7 +197,7 @@ mod tests {
             prop_assert_eq!(count(&recap, Status::Failed), failed);
             let skipped = count(&recap, Status::Skipped);
             prop_assert_eq!(recap.stopped == Stopped::ByFailures, skipped > 0);
-            prop_assert!(skipped == 0 || failed > max_fail as usize);
+            prop_assert!(skipped == 0 || failed > limit(well.load(Ordering::SeqCst)));
         }
     }
 

@@ -1,8 +1,11 @@
 //! What one host is asked for: a manifest, or the release before the one in use.
 
+use std::time::Duration;
+
 use agent_runner::apply::manifest::{By, Drain, Healthy, Manifest, Part, Rollback};
 use agent_runner::apply::report::{Action, Change, What};
 use agent_runner::config::types::Config;
+use agent_runner::git::deploy::CLONE_CAP;
 
 /// How long a round may take that nobody here knows the configuration of, in seconds: a day.
 const ROUND_MAX_S: u64 = 86_400;
@@ -84,6 +87,18 @@ impl Wish {
         self.confirm_s() + drain_s + healthy_s
     }
 
+    /// Returns for how long the host may clone: each repository may take as long as the agent lets it.
+    pub fn clones_within(&self) -> Duration {
+        let repositories = match self {
+            Wish::Manifest(manifest) => {
+                manifest.projects.iter().filter(|project| project.repo.is_some()).count()
+            }
+            // It goes back in work trees that are there.
+            Wish::Rollback(_) => 0,
+        };
+        CLONE_CAP * u32::try_from(repositories).unwrap_or(u32::MAX)
+    }
+
     /// Returns what a host with nothing on it will get, as far as is known without asking it: no diffs.
     pub fn from_nothing(&self, folder: &str) -> Vec<Change> {
         let Wish::Manifest(manifest) = self else { return Vec::new() };
@@ -119,4 +134,44 @@ fn longest_round_s(manifest: &Manifest) -> u64 {
         Some(loaded.config.stop_timeout_s())
     });
     stop_times.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_runner::apply::manifest::{MANIFEST_VERSION, Project, Repo, Scope, Service};
+
+    use super::*;
+
+    fn manifest(repositories: &[bool]) -> Manifest {
+        let repo = || Repo { url: "https://example.org/r.git".to_owned(), branch: None };
+        let project = |has_repo: &bool| Project {
+            name: "research".to_owned(),
+            work_dir: "~/research".to_owned(),
+            repo: has_repo.then(repo),
+            files: Vec::new(),
+            mirrored: Vec::new(),
+            env: None,
+            service: Service { scope: Scope::User, monitor: false },
+        };
+        Manifest {
+            manifest: MANIFEST_VERSION,
+            fleet: "attic".to_owned(),
+            host: "pi01".to_owned(),
+            by: By { user: "u".to_owned(), machine: "m".to_owned(), run: "r".to_owned(), key: None },
+            agents: Vec::new(),
+            projects: repositories.iter().map(project).collect(),
+            confirm_s: 60,
+            drain: Drain::Round,
+            healthy: Healthy::Active,
+            only: Part::All,
+            downgrade: false,
+        }
+    }
+
+    #[test]
+    fn an_apply_is_given_the_time_its_clones_may_take() {
+        let within = |manifest: Manifest| Wish::Manifest(Box::new(manifest)).clones_within();
+        assert_eq!(within(manifest(&[false])), Duration::ZERO);
+        assert_eq!(within(manifest(&[true, false, true])), Duration::from_secs(1800));
+    }
 }

@@ -47,6 +47,10 @@ pub(crate) struct Order<'a> {
     pub(crate) pace: Pace,
     /// Only the hosts that this run left.
     pub(crate) resumed: Option<Run>,
+    /// Where hosts go back: only what this run brought.
+    pub(crate) of_run: Option<String>,
+    /// Whether differences are shown.
+    pub(crate) diff: bool,
 }
 
 /// What hosts are asked for.
@@ -63,7 +67,7 @@ pub(crate) enum What {
 /// How fast a rollout goes, where the command line says so instead of the inventory's `[rollout]`.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Pace {
-    /// The size of the first batch, instead of the inventory's rollout.batch
+    /// Hosts of a batch before all others; the first failure among them ends the run, whatever --max-fail allows
     #[arg(long, value_name = "N")]
     canary: Option<u32>,
     /// Start no further host once more than this failed (N or N%), instead of the inventory's
@@ -93,10 +97,14 @@ impl RolloutArgs {
     /// # Errors
     /// As [`run`].
     pub(crate) fn run(self, ctx: &Ctx, verb: &str, what: What) -> Result<Exit, Error> {
+        run(ctx, &self.order(verb, what)).map(|(exit, _)| exit)
+    }
+
+    /// Returns the order for what the hosts are asked for.
+    pub(crate) fn order(self, verb: &str, what: What) -> Order<'_> {
         let RolloutArgs { projects, check, pace } = self;
         let depth = if check { Depth::Check } else { Depth::Apply };
-        let order = Order { verb, projects, what, depth, pace, resumed: None };
-        run(ctx, &order).map(|(exit, _)| exit)
+        Order { verb, projects, what, depth, pace, resumed: None, of_run: None, diff: check }
     }
 }
 
@@ -128,9 +136,10 @@ pub(crate) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> 
     let by = ctx.by();
     let tasks = tasks(ctx, (&inventory, &targets, &projects), order, &by)?;
     let rules = rules(&inventory, order);
+    let canary = order.pace.canary.is_some() && order.depth == Depth::Apply;
     if order.depth == Depth::Apply && !ctx.global.quiet {
         warn_of_shared_credentials(&targets, &projects, order.what);
-        explain(&rules, tasks.len(), &by.run);
+        explain(&rules, canary, tasks.len(), &by.run);
     }
     let record = match order.depth {
         Depth::Check => Recorder::default(),
@@ -147,12 +156,12 @@ pub(crate) fn run(ctx: &Ctx, order: &Order<'_>) -> Result<(Exit, Recap), Error> 
         // Each task has its own deadline, which does not count the wait for its turn.
         let most = within_open_files(tasks.len()).0;
         let options = FanoutOptions { forks, most, per_host_deadline: None, cancel };
-        let conduct = Conduct { rules: &rules, options, progress: progress.clone(), record };
+        let conduct = Conduct { rules: &rules, canary, options, progress: progress.clone(), record };
         let (recap, deployed) = roll_out(&ctx.client(), tasks, &conduct).await;
         Ok((recap, deployed, conduct.record))
     })?;
     progress.finish();
-    show(ctx, &deployed, order.depth)?;
+    show(ctx, &deployed, order.diff)?;
     let mut exit = ctx.finish(&inventory, &recap)?;
     if all_held(&recap, &deployed) {
         exit = Exit::Locked;
@@ -197,6 +206,7 @@ pub(crate) fn tasks(
                 confirm_s: inventory.rollout.confirm_s,
                 drain: drain(inventory.rollout.drain),
                 healthy: healthy(inventory.rollout.healthy),
+                run: order.of_run.clone(),
             })),
             What::Downgrade | What::Inventory(_) => {
                 let manifest = maker.manifest(&target.host, on).map_err(|error| config(in_words(&error)))?;
@@ -280,8 +290,9 @@ fn rules(inventory: &Inventory, order: &Order<'_>) -> inventory::Rollout {
 }
 
 /// Says what will happen in which order, and how the run is called.
-fn explain(rules: &inventory::Rollout, hosts: usize, run: &str) {
+fn explain(rules: &inventory::Rollout, canary: bool, hosts: usize, run: &str) {
     let sizes = Rollout::new(hosts, &rules.batch, rules.max_fail).sizes();
+    let first = sizes.first().copied().unwrap_or_default();
     let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
     let pause =
         if rules.pause_s > 0 { format!(" with {} s between them", rules.pause_s) } else { String::new() };
@@ -296,8 +307,12 @@ fn explain(rules: &inventory::Rollout, hosts: usize, run: &str) {
     };
     let limit = match (hosts, rules.max_fail.floor_of(hosts)) {
         (0 | 1, _) => String::new(),
-        (_, allowed) if allowed >= hosts => String::new(),
         (_, 0) => "; the first failure ends it".to_owned(),
+        (_, allowed) if canary && allowed >= hosts => format!("; a failure among the first {first} ends it"),
+        (_, allowed) if canary => {
+            format!("; a failure among the first {first} ends it, later more than {allowed} do")
+        }
+        (_, allowed) if allowed >= hosts => String::new(),
         (_, allowed) => format!("; more than {allowed} failures end it"),
     };
     print::note(&format!("run {run}: {hosts} host{}{many}{limit}", if hosts == 1 { "" } else { "s" }));
@@ -326,7 +341,7 @@ fn all_held(recap: &Recap, deployed: &[Deployed]) -> bool {
 }
 
 /// Shows what differs: as JSON a line per host, else each distinct set of changes once with the hosts it is for.
-fn show(ctx: &Ctx, deployed: &[Deployed], depth: Depth) -> Result<(), Error> {
+fn show(ctx: &Ctx, deployed: &[Deployed], diff: bool) -> Result<(), Error> {
     if ctx.global.json {
         for one in deployed {
             let line = ResultLine::of(&one.result).with("changes", &one.changes).with("notes", &one.notes);
@@ -334,7 +349,7 @@ fn show(ctx: &Ctx, deployed: &[Deployed], depth: Depth) -> Result<(), Error> {
         }
         return Ok(());
     }
-    if depth == Depth::Check {
+    if diff {
         show_changes(deployed)?;
     }
     let mut notes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
