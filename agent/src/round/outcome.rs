@@ -39,6 +39,14 @@ pub enum RoundExit {
     Interrupted,
 }
 
+/// The event's words for an end that is well: with 0 by itself, or by us after its result was there.
+pub const ENDED_WELL: [&str; 2] = ["clean", "grace_kill"];
+
+/// Returns whether an agent ended well, by the event's word for its end.
+pub fn ended_well(exit_cause: &str) -> bool {
+    ENDED_WELL.contains(&exit_cause)
+}
+
 impl AgentEnd {
     /// Returns whether we ended it, for the wall clock or the grace.
     pub fn timed_out(&self) -> bool {
