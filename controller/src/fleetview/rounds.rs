@@ -194,14 +194,13 @@ mod tests {
     #[test]
     fn an_end_that_lies_in_the_future_is_as_old_as_the_word_of_it() {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let end = |second| {
-            let ts = time::stamp(Timestamp::from_second(second).unwrap());
-            json!({"ts": ts, "event": "round_end", "round_num": 1})
-        };
-        for (second, expected) in [(999_000, 999_000), (1_000_000, 1_000_000), (9_000_000, 1_000_000)] {
-            let mut rounds = Rounds::default();
-            rounds.take(&end(second), now);
-            assert_eq!(rounds.last_end.map(Timestamp::as_second), Some(expected));
+        for kind in ["agent_exit", "round_end"] {
+            for (second, expected) in [(999_000, 999_000), (1_000_000, 1_000_000), (9_000_000, 1_000_000)] {
+                let ts = time::stamp(Timestamp::from_second(second).unwrap());
+                let mut rounds = Rounds::default();
+                rounds.take(&json!({"ts": ts, "event": kind, "round_num": 1}), now);
+                assert_eq!(rounds.last_end.map(Timestamp::as_second), Some(expected), "{kind}");
+            }
         }
     }
 
