@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::board::State;
+use crate::event::ended_well;
 use crate::peek::answer::RecentRound;
-use crate::round::outcome::ended_well;
 use crate::witness::alert::Severity;
 use crate::witness::narrate;
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::answer::{Answer, Ended, RecentRound, Round};
 use super::brake::Brake;
 use super::defenses::Strength;
+use crate::event::ended_well;
 use crate::masking::mask_and_cut;
-use crate::round::outcome::ended_well;
 use crate::store::time;
 use crate::witness::alert::Severity;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_runner::round::outcome::ended_well;
+use agent_runner::event::ended_well;
 use serde_json::Value;
 
 use crate::fleetview::told::Told;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runner::round::outcome::ended_well;
+use agent_runner::event::ended_well;
 use agent_runner::witness::alert::AutoAction;
 use agent_runner::witness::stream::StreamLine;
 use serde_json::Value;

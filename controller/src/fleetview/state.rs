@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_runner::round::outcome::ended_well;
+use agent_runner::event::ended_well;
 use agent_runner::store::follow::Cursor;
 use agent_runner::witness::alert::Alert;
 use agent_runner::witness::stream::{Hello, State};

@@ -1,6 +1,6 @@
 //! Asking the log: lines by time, host and kind, and sums per hour for charts.
 
-use agent_runner::round::outcome::ENDED_WELL;
+use agent_runner::event::ENDED_WELL;
 use jiff::Timestamp;
 use rusqlite::types::Value as Sql;
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use agent_runner::event::ended_well;
 use agent_runner::plain::plain;
-use agent_runner::round::outcome::ended_well;
 use agent_runner::store::time;
 use jiff::Timestamp;
 use serde_json::Value;

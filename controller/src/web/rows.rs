@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agent_runner::round::outcome::ended_well;
+use agent_runner::event::ended_well;
 use agent_runner::witness::alert::Severity;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! The newest rounds as a strip: how long each took, and how it ended; and the figures of a day as lines.
 
+use agent_runner::event::ended_well;
 use agent_runner::plain::plain;
-use agent_runner::round::outcome::ended_well;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
