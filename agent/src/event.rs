@@ -9,6 +9,14 @@ use serde_json::{Map, Value};
 /// A field that is left out of the line when it has no value.
 pub type Absent<T> = Option<T>;
 
+/// The words of `agent_exit`'s `exit_cause` for an end that is well: with 0 by itself, or by us after its result was there.
+pub const ENDED_WELL: [&str; 2] = ["clean", "grace_kill"];
+
+/// Returns whether an agent ended well, by its `exit_cause`.
+pub fn ended_well(exit_cause: &str) -> bool {
+    ENDED_WELL.contains(&exit_cause)
+}
+
 /// One process named in an event: the kernel's name, never its arguments, which may carry secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NamedProcess {

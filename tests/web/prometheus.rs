@@ -94,6 +94,35 @@ fn a_real_prometheus_reads_the_fleet_and_the_example_rules_are_good() {
     }
 }
 
+#[test]
+fn the_example_rule_about_bad_rounds_counts_those_that_ended_badly_only() {
+    if skip::or_skip(ensure(&NEEDED)).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let story = dir.path().join("story.yml");
+    let rounds = |host: &str, outcome: &str, values: &str| {
+        format!(
+            "      - {{series: 'agent_runner_rounds_total{{host=\"{host}\",project=\"p\",outcome=\"{outcome}\"}}', values: '{values}'}}\n"
+        )
+    };
+    let text = format!(
+        "rule_files: ['{}']\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n{}{}{}    \
+         alert_rule_test:\n      - eval_time: 4h\n        alertname: FleetRoundsFail\n        exp_alerts:\n          \
+         - exp_labels: {{host: fails, project: p, severity: warning}}\n            \
+         exp_annotations: {{summary: 'More than half of the rounds of fails/p end badly'}}\n",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana/alerts.yml"),
+        rounds("lingers", "grace_kill", "0+1x300"),
+        rounds("lingers", "clean", "0x300"),
+        rounds("fails", "error", "0+1x300"),
+    );
+    fs::write(&story, text).unwrap();
+    let output = Command::new("promtool").args(["test", "rules"]).arg(&story).output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+}
+
 /// An address that was free a moment ago: Prometheus cannot be told to choose one.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()

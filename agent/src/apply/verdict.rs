@@ -6,6 +6,7 @@ use super::facts::{self, running_sha256};
 use super::manifest::Healthy;
 use super::pending::{Pending, PendingService};
 use super::report::{Action, ServiceState};
+use crate::event::ended_well;
 use crate::process::identity::Identity;
 use crate::service::mode::UnitState;
 use crate::service::{self, Account};
@@ -207,10 +208,11 @@ fn first_round(layout: &Layout, since: Option<Timestamp>) -> FirstRound {
         recent.iter().any(|record| record.kind == "round_start" && record.round_num() == number)
     };
     let ended = recent.iter().find(|record| record.kind == "agent_exit" && started(record.round_num()));
-    match ended.map(|record| record.int("exit_code")) {
-        None => FirstRound::Awaited,
-        Some(Some(0)) => FirstRound::Well,
-        Some(code) => FirstRound::Badly(code.unwrap_or(-1)),
+    let Some(ended) = ended else { return FirstRound::Awaited };
+    match ended.int("exit_code") {
+        _ if ended.str("exit_cause").is_some_and(ended_well) => FirstRound::Well,
+        Some(0) => FirstRound::Well,
+        code => FirstRound::Badly(code.unwrap_or(-1)),
     }
 }
 
@@ -319,6 +321,12 @@ mod tests {
         log(exit(14, 2, 3));
         assert_eq!(look(), FirstRound::Badly(3));
         log(start(15, 3) + &exit(16, 3, 0));
+        assert_eq!(look(), FirstRound::Well);
+        // It stayed after its result and was ended for that.
+        let killed = "\"event\": \"agent_exit\", \"round_num\": 4, \"exit_code\": -9";
+        log(start(17, 4) + &line(18, &format!("{killed}, \"exit_cause\": \"timeout\"")));
+        assert_eq!(look(), FirstRound::Badly(-9));
+        log(start(19, 4) + &line(20, &format!("{killed}, \"exit_cause\": \"grace_kill\"")));
         assert_eq!(look(), FirstRound::Well);
     }
 

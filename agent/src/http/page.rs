@@ -5,6 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::board::State;
+use crate::event::ended_well;
+use crate::peek::answer::RecentRound;
 use crate::witness::alert::Severity;
 use crate::witness::narrate;
 
@@ -143,9 +145,13 @@ fn running(state: &State) -> String {
 /// Returns the newest rounds as one mark each, for eyes, and counted for whoever has the page read out.
 fn strip(state: &State) -> String {
     let running = state.round_state.round_num.filter(|_| state.round_state.running);
+    let well = |round: &RecentRound| {
+        round.exit_code == Some(0) || round.exit_cause.as_deref().is_some_and(ended_well)
+    };
     let marks = state.more.recent.iter().map(|round| {
         let (class, mark, word) = match (round.exit_code, round.timed_out) {
             _ if running == Some(round.round_num) => ("dim", ">", "runs"),
+            _ if round.exit_cause.as_deref().is_some_and(ended_well) => ("good", "+", "ended well"),
             (_, Some(true)) => ("warning", "t", "timed out"),
             (Some(0), _) => ("good", "+", "ended well"),
             (Some(_), _) => ("critical", "x", "failed"),
@@ -154,8 +160,9 @@ fn strip(state: &State) -> String {
         format!("<span class=\"{class}\" title=\"round {} {word}\">{mark}</span>", round.round_num)
     });
     let marks: String = marks.collect();
-    let good = state.more.recent.iter().filter(|round| round.exit_code == Some(0)).count();
-    let bad = state.more.recent.iter().filter(|round| round.exit_code.is_some_and(|code| code != 0)).count();
+    let (good, bad): (Vec<_>, Vec<_>) =
+        state.more.recent.iter().filter(|round| round.exit_code.is_some()).partition(|round| well(round));
+    let (good, bad) = (good.len(), bad.len());
     format!("<span class=\"strip\" aria-hidden=\"true\">{marks}</span>{good} good, {bad} failed")
 }
 
@@ -286,6 +293,31 @@ mod tests {
         assert!(page.matches(SAFE).count() >= 13, "{page}");
         let update = update(&state());
         assert!(!update.contains("<script>") && !update.contains('\n'));
+    }
+
+    #[test]
+    fn a_round_that_was_ended_after_its_result_is_a_good_one() {
+        let round = |round_num, exit_code, (timed_out, cause): (bool, &str)| RecentRound {
+            round_num,
+            phase: None,
+            started_at: None,
+            ended_at: None,
+            exit_code: Some(exit_code),
+            duration_s: None,
+            timed_out: Some(timed_out),
+            exit_cause: Some(cause.to_owned()),
+        };
+        let mut state = state();
+        state.more.recent = vec![
+            round(1, 0, (false, "clean")),
+            round(2, -9, (true, "grace_kill")),
+            round(3, -15, (true, "timeout")),
+            round(4, 1, (false, "error")),
+        ];
+        let strip = strip(&state);
+        let marks: String = strip.split(['>', '<']).filter(|part| part.len() == 1).collect();
+        assert_eq!(marks, "++tx", "{strip}");
+        assert!(strip.ends_with("2 good, 2 failed"), "{strip}");
     }
 
     #[test]

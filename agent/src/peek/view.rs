@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::answer::{Answer, Ended, RecentRound, Round};
 use super::brake::Brake;
 use super::defenses::Strength;
+use crate::event::ended_well;
 use crate::masking::mask_and_cut;
 use crate::store::time;
 use crate::witness::alert::Severity;
@@ -154,6 +155,7 @@ impl Page {
             return self.ink(Ink::Bold, ">");
         }
         match (round.exit_code, round.timed_out) {
+            _ if round.exit_cause.as_deref().is_some_and(ended_well) => self.ink(Ink::Green, "+"),
             (_, Some(true)) => self.ink(Ink::Yellow, "t"),
             (Some(0), _) => self.ink(Ink::Green, "+"),
             (Some(_), _) => self.ink(Ink::Red, "x"),
@@ -338,6 +340,7 @@ pub fn why(ended: &Ended, now: Timestamp) -> String {
 fn ending(round: &RecentRound) -> String {
     let seconds = round.duration_s.map(|seconds| format!(" after {seconds:.0} s")).unwrap_or_default();
     match (round.exit_code, round.timed_out) {
+        _ if round.exit_cause.as_deref().is_some_and(ended_well) => format!("ended well{seconds}"),
         (_, Some(true)) => format!("timed out{seconds}"),
         (Some(0), _) => format!("ended well{seconds}"),
         (Some(code), _) => format!("failed with {code}{seconds}"),

@@ -119,10 +119,16 @@ fn ends_a_process(number: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::ended_well;
 
     fn check(exit_code: i64, cause: EndedBy, expected: (&str, RoundExit)) {
         let end = AgentEnd { exit_code, duration: Duration::from_micros(1_234_567), cause };
         assert_eq!((end.exit_cause().as_str(), end.round_exit()), expected, "{exit_code}");
+        assert_eq!(
+            ended_well(&end.exit_cause()),
+            ["clean", "grace_kill"].contains(&expected.0),
+            "{exit_code}"
+        );
         assert!((end.duration_s() - 1.235).abs() < f64::EPSILON);
     }
 

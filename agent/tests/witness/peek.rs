@@ -130,6 +130,20 @@ fn the_page_names_alerts_and_the_way_back_to_lost_work() {
 }
 
 #[test]
+fn a_round_that_was_ended_after_its_result_is_shown_as_a_good_one() {
+    let project = Project::new();
+    for (round_num, exit_code, cause) in [(1, -15, "timeout"), (2, -9, "grace_kill")] {
+        let exit = json!({"round_num": round_num, "exit_code": exit_code, "duration_s": 12.0, "timed_out": true, "exit_cause": cause});
+        project.event(3, "round_start", &json!({"round_num": round_num, "phase": null}));
+        project.event(0, "agent_exit", &exit);
+        project.event(0, "round_end", &json!({"round_num": round_num}));
+    }
+    let page = project.printed(&["peek"]);
+    assert!(page.contains("rounds    t+  "), "{page}");
+    assert!(page.contains("ended well after 12 s"), "{page}");
+}
+
+#[test]
 fn a_detector_that_cannot_judge_is_named_and_no_picture_of_health() {
     let project = Project::new();
     project.unreadable_round(1);

@@ -18,7 +18,7 @@ use crate::deploy::host::Depth;
 use crate::deploy::run::{Conduct, run as roll_out};
 use crate::error::{Error, Exit, config};
 use crate::fanout::FanoutOptions;
-use crate::fleetview::fold::Beginning;
+use crate::fleetview::beginning::Beginning;
 use crate::output::fleet_lines::Detail;
 use crate::output::print;
 use crate::output::progress::{Progress, Show};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agent_runner::event::ended_well;
 use serde_json::Value;
 
 use crate::fleetview::told::Told;
@@ -47,7 +48,7 @@ impl Story {
         for one in told {
             match one {
                 Told::Event { stream, event, .. } if event["event"] == "agent_exit" => {
-                    let well = event.get("exit_cause").and_then(Value::as_str) == Some("clean");
+                    let well = event.get("exit_cause").and_then(Value::as_str).is_some_and(ended_well);
                     let rounds = if well { &mut self.good } else { &mut self.bad };
                     *rounds.entry(stream.host.to_string()).or_default() += 1;
                 }

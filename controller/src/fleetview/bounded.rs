@@ -21,6 +21,11 @@ pub(crate) fn body(body: &Value) -> String {
     Value::Object(fitting(body.as_object(), MOST)).to_string()
 }
 
+/// Returns what a host said in its own words, cut to a field's length.
+pub(super) fn text(text: String) -> String {
+    if text.chars().nth(FIELD).is_none() { text } else { text.chars().take(FIELD).collect() }
+}
+
 /// Returns an alert of a host with a message and a context of bounded size.
 pub(super) fn alert(mut alert: Alert) -> Alert {
     if alert.message.chars().nth(FIELD).is_some() {

@@ -1,9 +1,10 @@
 //! How much of the inventory a watch sees: what it tells of accounts and of the fleet is judged by that only. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::state::{Fleet, StreamId};
+use super::alert::Subject;
+use super::state::{Fleet, HostFacts, StreamId};
 
 /// What is watched of what there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,22 @@ impl Coverage {
     }
 }
 
+/// Returns whether the inventory does not name a subject any more, or names nothing of it that could be watched: then
+/// no watch will ever see it again, and its alerts are over.
+pub fn is_gone(hosts: &BTreeMap<Arc<str>, HostFacts>, subject: &Subject) -> bool {
+    let watchable = |facts: &HostFacts| facts.projects.as_ref().is_none_or(|projects| !projects.is_empty());
+    match subject {
+        Subject::Stream(StreamId { host, project }) => !hosts
+            .get(host)
+            .is_some_and(|facts| facts.projects.as_ref().is_none_or(|projects| projects.contains(project))),
+        Subject::Host(host) => !hosts.get(host).is_some_and(watchable),
+        Subject::Account(account) => {
+            !hosts.values().any(|facts| facts.account.as_ref() == Some(account) && watchable(facts))
+        }
+        Subject::Fleet => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -52,7 +69,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::fleetview::fold::Beginning;
+    use crate::fleetview::beginning::Beginning;
     use crate::fleetview::state::{HostFacts, Moment};
 
     /// Two hosts of team a, the first with two projects, one of team b, one without an account, one without projects.
@@ -100,6 +117,35 @@ mod tests {
             };
             assert_eq!(coverage, expected, "{watched:?}");
             assert_eq!(coverage.is_whole(), watched.len() == 5);
+        }
+    }
+
+    #[test]
+    fn what_no_watch_can_see_any_more_is_gone() {
+        let mut fleet = fleet(&[]);
+        let unknown = HostFacts { account: Some("d".into()), projects: None };
+        Arc::make_mut(&mut fleet.hosts).insert("d1".into(), unknown);
+        let bare = HostFacts { account: Some("e".into()), projects: Some(BTreeSet::new()) };
+        Arc::make_mut(&mut fleet.hosts).insert("e1".into(), bare);
+        let stream = |host: &str, project: &str| {
+            Subject::Stream(StreamId { host: host.into(), project: project.into() })
+        };
+        for (subject, gone) in [
+            (stream("a1", "p"), false),
+            (stream("a2", "q"), true),
+            (stream("z1", "p"), true),
+            (stream("d1", "any"), false),
+            (Subject::Host("a1".into()), false),
+            (Subject::Host("d1".into()), false),
+            (Subject::Host("bare".into()), true),
+            (Subject::Host("z1".into()), true),
+            (Subject::Account("b".into()), false),
+            (Subject::Account("d".into()), false),
+            (Subject::Account("renamed".into()), true),
+            (Subject::Account("e".into()), true),
+            (Subject::Fleet, false),
+        ] {
+            assert_eq!(is_gone(&fleet.hosts, &subject), gone, "{subject}");
         }
     }
 }

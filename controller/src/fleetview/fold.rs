@@ -1,6 +1,6 @@
 //! One fold over everything that happens: streams' lines, links, stops, people's words and the passing of time. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,23 +9,25 @@ use agent_runner::store::time;
 use agent_runner::witness::alert::{Alert, AutoAction};
 use agent_runner::witness::stream::{Hello, StreamLine};
 use agent_runner_inventory::Monitor;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::alert::{Ack, Key};
 use super::bounded;
 use super::brake::Brake;
 use super::detectors::observe;
-use super::life::{Alerts, Rules};
+use super::life::Rules;
 use super::silence::Silence;
 use super::state::{
-    AutoStopped, Fleet, HostFacts, Link, Moment, Naming, Nuisance, OpenAlert, Reach, Silent, SinkHealth,
-    Stop, StreamId, StreamState,
+    AutoStopped, Fleet, LeftStops, Link, Moment, Naming, Nuisance, OpenAlert, Reach, Silent, SinkHealth,
+    Stop, StopFailure, StreamId, StreamState,
 };
 use super::told::{StoppedBy, Told};
 
 /// Time after which an unconfirmed stop is asked for again: a stop is only confirmed once the round has drained.
+/// One that fails is asked for again after twice the pause each time.
 pub const STOP_AGAIN: Duration = Duration::from_secs(15);
+/// The longest pause between two attempts at a stop that fails.
+pub const STOP_AGAIN_AT_LAST: Duration = Duration::from_secs(600);
 /// How long after its first state a host may take to name the alerts that still fire.
 const NAMING: Duration = Duration::from_secs(3);
 /// Alerts one host may have open for one project; a healthy agent has a handful.
@@ -50,6 +52,8 @@ pub enum Input {
     Lost(StreamId, String, Reach),
     /// A stop was confirmed.
     Stopped(StreamId, String),
+    /// A stop was accepted; the service still drains its round.
+    Draining(StreamId, String),
     /// A stop failed.
     StopFailed(StreamId, String, String),
     /// Somebody took note of an alert, or took that back.
@@ -60,73 +64,6 @@ pub enum Input {
     Sink(SinkHealth),
     /// Time passed.
     Tick,
-}
-
-/// What a fleet begins with: the inventory, and what an earlier run left.
-#[derive(Debug, Clone, Default)]
-pub struct Beginning {
-    /// The fleet's name.
-    pub name: Arc<str>,
-    /// Every host of the inventory.
-    pub hosts: BTreeMap<Arc<str>, HostFacts>,
-    /// The digest of each wanted agent-runner.toml.
-    pub wanted: BTreeMap<StreamId, Arc<str>>,
-    /// The streams to watch, each with where to go on.
-    pub streams: BTreeMap<StreamId, Option<Cursor>>,
-    /// Services that were stopped for a detector and not brought back.
-    pub stopped: BTreeMap<StreamId, AutoStopped>,
-    /// Alerts that were open.
-    pub alerts: Alerts,
-    /// Silences that have not ended.
-    pub silences: Vec<Silence>,
-    /// The hosts of the controller's own stops of the last minutes, with how long ago each was.
-    pub recent_stops: Vec<(Arc<str>, Duration)>,
-    /// Events of the last rounds, the oldest first.
-    pub rounds: Vec<(StreamId, Value)>,
-}
-
-impl Beginning {
-    /// Forgets what an earlier run knew of streams that are not watched now: nobody reads them, so they would count as
-    /// silent, and as hosts of which the brake lets a share be stopped.
-    pub fn keep(&mut self, watched: &BTreeSet<StreamId>) {
-        self.streams.retain(|stream, _| watched.contains(stream));
-        self.stopped.retain(|stream, _| watched.contains(stream));
-        self.rounds.retain(|(stream, _)| watched.contains(stream));
-    }
-}
-
-impl Fleet {
-    /// Returns a fleet at its beginning.
-    pub fn new(beginning: Beginning, policy: &Monitor, now: Moment) -> Fleet {
-        let Beginning { name, hosts, wanted, streams, mut stopped, alerts, silences, recent_stops, rounds } =
-            beginning;
-        let watched: BTreeSet<_> = streams.keys().map(|stream| stream.host.clone()).collect();
-        let mut brake = Brake::new(policy.brake, watched.len());
-        brake.remember(now.mono, recent_stops);
-        let streams = streams.into_iter().map(|(stream, cursor)| {
-            let mut state = StreamState::new(cursor, now);
-            state.stopped = stopped.remove(&stream);
-            (stream, Arc::new(state))
-        });
-        let mut streams: BTreeMap<_, _> = streams.collect();
-        for (stream, event) in &rounds {
-            if let Some(state) = of(&mut streams, stream) {
-                state.rounds.take(event);
-                state.trend.take_event(event, now.wall);
-            }
-        }
-        Fleet {
-            name,
-            now,
-            hosts: Arc::new(hosts),
-            wanted: Arc::new(wanted),
-            streams,
-            alerts,
-            silences: Arc::new(silences),
-            sinks: Arc::default(),
-            brake,
-        }
-    }
 }
 
 /// Folds one input into the fleet and returns what it made known, in order.
@@ -188,9 +125,14 @@ pub fn fold(fleet: &mut Fleet, input: Input, policy: &Monitor, now: Moment) -> V
                 }
             }
         }
-        Input::Stopped(stream, identity) => step.answered(of(streams, &stream), (stream, identity), None),
+        Input::Stopped(stream, identity) => {
+            step.answered(of(streams, &stream), (stream, identity), Answer::Stopped);
+        }
+        Input::Draining(stream, identity) => {
+            step.answered(of(streams, &stream), (stream, identity), Answer::Draining);
+        }
         Input::StopFailed(stream, identity, reason) => {
-            step.answered(of(streams, &stream), (stream, identity), Some(reason));
+            step.answered(of(streams, &stream), (stream, identity), Answer::Failed(reason));
         }
         Input::Acknowledged(key, ack) => step.told.extend(fleet.alerts.acknowledge(&key, ack)),
         Input::Silences(silences) => {
@@ -229,6 +171,13 @@ fn nuisance(known: &mut Option<Nuisance>, what: String, now: Moment) -> bool {
     let news = known.is_none();
     *known = Some(Nuisance { count: count.saturating_add(1), last: now.mono, what });
     news
+}
+
+/// What came of a stop.
+enum Answer {
+    Stopped,
+    Draining,
+    Failed(String),
 }
 
 struct Step<'a> {
@@ -316,7 +265,7 @@ impl Step<'_> {
             return;
         }
         state.cursor = Some(cursor.clone());
-        state.rounds.take(&event);
+        state.rounds.take(&event, self.now.wall);
         state.trend.take_event(&event, self.now.wall);
         let stopped = (event.get("event").and_then(Value::as_str) == Some("monitor_auto_stop_triggered"))
             .then(|| event.get("detector").and_then(Value::as_str).unwrap_or_default().to_owned());
@@ -340,7 +289,14 @@ impl Step<'_> {
     fn open(&mut self, state: &mut StreamState, identity: String, alert: Alert) {
         let listed = self.policy.auto_stop.contains(&alert.detector);
         let ours = alert.auto_action == AutoAction::StopService && listed && !state.monitor_active();
-        let stop = if ours { Stop::Due } else { Stop::NotOurs };
+        let stop = if !ours {
+            Stop::NotOurs
+        } else if state.left.held_back {
+            // A person decides, now as before this run.
+            Stop::HeldBack
+        } else {
+            Stop::Due
+        };
         self.judge = true;
         if let Some(open) = state.alerts.get_mut(&identity) {
             // New evidence may turn an alert that only warned into one that wants a stop.
@@ -350,7 +306,8 @@ impl Step<'_> {
             open.alert = alert;
             return;
         }
-        state.alerts.insert(identity, OpenAlert { alert, stop });
+        let failure = if stop == Stop::Due { state.left.failure.clone() } else { None };
+        state.alerts.insert(identity, OpenAlert { alert, stop, failure });
     }
 
     /// Ends the host's alerts that ended while the connection was gone: those it has not named around its state.
@@ -363,6 +320,7 @@ impl Step<'_> {
         state.alerts.retain(|identity, _| naming.named.contains(identity));
         self.judge |= !state.spoken || state.alerts.len() != before;
         state.spoken = true;
+        state.left = LeftStops::default();
     }
 
     fn is_named(&self, state: &StreamState) -> bool {
@@ -405,18 +363,21 @@ impl Step<'_> {
         let by_host = state.monitor_active();
         for (identity, open) in &mut state.alerts {
             let detector = open.alert.detector.clone();
+            let waits = open.stop == Stop::Due || open.failure.is_some();
             let wanted = match open.stop {
                 Stop::NotOurs | Stop::HeldBack | Stop::Done => continue,
                 // A monitor came up on the host meanwhile: it is its business.
-                Stop::Due if by_host => {
+                Stop::Due | Stop::Asked { .. } if by_host && waits => {
                     open.stop = Stop::NotOurs;
+                    self.judge |= open.failure.take().is_some();
                     continue;
                 }
                 // One host takes one place on the brake, however often a stop is asked for.
-                Stop::Asked { at } => self.now.mono.saturating_sub(at) >= STOP_AGAIN,
+                Stop::Asked { at } => self.now.mono.saturating_sub(at) >= pause(open.failure.as_ref()),
                 Stop::Due if brake.take(self.now.mono, &stream.host) => true,
                 Stop::Due => {
                     open.stop = Stop::HeldBack;
+                    open.failure = None;
                     self.judge = true;
                     self.told.push(Told::BrakeEngaged { stream: stream.clone(), detector: detector.clone() });
                     false
@@ -434,19 +395,41 @@ impl Step<'_> {
         &mut self,
         state: Option<&mut StreamState>,
         (stream, identity): (StreamId, String),
-        failure: Option<String>,
+        answer: Answer,
     ) {
         let Some(state) = state else { return };
         let Some(open) = state.alerts.get_mut(&identity) else { return };
         let detector = open.alert.detector.clone();
-        match failure {
-            None => {
+        let before = open.failure.take();
+        self.judge |= before.is_some();
+        match answer {
+            Answer::Stopped => {
                 open.stop = Stop::Done;
                 self.stopped(&stream, state, (detector, StoppedBy::Controller));
             }
-            Some(reason) => self.told.push(Told::StopFailed { stream, detector, reason }),
+            Answer::Draining => {}
+            // An attempt that another one has overtaken says nothing any more.
+            Answer::Failed(_) if !matches!(open.stop, Stop::Asked { .. }) => {}
+            Answer::Failed(reason) => {
+                let reason = bounded::text(reason);
+                let times = before.as_ref().map_or(0, |before| before.times).saturating_add(1);
+                open.stop = Stop::Asked { at: self.now.mono };
+                open.failure = Some(StopFailure { reason: reason.clone(), times });
+                self.judge = true;
+                // The same again is no news: the alert stands.
+                if before.is_none_or(|before| before.reason != reason) {
+                    self.told.push(Told::StopFailed { stream, detector, reason });
+                }
+            }
         }
     }
+}
+
+/// Returns how long a stop that was asked for is waited for.
+fn pause(failure: Option<&StopFailure>) -> Duration {
+    let doublings = failure.map_or(0, |failure| failure.times.saturating_sub(1));
+    let grown = 2_u32.checked_pow(doublings).and_then(|factor| STOP_AGAIN.checked_mul(factor));
+    grown.map_or(STOP_AGAIN_AT_LAST, |grown| grown.min(STOP_AGAIN_AT_LAST))
 }
 
 impl Rules {
@@ -455,9 +438,4 @@ impl Rules {
         let seconds = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         Rules { for_s: seconds(policy.for_s), repeat_s: seconds(policy.repeat_s) }
     }
-}
-
-/// Returns how long ago a stop was that the history tells of, for the brake; none when it lies in the future.
-pub fn ago(at: Timestamp, now: Timestamp) -> Option<Duration> {
-    u64::try_from(now.as_second() - at.as_second()).ok().map(Duration::from_secs)
 }

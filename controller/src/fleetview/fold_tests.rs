@@ -12,13 +12,13 @@ use agent_runner_inventory::{Monitor, Share};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::brake::Brake;
+use super::beginning::Beginning;
 use super::fixture::{self, at, id};
-use super::fold::{Beginning, Input, MAX_ALERTS, STOP_AGAIN, fold};
+use super::fold::{Input, MAX_ALERTS, STOP_AGAIN, fold};
 use super::state::{Fleet, HostFacts, Reach, StreamId};
 use super::told::{StoppedBy, Told};
 
-fn policy() -> Monitor {
+pub(super) fn policy() -> Monitor {
     Monitor {
         auto_stop: vec!["oauth_fail".into()],
         brake: Share::Percent(50),
@@ -27,15 +27,15 @@ fn policy() -> Monitor {
     }
 }
 
-fn hello(monitor_active: bool) -> StreamLine {
+pub(super) fn hello(monitor_active: bool) -> StreamLine {
     StreamLine::Hello(Hello { monitor_active, ..fixture::hello() })
 }
 
-fn state(active: bool) -> StreamLine {
+pub(super) fn state(active: bool) -> StreamLine {
     StreamLine::State(State { active, ..fixture::state() })
 }
 
-fn alert(detector: &str, auto_action: AutoAction) -> StreamLine {
+pub(super) fn alert(detector: &str, auto_action: AutoAction) -> StreamLine {
     let alert = Alert { auto_action, ..fixture::alert(detector) };
     StreamLine::Alert { identity: detector.into(), alert }
 }
@@ -46,7 +46,7 @@ fn event(offset: u64) -> StreamLine {
 }
 
 /// Folds lines of one host, a second apart, and names what they made known.
-fn names(fleet: &mut Fleet, host: &str, from: u64, lines: Vec<StreamLine>) -> Vec<String> {
+pub(super) fn names(fleet: &mut Fleet, host: &str, from: u64, lines: Vec<StreamLine>) -> Vec<String> {
     let mut names = Vec::new();
     for (second, line) in (from..).zip(lines) {
         let told = fold(fleet, Input::Line(id(host), Box::new(line)), &policy(), at(second));
@@ -74,11 +74,11 @@ fn name(told: &Told) -> String {
     }
 }
 
-fn said(told: &[Told]) -> Vec<String> {
+pub(super) fn said(told: &[Told]) -> Vec<String> {
     told.iter().map(name).filter(|name| !name.is_empty()).collect()
 }
 
-fn fleet(hosts: &[&str]) -> Fleet {
+pub(super) fn fleet(hosts: &[&str]) -> Fleet {
     let account = |host: &&str| (host.split_at(1).0 == "t").then(|| "team".into());
     let beginning = Beginning {
         name: "attic".into(),
@@ -451,24 +451,4 @@ fn a_clock_that_is_off_is_named_after_a_minute_and_forgiven_when_it_is_set() {
     assert_eq!(tick(&mut fleet, 70), ["fired clock_skew"]);
     names(&mut fleet, "a", 80, vec![beat(81)]);
     assert_eq!(tick(&mut fleet, 82), ["resolved clock_skew"]);
-}
-
-#[test]
-fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
-    let cursor = |offset| Some(Cursor::at("e", offset));
-    // Ten streams were watched once; one of them still is, and a new one.
-    let earlier = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
-    let mut beginning = Beginning {
-        streams: earlier.iter().map(|host| (id(host), cursor(7))).collect(),
-        rounds: vec![(id("c"), json!({})), (id("b"), json!({}))],
-        ..Beginning::default()
-    };
-    beginning.keep(&["a", "b"].map(id).into());
-    beginning.streams.entry(id("a")).or_default();
-    assert_eq!(beginning.rounds.len(), 1);
-    let fleet = Fleet::new(beginning, &policy(), at(0));
-    let streams: Vec<(StreamId, Option<Cursor>)> =
-        fleet.streams.iter().map(|(id, state)| (id.clone(), state.cursor.clone())).collect();
-    assert_eq!(streams, [(id("a"), None), (id("b"), cursor(7))]);
-    assert_eq!(fleet.brake, Brake::new(Share::Percent(50), 2), "the share of two hosts, not of eleven");
 }

@@ -78,6 +78,11 @@ impl Alerts {
         Alerts { open, ..Alerts::default() }
     }
 
+    /// Forgets the open ones about subjects that are not to be kept, without a word.
+    pub fn retain(&mut self, keep: impl Fn(&Subject) -> bool) {
+        self.open.retain(|key, _| keep(&key.subject));
+    }
+
     /// Returns the open ones, pending ones included.
     pub fn open(&self) -> impl Iterator<Item = &AlertState> {
         self.open.values().map(|alert| &**alert)

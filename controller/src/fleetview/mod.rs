@@ -13,6 +13,7 @@
 //! All of it is pure; [`crate::watcher`] feeds it and acts on what it says.
 
 pub mod alert;
+pub mod beginning;
 pub mod coverage;
 pub mod rounds;
 pub mod silence;
@@ -28,6 +29,8 @@ pub mod meter;
 pub mod resume;
 
 #[cfg(test)]
+mod beginning_tests;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod fold_tests;
@@ -35,3 +38,5 @@ mod fold_tests;
 mod life_tests;
 #[cfg(test)]
 mod replay_tests;
+#[cfg(test)]
+mod stops_tests;

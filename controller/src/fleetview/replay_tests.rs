@@ -15,8 +15,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::beginning::Beginning;
 use super::fixture;
-use super::fold::{Beginning, Input, fold};
+use super::fold::{Input, fold};
 use super::state::{Fleet, Moment, Reach, StreamId};
 use super::told::Told;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runner::event::ended_well;
 use agent_runner::witness::alert::AutoAction;
 use agent_runner::witness::stream::StreamLine;
 use serde_json::Value;
@@ -117,7 +118,7 @@ impl Proof {
             }
             // Only now is everything said about the round: that it could not log in comes behind its exit.
             "round_end" => match self.cause.take()?.as_str() {
-                "clean" | "grace_kill" => Some(Verdict::Works),
+                cause if ended_well(cause) => Some(Verdict::Works),
                 cause => {
                     self.bad += 1;
                     let enough = self.bad >= BAD_ROUNDS;

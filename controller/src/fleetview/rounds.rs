@@ -42,7 +42,7 @@ pub struct Rounds {
     ring: VecDeque<Round>,
     /// The wall clock of the newest round, in seconds.
     pub timeout_s: Option<i64>,
-    /// When a round last ended.
+    /// When a round last ended, by the host's clock; never later than it was heard of.
     pub last_end: Option<Timestamp>,
 }
 
@@ -52,8 +52,8 @@ impl Rounds {
         self.ring.iter()
     }
 
-    /// Takes an event of the log, as an object with `ts` and `event`.
-    pub fn take(&mut self, event: &Value) {
+    /// Takes an event of the log, as an object with `ts` and `event`, heard of at `now`.
+    pub fn take(&mut self, event: &Value, now: Timestamp) {
         let text = |key| event.get(key).and_then(Value::as_str);
         let (Some(kind), Some(number)) = (text("event"), event.get("round_num").and_then(Value::as_i64))
         else {
@@ -73,7 +73,7 @@ impl Rounds {
                 round.cause = text("exit_cause").map(str::to_owned);
                 round.exit_code = event.get("exit_code").and_then(Value::as_i64);
                 round.duration_s = event.get("duration_s").and_then(Value::as_f64);
-                self.last_end = self.last_end.max(at);
+                self.last_end = self.last_end.max(at.map(|at| at.min(now)));
             }
             "agent_usage_recorded" => {
                 if let Some(cost) = event.get("cost_usd").and_then(Value::as_f64) {
@@ -84,7 +84,7 @@ impl Rounds {
             "round_end" => {
                 let round = self.round(number);
                 round.ended = round.ended.or(at);
-                self.last_end = self.last_end.max(at);
+                self.last_end = self.last_end.max(at.map(|at| at.min(now)));
             }
             _ => {}
         }
@@ -173,22 +173,35 @@ mod tests {
 
     #[test]
     fn a_rounds_events_become_one_entry_and_old_rounds_go() {
+        let now: Timestamp = "2026-03-01T00:00:40Z".parse().unwrap();
         let mut rounds = Rounds::default();
+        let mut take = |event: Value| rounds.take(&event, now);
         for number in 1..=100 {
             let ts = "2026-03-01T00:00:30.000Z";
-            rounds.take(&json!({"ts": ts, "event": "round_start", "round_num": number, "phase": "p"}));
-            rounds.take(&json!({"ts": ts, "event": "agent_spawn", "round_num": number, "timeout_s": 60}));
-            rounds.take(&json!({"ts": ts, "event": "agent_exit", "round_num": number, "exit_code": 0,
+            take(json!({"ts": ts, "event": "round_start", "round_num": number, "phase": "p"}));
+            take(json!({"ts": ts, "event": "agent_spawn", "round_num": number, "timeout_s": 60}));
+            take(json!({"ts": ts, "event": "agent_exit", "round_num": number, "exit_code": 0,
                 "duration_s": 2.5, "exit_cause": "clean"}));
-            rounds.take(
-                &json!({"ts": ts, "event": "agent_usage_recorded", "round_num": number, "cost_usd": 0.5}),
-            );
+            take(json!({"ts": ts, "event": "agent_usage_recorded", "round_num": number, "cost_usd": 0.5}));
         }
         assert_eq!(rounds.iter().len(), ROUNDS);
         let last = rounds.iter().next_back().unwrap();
         assert_eq!((last.number, last.exit_code, last.cost_usd), (100, Some(0), Some(0.5)));
         assert_eq!(rounds.timeout_s, Some(60));
         assert!(last.ended.is_some() && rounds.last_end.is_some());
+    }
+
+    #[test]
+    fn an_end_that_lies_in_the_future_is_as_old_as_the_word_of_it() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        for kind in ["agent_exit", "round_end"] {
+            for (second, expected) in [(999_000, 999_000), (1_000_000, 1_000_000), (9_000_000, 1_000_000)] {
+                let ts = time::stamp(Timestamp::from_second(second).unwrap());
+                let mut rounds = Rounds::default();
+                rounds.take(&json!({"ts": ts, "event": kind, "round_num": 1}), now);
+                assert_eq!(rounds.last_end.map(Timestamp::as_second), Some(expected), "{kind}");
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_runner::event::ended_well;
 use agent_runner::store::follow::Cursor;
 use agent_runner::witness::alert::Alert;
 use agent_runner::witness::stream::{Hello, State};
@@ -73,6 +74,26 @@ pub struct OpenAlert {
     pub alert: Alert,
     /// What has been done about it.
     pub stop: Stop,
+    /// How the newest attempt at its stop failed; none when it did not.
+    pub failure: Option<StopFailure>,
+}
+
+/// A stop that failed and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopFailure {
+    /// Why, the last time.
+    pub reason: String,
+    /// How often in a row in this run.
+    pub times: u32,
+}
+
+/// What an earlier run left of the stops it wanted on a stream, until the host has named its alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftStops {
+    /// The brake held them back: a person decides.
+    pub held_back: bool,
+    /// They failed.
+    pub failure: Option<StopFailure>,
 }
 
 /// What has been done about an alert that asks for a stop.
@@ -157,6 +178,8 @@ pub struct StreamState {
     pub naming: Option<Naming>,
     /// Whether the host has named its alerts since watching began: before that, what was open stays open.
     pub spoken: bool,
+    /// What an earlier run left of the stops it wanted.
+    pub left: LeftStops,
     /// The host's clock less the controller's, in seconds, as of its newest heartbeat.
     pub skew_s: Option<i64>,
     /// Lines that are no lines of a stream.
@@ -185,6 +208,7 @@ impl StreamState {
             alerts: BTreeMap::new(),
             naming: None,
             spoken: false,
+            left: LeftStops::default(),
             skew_s: None,
             garbled: None,
             flooded: None,
@@ -192,6 +216,17 @@ impl StreamState {
             trend: Trend::default(),
             stopped: None,
         }
+    }
+
+    /// Returns whether the last finished round ended well. A state tells the exit code only; its event tells one that
+    /// was ended after its result from one that failed.
+    pub fn last_ended_well(&self) -> Option<bool> {
+        let code = self.state.as_ref()?.last_exit_code?;
+        let newest = self.rounds.iter().rev().find(|round| round.cause.is_some());
+        let well = newest.is_some_and(|round| {
+            round.exit_code == Some(code) && round.cause.as_deref().is_some_and(ended_well)
+        });
+        Some(code == 0 || well)
     }
 
     /// Returns whether a monitor on the host does the auto-stop itself: the state says so, or the hello of an older

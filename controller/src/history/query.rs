@@ -1,5 +1,6 @@
 //! Asking the log: lines by time, host and kind, and sums per hour for charts.
 
+use agent_runner::event::ENDED_WELL;
 use jiff::Timestamp;
 use rusqlite::types::Value as Sql;
 use serde_json::Value;
@@ -92,13 +93,17 @@ impl Store {
     /// # Errors
     /// When SQLite refuses.
     pub fn hours(&self, since: Timestamp) -> Result<Vec<(String, i64, Hour)>, HistoryError> {
-        let sql = "SELECT host, at / 3600000 AS hour,
+        // None of the words holds a quote.
+        let well = ENDED_WELL.map(|cause| format!("'{cause}'")).join(", ");
+        let sql = format!(
+            "SELECT host, at / 3600000 AS hour,
                 sum(name = 'agent_exit'),
-                sum(name = 'agent_exit' AND json_extract(body, '$.exit_cause') <> 'clean'),
+                sum(name = 'agent_exit' AND json_extract(body, '$.exit_cause') NOT IN ({well})),
                 total(CASE WHEN name = 'agent_usage_recorded' THEN json_extract(body, '$.cost_usd') END)
             FROM log WHERE at >= ? AND kind = 'event' AND name IN ('agent_exit', 'agent_usage_recorded')
-            GROUP BY host, hour ORDER BY hour, host";
-        self.rows(sql, [since.as_millisecond()], |row| {
+            GROUP BY host, hour ORDER BY hour, host"
+        );
+        self.rows(&sql, [since.as_millisecond()], |row| {
             let count = |column| -> rusqlite::Result<u64> {
                 let count: Option<i64> = row.get(column)?;
                 Ok(u64::try_from(count.unwrap_or_default()).unwrap_or_default())

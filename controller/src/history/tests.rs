@@ -110,6 +110,23 @@ fn a_file_of_version_1_loads() {
 }
 
 #[test]
+fn a_round_that_was_ended_after_its_result_is_no_failure_of_its_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&dir.path().join("h.db")).unwrap();
+    let exits = ["clean", "grace_kill", "timeout", "error"].map(|cause| Entry::Log {
+        at: day(),
+        host: "pi1".into(),
+        project: "p".into(),
+        kind: "event",
+        name: "agent_exit".into(),
+        body: format!("{{\"exit_cause\":\"{cause}\"}}"),
+    });
+    store.write(&exits).unwrap();
+    let hours = store.hours(day()).unwrap();
+    assert_eq!((hours.len(), hours[0].2.rounds, hours[0].2.failures), (1, 4, 2));
+}
+
+#[test]
 fn a_file_of_a_newer_release_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("attic.history.db");

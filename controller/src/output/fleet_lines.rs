@@ -198,11 +198,8 @@ fn row(fleet: &Fleet, stream: &StreamId, state: &StreamState) -> [String; 7] {
         said.round_num.map(|number| format!("{number}{running}"))
     });
     let last = said.and_then(|said| {
-        let how = if said.last_exit_code? == 0 {
-            "ok".to_owned()
-        } else {
-            format!("exit {}", said.last_exit_code?)
-        };
+        let how =
+            if state.last_ended_well()? { "ok".to_owned() } else { format!("exit {}", said.last_exit_code?) };
         Some(said.last_duration_s.map_or(how.clone(), |seconds| format!("{how} {seconds:.1} s")))
     });
     let disk = said.and_then(|said| said.disk_used_pct).map(|used| format!("{used:.0} %"));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use agent_runner::event::ended_well;
 use agent_runner::plain::plain;
 use agent_runner::store::time;
 use jiff::Timestamp;
@@ -137,6 +138,7 @@ fn event_line(event: &Value, now: Timestamp) -> (Timestamp, String, Tone) {
         let (how, tone) = match (cause, event.get("exit_code").and_then(Value::as_i64)) {
             ("clean", _) => ("ok".to_owned(), Tone::Good),
             ("error", Some(code)) => (format!("exit {code}"), Tone::Bad),
+            (cause, _) if ended_well(cause) => (cause.to_owned(), Tone::Good),
             (cause, _) => (cause.to_owned(), Tone::Bad),
         };
         return (at, format!("round {number} {how} ({seconds:.1} s)"), tone);
@@ -193,6 +195,14 @@ mod tests {
             ("round 199 exit 3 (2.0 s)", 5, Tone::Bad)
         );
         assert_eq!((lost.text.as_str(), lost.at), ("connection lost: gone ", now));
+    }
+
+    #[test]
+    fn a_round_that_was_ended_after_its_result_is_no_failure() {
+        for (cause, tone) in [("clean", Tone::Good), ("grace_kill", Tone::Good), ("timeout", Tone::Bad)] {
+            let exit = json!({"event": "agent_exit", "exit_code": -9, "exit_cause": cause});
+            assert_eq!(event_line(&exit, Timestamp::UNIX_EPOCH).2, tone, "{cause}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Row {
     pub round: Option<i64>,
     /// Whether that one is in progress.
     pub running: bool,
-    /// How the last finished round ended, and how long it took in seconds.
+    /// How the last finished round ended, 0 for well, and how long it took in seconds.
     pub last: Option<(i64, Option<f64>)>,
     /// Percent of the disk in use.
     pub disk_pct: Option<f64>,
@@ -190,7 +190,11 @@ fn row<'a>(
         version: state.hello.as_ref().map(|hello| plain(&hello.version)),
         round: said.and_then(|said| said.round_num),
         running: said.is_some_and(|said| said.running),
-        last: said.and_then(|said| Some((said.last_exit_code?, said.last_duration_s))),
+        last: said.and_then(|said| {
+            let code = said.last_exit_code?;
+            let shown = if state.last_ended_well() == Some(true) { 0 } else { code };
+            Some((shown, said.last_duration_s))
+        }),
         disk_pct: said.and_then(|said| said.disk_used_pct),
         mem_mb: said.and_then(|said| said.mem_available_mb),
         age_s: status::age(state, now).as_secs(),

@@ -118,7 +118,7 @@ pub fn of(state: &StreamState, critical: bool, now: Moment, stale_after: Duratio
     if throttled.is_some_and(|until| until > now.wall) {
         return Status::Throttled;
     }
-    if said.last_exit_code.is_some_and(|code| code != 0) {
+    if state.last_ended_well() == Some(false) {
         return Status::Failing;
     }
     if said.running { Status::Working } else { Status::Idle }
@@ -151,6 +151,8 @@ pub fn since(then: Timestamp, now: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::tui::fixture::{Said, at, said};
 
@@ -170,8 +172,13 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             by: crate::fleetview::told::StoppedBy::Host,
         };
+        let killed = |state: &mut StreamState, cause: &str| {
+            state.state.as_mut().unwrap().last_exit_code = Some(-9);
+            let exit = json!({"event": "agent_exit", "round_num": 1, "exit_code": -9, "exit_cause": cause});
+            state.rounds.take(&exit, at(100).wall);
+        };
         type Change<'a> = &'a dyn Fn(&mut StreamState);
-        let cases: [(Change<'_>, bool, u64, Status); 15] = [
+        let cases: [(Change<'_>, bool, u64, Status); 17] = [
             (&|_| {}, false, 100, Status::Working),
             (&|_| {}, true, 100, Status::Failing),
             (&|_| {}, false, 131, Status::Stale),
@@ -202,6 +209,8 @@ mod tests {
                 Status::Throttled,
             ),
             (&|state| state.state.as_mut().unwrap().last_exit_code = Some(1), false, 100, Status::Failing),
+            (&|state| killed(state, "grace_kill"), false, 100, Status::Working),
+            (&|state| killed(state, "timeout"), false, 100, Status::Failing),
         ];
         for (number, (change, critical, now, expected)) in cases.into_iter().enumerate() {
             assert_eq!(of(&up(change), critical, at(now), stale_after), expected, "case {number}");

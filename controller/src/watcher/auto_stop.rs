@@ -29,7 +29,7 @@ pub async fn stop(client: Client, watched: Watched, wanted: Wanted, inputs: Send
     let Wanted { identity, detector } = wanted;
     let answer = match ask(&client, &watched, &detector).await {
         Ok(Stopping::Stopped) => Input::Stopped(watched.id, identity),
-        Ok(Stopping::Draining) => return,
+        Ok(Stopping::Draining) => Input::Draining(watched.id, identity),
         Err(reason) => Input::StopFailed(watched.id, identity, reason),
     };
     // Nobody listens when the watch has ended.

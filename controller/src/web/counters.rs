@@ -12,6 +12,8 @@ use crate::fleetview::told::{StoppedBy, Told};
 pub enum Outcome {
     /// Well.
     Clean,
+    /// Well, by us: it stayed after its result.
+    GraceKill,
     /// With an error.
     Error,
     /// Cut off by its wall clock.
@@ -25,6 +27,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Clean => "clean",
+            Outcome::GraceKill => "grace_kill",
             Outcome::Error => "error",
             Outcome::Timeout => "timeout",
             Outcome::Other => "other",
@@ -34,6 +37,7 @@ impl Outcome {
     fn of(cause: Option<&str>) -> Outcome {
         match cause {
             Some("clean") => Outcome::Clean,
+            Some("grace_kill") => Outcome::GraceKill,
             Some("error") => Outcome::Error,
             Some("timeout") => Outcome::Timeout,
             Some(_) | None => Outcome::Other,

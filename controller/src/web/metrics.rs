@@ -380,6 +380,7 @@ mod tests {
                     "pi0001",
                     json!({"event": "agent_exit", "exit_cause": "from the moon", "duration_s": -9}),
                 ),
+                event("pi0001", json!({"event": "agent_exit", "exit_cause": "grace_kill"})),
                 event("pi0001", json!({"event": "agent_usage_recorded", "cost_usd": 0.25})),
                 Told::LinkDown { stream: id("pi0001"), reason: "x".into() },
                 Told::Stopped { stream: id("pi0001"), detector: "hung".into(), by: StoppedBy::Host },
@@ -388,9 +389,10 @@ mod tests {
         let text = text(&fleet(1), &counted, Own::default());
         for line in [
             "agent_runner_rounds_total{host=\"pi0001\",project=\"research\",outcome=\"clean\"} 1",
+            "agent_runner_rounds_total{host=\"pi0001\",project=\"research\",outcome=\"grace_kill\"} 1",
             "agent_runner_rounds_total{host=\"pi0001\",project=\"research\",outcome=\"other\"} 1",
             "agent_runner_round_duration_seconds_sum{host=\"pi0001\",project=\"research\"} 2.5",
-            "agent_runner_round_duration_seconds_count{host=\"pi0001\",project=\"research\"} 2",
+            "agent_runner_round_duration_seconds_count{host=\"pi0001\",project=\"research\"} 3",
             "agent_runner_cost_usd_total{host=\"pi0001\",project=\"research\"} 0.25",
             "agent_runner_stream_lost_total{host=\"pi0001\",project=\"research\"} 1",
             "agent_runner_auto_stops_total{host=\"pi0001\",project=\"research\",by=\"host\"} 1",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use agent_runner::event::ended_well;
 use agent_runner::witness::alert::Severity;
 use serde::Serialize;
 
@@ -137,6 +138,9 @@ pub struct StreamRow {
     pub phase: Option<String>,
     /// How the last finished round ended.
     pub exit_code: Option<i64>,
+    /// Whether that was well.
+    #[serde(skip)]
+    pub ended_well: bool,
     /// How long that took, in tenths of a second.
     pub took_s: Option<f64>,
     /// Percent of the log dir's disk in use.
@@ -234,6 +238,7 @@ pub fn stream(id: &StreamId, stream: &StreamState) -> StreamRow {
         running,
         phase: state.and_then(|state| state.phase.clone()),
         exit_code: state.and_then(|state| state.last_exit_code),
+        ended_well: stream.last_ended_well() == Some(true),
         took_s: state.and_then(|state| state.last_duration_s).map(|took| (took * 10.0).round() / 10.0),
         disk_pct: state.and_then(|state| state.disk_used_pct).and_then(whole),
         mem_mb: state.and_then(|state| state.mem_available_mb),
@@ -268,7 +273,7 @@ fn letters(rounds: &Rounds, running: bool) -> String {
 /// Returns the letter for how a round ended.
 pub fn outcome(round: &Round, running: bool) -> char {
     match (round.cause.as_deref(), round.ended) {
-        (Some("clean"), _) => 'o',
+        (Some(cause), _) if ended_well(cause) => 'o',
         (Some("timeout"), _) => 't',
         (Some(_), _) => 'x',
         (None, None) if running => 'r',
@@ -290,7 +295,7 @@ fn note(streams: &[StreamRow]) -> String {
             words.push(format!("round {round}{}", if stream.running { " running" } else { "" }));
         }
         if let (Some(code), false) = (stream.exit_code, stream.running) {
-            let how = if code == 0 { "ok".to_owned() } else { format!("exit {code}") };
+            let how = if stream.ended_well { "ok".to_owned() } else { format!("exit {code}") };
             words.push(stream.took_s.map_or(how.clone(), |took| format!("{how} {}", seconds(took))));
         }
         if stream.throttled_until.is_some() {
@@ -370,6 +375,7 @@ mod tests {
         };
         for (cause, ended, running, expected) in [
             (Some("clean"), true, false, 'o'),
+            (Some("grace_kill"), true, false, 'o'),
             (Some("timeout"), true, false, 't'),
             (Some("error"), true, false, 'x'),
             (Some("killed by a moon"), true, true, 'x'),

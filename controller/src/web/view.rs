@@ -172,7 +172,8 @@ pub(super) mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::fleetview::fold::{Beginning, Input, fold};
+    use crate::fleetview::beginning::Beginning;
+    use crate::fleetview::fold::{Input, fold};
     use crate::fleetview::state::{Moment, Reach, StreamId};
 
     pub(crate) const T0: Timestamp = Timestamp::UNIX_EPOCH;

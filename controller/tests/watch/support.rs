@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_runner_fleet::fleetview::fold::{Beginning, Input};
+use agent_runner_fleet::fleetview::beginning::Beginning;
+use agent_runner_fleet::fleetview::fold::Input;
 use agent_runner_fleet::fleetview::life::Alerts;
 use agent_runner_fleet::fleetview::state::{Fleet, HostFacts, StreamId};
 use agent_runner_fleet::fleetview::told::Told;
@@ -27,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Generous: the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What an agent says: `$c` is the offset it is asked to go on behind, `emit N` prints event N, `late N` with
 /// the time it is printed at.
@@ -38,6 +39,7 @@ hello() { printf '{"type":"hello","protocol":1,"version":"0.1.0","project":"p","
 state() { printf '{"type":"state","active":true,"round_num":1,"phase":null,"running":false,"since":null,"last_exit_code":0,"last_duration_s":1.0,"disk_used_pct":10.0,"throttled_until":null}\n'; }
 emit() { [ "$1" -le "$c" ] || printf '{"type":"event","cursor":{"file":"events-2026-11.jsonl","offset":%s},"event":{"ts":"2026-11-01T00:00:00.000Z","event":"round_end","round_num":%s}}\n' "$1" "$1"; }
 alert() { printf '{"type":"alert","identity":"%s","alert":{"severity":"critical","detector":"%s","message":"m","context":{},"ts":"2026-11-01T00:00:00.000Z","auto_action":"none"}}\n' "$1" "$1"; }
+resolved() { printf '{"type":"resolved","detector":"%s","identity":"%s","firing_for_s":1}\n' "$1" "$1"; }
 late() { printf '{"type":"event","cursor":{"file":"events-2026-11.jsonl","offset":%s},"event":{"ts":"%s","event":"round_end","round_num":%s}}\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$1"; }
 beat() { printf '{"type":"heartbeat","at":"%s"}\n' "$(at)"; }
 "#;

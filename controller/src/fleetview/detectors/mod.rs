@@ -11,6 +11,7 @@ mod nuisance;
 mod observe;
 mod sink;
 mod stalled;
+mod stop_failed;
 mod table;
 mod version;
 
@@ -18,6 +19,8 @@ mod version;
 mod tests;
 
 pub use account::HOST_AUTH;
+pub use brake::held_back;
 pub use inhibit::{INHIBITIONS, Inhibition};
 pub use observe::observe;
+pub use stop_failed::stop_failure;
 pub use table::{DETECTORS, Detector};

@@ -7,6 +7,7 @@ use agent_runner_inventory::Monitor;
 
 use super::DETECTORS;
 use crate::fleetview::alert::{Key, Subject};
+use crate::fleetview::coverage::is_gone;
 use crate::fleetview::life::{Observation, Rules, Seen};
 use crate::fleetview::state::Fleet;
 
@@ -55,19 +56,7 @@ fn known(fleet: &Fleet, policy: &Monitor) -> BTreeSet<Subject> {
         }
     }
     // What the inventory does not name any more has no alerts.
-    for alert in fleet.alerts.open() {
-        let subject = &alert.key.subject;
-        let Some(host) = subject.host() else { continue };
-        let gone = match (fleet.hosts.get(host), subject.project()) {
-            (None, _) => true,
-            (Some(facts), Some(project)) => {
-                facts.projects.as_ref().is_some_and(|projects| !projects.contains(project))
-            }
-            (Some(_), None) => false,
-        };
-        if gone {
-            known.insert(subject.clone());
-        }
-    }
+    let open = fleet.alerts.open().map(|alert| &alert.key.subject);
+    known.extend(open.filter(|subject| is_gone(&fleet.hosts, subject)).cloned());
     known
 }

@@ -2,7 +2,7 @@
 
 use agent_runner::witness::alert::Severity;
 
-use super::{account, blind, brake, clock, config, hosts, nuisance, sink, stalled, version};
+use super::{account, blind, brake, clock, config, hosts, nuisance, sink, stalled, stop_failed, version};
 use crate::fleetview::alert::Key;
 use crate::fleetview::life::Seen;
 use crate::fleetview::state::Fleet;
@@ -74,7 +74,7 @@ pub const DETECTORS: &[Detector] = &[
     Detector {
         names: &[stalled::NAME],
         severity: Severity::Critical,
-        fires: "services are active and no round ended anywhere for three times the longest wall clock",
+        fires: "rounds are in progress, and none ended anywhere for three times the longest wall clock",
         look: stalled::look,
     },
     Detector {
@@ -82,6 +82,12 @@ pub const DETECTORS: &[Detector] = &[
         severity: Severity::Critical,
         fires: "a stop is held back because the controller has stopped services on monitor.brake of the hosts within ten minutes",
         look: brake::look,
+    },
+    Detector {
+        names: &[stop_failed::NAME],
+        severity: Severity::Critical,
+        fires: "the controller's stop of a service has failed for half a minute; it is tried again at least every ten minutes",
+        look: stop_failed::look,
     },
     Detector {
         names: &[sink::NAME],

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{DETECTORS, observe};
 use crate::fleetview::alert::{Key, Subject};
+use crate::fleetview::beginning::Beginning;
 use crate::fleetview::fixture::{self, id};
-use crate::fleetview::fold::Beginning;
 use crate::fleetview::life::Rules;
 use crate::fleetview::state::{
     Fleet, HostFacts, Link, Moment, Reach, Silent, SinkHealth, StreamId, StreamState,
@@ -141,31 +141,120 @@ fn a_host_whose_detectors_cannot_judge_is_named_with_which_and_why() {
     }
 }
 
+/// A round in progress that began so many seconds ago, of an agent that may run for 100.
+fn started(stream: &mut StreamState, age: i64) {
+    let now = Timestamp::from_second(NOW).unwrap();
+    for event in [
+        json!({"event": "round_start", "round_num": 1, "ts": at(NOW - age)}),
+        json!({"event": "agent_spawn", "round_num": 1, "timeout_s": 100, "ts": at(NOW - age)}),
+    ] {
+        stream.rounds.take(&event, now);
+    }
+    stream.state.as_mut().unwrap().since = Some(at(NOW - age));
+}
+
+fn ended(stream: &mut StreamState, age: i64) {
+    let end = json!({"event": "agent_exit", "round_num": 1, "ts": at(NOW - age), "exit_code": 0});
+    stream.rounds.take(&end, Timestamp::from_second(NOW).unwrap());
+}
+
 #[test]
-fn a_fleet_in_which_no_round_ends_is_stalled_and_a_throttled_or_stopped_one_is_not() {
-    let started = |age: i64| {
-        move |_: &str, stream: &mut StreamState| {
-            stream.rounds.take(&json!({"event": "round_start", "round_num": 1, "ts": at(NOW - age)}));
-            stream.rounds.take(
-                &json!({"event": "agent_spawn", "round_num": 1, "timeout_s": 100, "ts": at(NOW - age)}),
-            );
-        }
-    };
-    assert_eq!(seen(&fleet(started(300))), [""; 0]);
-    assert!(seen(&fleet(started(301)))[0].starts_with("the fleet fleet_stalled"));
-    let ended = |host: &str, stream: &mut StreamState| {
-        started(1000)(host, stream);
-        if host == "b" {
-            let end = json!({"event": "agent_exit", "round_num": 1, "ts": at(NOW - 200), "exit_code": 0});
-            stream.rounds.take(&end);
-        }
-    };
-    assert_eq!(seen(&fleet(ended)), [""; 0]);
-    let stopped = |host: &str, stream: &mut StreamState| {
-        started(1000)(host, stream);
-        stream.state.as_mut().unwrap().active = false;
-    };
-    assert_eq!(seen(&fleet(stopped)), [""; 0]);
+fn a_fleet_in_which_no_round_ends_is_stalled_and_a_throttled_paused_or_stopped_one_is_not() {
+    type Change<'a> = &'a dyn Fn(&str, &mut StreamState);
+    let idle = |stream: &mut StreamState| stream.state.as_mut().unwrap().running = false;
+    let cases: [(&str, Change<'_>, bool); 10] = [
+        ("not long enough", &|_, stream| started(stream, 300), false),
+        ("long enough", &|_, stream| started(stream, 301), true),
+        (
+            "one ended",
+            &|host, stream| {
+                started(stream, 1000);
+                if host == "b" {
+                    ended(stream, 200);
+                }
+            },
+            false,
+        ),
+        (
+            "one ended and is between its rounds",
+            &|host, stream| {
+                started(stream, 1000);
+                if host == "b" {
+                    ended(stream, 200);
+                    idle(stream);
+                }
+            },
+            false,
+        ),
+        (
+            "one waits for its window, the others hang",
+            &|host, stream| {
+                started(stream, 1000);
+                if host == "b" {
+                    ended(stream, 900);
+                    idle(stream);
+                }
+            },
+            true,
+        ),
+        (
+            "all wait for their window",
+            &|_, stream| {
+                started(stream, 10_000);
+                ended(stream, 9_000);
+                idle(stream);
+            },
+            false,
+        ),
+        (
+            "the window has just opened",
+            &|_, stream| {
+                started(stream, 10_000);
+                ended(stream, 9_000);
+                started(stream, 5);
+            },
+            false,
+        ),
+        (
+            "the only end lies in the future, and was heard of now",
+            &|_, stream| {
+                started(stream, 1000);
+                ended(stream, -5000);
+            },
+            false,
+        ),
+        (
+            "throttled",
+            &|_, stream| {
+                started(stream, 1000);
+                stream.state.as_mut().unwrap().throttled_until = Some(at(NOW - 1));
+            },
+            false,
+        ),
+        (
+            "stopped",
+            &|_, stream| {
+                started(stream, 1000);
+                stream.state.as_mut().unwrap().active = false;
+            },
+            false,
+        ),
+    ];
+    for (what, change, stalled) in cases {
+        let seen = seen(&fleet(change));
+        assert_eq!(
+            seen.iter().any(|one| one.starts_with("the fleet fleet_stalled")),
+            stalled,
+            "{what}: {seen:?}"
+        );
+    }
+    // Three times the wall clock after it was heard of, an end from the future is as old as any other.
+    let mut later = fleet(|_, stream| {
+        started(stream, 1000);
+        ended(stream, -5000);
+    });
+    later.now.wall = Timestamp::from_second(NOW + 301).unwrap();
+    assert!(seen(&later).iter().any(|one| one.contains("fleet_stalled")), "{:?}", seen(&later));
 }
 
 #[test]

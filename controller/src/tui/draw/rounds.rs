@@ -1,5 +1,6 @@
 //! The newest rounds as a strip: how long each took, and how it ended; and the figures of a day as lines.
 
+use agent_runner::event::ended_well;
 use agent_runner::plain::plain;
 use ratatui::style::Style;
 use ratatui::text::Span;
@@ -80,7 +81,7 @@ fn heading(rounds: &Rounds) -> String {
 
 fn is_bad(round: &Round) -> bool {
     match (round.cause.as_deref(), round.exit_code) {
-        (Some(cause), _) => cause != "clean",
+        (Some(cause), _) => !ended_well(cause),
         (None, Some(code)) => code != 0,
         (None, None) => false,
     }
@@ -90,7 +91,8 @@ fn is_bad(round: &Round) -> bool {
 fn letter(round: &Round) -> char {
     match round.cause.as_deref() {
         _ if round.ended.is_none() => '\u{25b6}',
-        Some("clean") | None => '\u{b7}',
+        None => '\u{b7}',
+        Some(cause) if ended_well(cause) => '\u{b7}',
         Some("error") => 'x',
         Some(cause) => plain(cause).chars().next().map_or('?', |first| first.to_ascii_uppercase()),
     }
