@@ -7,9 +7,11 @@ pub mod on_hosts;
 pub mod order;
 pub mod watching;
 
+pub(crate) mod questions;
 pub(crate) mod script;
 
 mod prompt;
+mod terminal;
 
 pub use context::{Ctx, Global};
 pub use on_hosts::Patterns;
