@@ -59,8 +59,7 @@ fn the_user_of_the_command_line_is_not_that_of_a_jump() {
         format!("{}\n{}proxy_jump = \"gate\"\n", gate.inventory_host("gate"), inner.inventory_host("inner"));
     controller.write("fleet.toml", &format!("[fleet]\nname = \"jumps\"\n\n{hosts}")).unwrap();
     let checked = controller.run(&["ssh-check", "inner", "-u", "somebody"]).unwrap();
-    let way =
-        format!("{}@127.0.0.1:{} -> somebody@127.0.0.1:{}", gate.user(), gate.port(), inner.port());
+    let way = format!("{}@127.0.0.1:{} -> somebody@127.0.0.1:{}", gate.user(), gate.port(), inner.port());
     assert!(checked.stdout.contains(&way), "{way} is not in {}{}", checked.stdout, checked.stderr);
     assert!(gate.log().contains("Accepted publickey"), "{}", gate.log());
 }

@@ -276,7 +276,8 @@ fn said(target: &Target, project: &str, output: Output) -> Result<Output, Troubl
 fn no_journal(target: &Target, project: &str, output: &Output) -> HostResult {
     let failed = |message: String| HostResult::new(target.name.to_string(), Status::Failed, message);
     if output.status == ExitStatus::Code(NO_JOURNAL) {
-        return failed(format!("{project}: there is no journalctl")).hinted("--source round shows the rounds");
+        return failed(format!("{project}: there is no journalctl"))
+            .hinted("--source round shows the rounds");
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     let words = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");

@@ -41,9 +41,12 @@ pub fn run(ctx: &Ctx, args: PingArgs) -> Result<Exit, Error> {
                 HostResult::new(host, Status::Ok, format!("{ms} ms, {server}"))
             }
             Ok((output, _)) => {
-                let result =
-                    HostResult::new(host, Status::Failed, format!("/bin/sh did not answer ({})", output.status))
-                        .with_tail(&String::from_utf8_lossy(&output.stderr));
+                let result = HostResult::new(
+                    host,
+                    Status::Failed,
+                    format!("/bin/sh did not answer ({})", output.status),
+                )
+                .with_tail(&String::from_utf8_lossy(&output.stderr));
                 match sudo_refusal(&output.stderr) {
                     Some((why, remedy)) => result.hinted(format!("{why}: {remedy}")),
                     None => result,

@@ -60,11 +60,13 @@ fn jumps(targets: &[Target]) -> Vec<Vec<Target>> {
     let layer = |number: usize| {
         let mut layer: Vec<Target> = Vec::new();
         for target in targets {
-            let Some((jump, before)) = target.settings.jumps.get(..=number).and_then(<[_]>::split_last) else {
+            let Some((jump, before)) = target.settings.jumps.get(..=number).and_then(<[_]>::split_last)
+            else {
                 continue;
             };
-            // A name that no host of an inventory may have is one of OpenSSH's: that of its address does as well.
-            let Ok(name) = HostName::new(&jump.name) else { continue };
+            // OpenSSH permits more names than an inventory does; the address does as well.
+            let name = HostName::new(&jump.name).or_else(|_| HostName::new(&jump.address));
+            let Ok(name) = name else { continue };
             let mut on_the_way = target.clone();
             on_the_way.name = name;
             on_the_way.settings = Settings { jumps: before.to_vec(), ..jump.clone() };
