@@ -186,7 +186,8 @@ impl Client {
             Arc::clone(slots.entry(key).or_default())
         };
         let failures_seen = slot.failures.load(Ordering::Acquire);
-        let mut state = slot::waiting(slot.state.lock()).await;
+        // The place is kept meanwhile: all who wait here go on at once, and --forks would not bound them.
+        let mut state = slot.state.lock().await;
         let live = state.live.as_ref().and_then(WeakSession::upgrade).filter(|session| !session.is_closed());
         if let Some(session) = live {
             return Ok(session);
