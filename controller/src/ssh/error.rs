@@ -343,12 +343,12 @@ impl Unreachable {
                         "add the key to the agent (ssh-add), or to the host's authorized_keys".to_owned()
                     }),
             ),
-            Self::Jump { source: SshError::Unreachable { host: jump, cause }, .. } => match cause.as_ref() {
+            Self::Jump { source: SshError::Unreachable { host: jump, cause }, .. } => {
                 // The jump's own address is meant; the rest works by the host's name, also where the jump is none of
                 // the inventory.
-                Self::Resolve { .. } => cause.hint(jump),
-                cause => cause.hint(host),
-            },
+                let own = matches!(cause.as_ref(), Self::Resolve { .. });
+                cause.hint(if own { jump } else { host })
+            }
             Self::Jump { source, .. } => source.hint(),
             Self::Closed { .. } if self.is_penalty() => Some(
                 "its sshd holds this machine's address off for a while, after logins that failed or took too long \
