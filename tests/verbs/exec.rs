@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use agent_runner_tests::run::run;
+use agent_runner_tests::fleet::Running;
 use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::tmux::Tmux;
@@ -145,6 +145,40 @@ fn a_command_of_nothing_is_a_wrong_command_line() {
 }
 
 #[test]
+fn the_highest_code_is_255_where_a_host_gave_none() {
+    let Some(fleet) = loopback(1, SshdOptions::default()) else { return };
+    // Connections are made there, and nobody ever says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    fleet.add(&format!("[hosts.off]\naddress = \"127.0.0.1\"\nport = {port}\nconnect_timeout = 600\n"));
+    let cut = ["exec", "off", "pi1", "--rc", "max", "--timeout", "5", "--", "true"];
+    let cut = fleet.controller.run(&cut).unwrap();
+    assert_eq!(cut.code(), 255, "cut short on the way there: {}", cut.stderr);
+    fs::create_dir_all(fleet.controller.home().join("said/pi1.out")).unwrap();
+    let unkept = ["exec", "pi1", "--rc", "max", "--output-dir", "said", "--", "true"];
+    let unkept = fleet.controller.run(&unkept).unwrap();
+    assert_eq!(unkept.code(), 255, "{}", unkept.stderr);
+    assert!(unkept.stderr.contains("its output cannot be kept"), "{}", unkept.stderr);
+    assert_eq!(fleet.controller.run(&["exec", "pi1", "--rc", "max", "--", "exit 7"]).unwrap().code(), 7);
+}
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    let Some(fleet) = loopback(1, SshdOptions::default()) else { return };
+    for (arguments, said) in [
+        (&["exec", "--json", "--live", "--", "true"][..], "--json and --live exclude each other"),
+        (&["--json", "exec", "--diff", "--", "true"], "--json and --diff exclude each other"),
+        (&["ping", "--connect-timeout", "0"], "0 is not in 1..=3600"),
+        (&["ping", "-f", "0"], "0 is not in 1.."),
+        (&["logs", "--forks", "0"], "0 is not in 1.."),
+    ] {
+        let output = fleet.controller.run(arguments).unwrap();
+        assert_eq!(output.code(), 5, "{arguments:?}: {}", output.stderr);
+        assert!(output.stderr.contains(said), "{arguments:?}: {}", output.stderr);
+    }
+}
+
+#[test]
 fn sudo_is_asked_without_and_with_a_password() {
     // A sudo that always wants the password, as the server's user has none of his own.
     let sudo = "#!/bin/sh\nif [ \"$1\" = -n ]; then echo 'sudo: a password is required' >&2; exit 1; fi\n\
@@ -174,6 +208,9 @@ fn sudo_is_asked_without_and_with_a_password() {
     let output = agent_runner_tests::run::run(&mut command, wait::DEADLINE).unwrap();
     assert_eq!((output.code(), output.stdout.as_str()), (0, "pi[1-2] (2)\n  yes\n"), "{}", output.stderr);
     assert_eq!(fs::read_to_string(asked).unwrap(), "password for sudo on the hosts: \n", "asked once");
+    let ping = wanting.controller.run(&["ping", "-b"]).unwrap();
+    assert_eq!(ping.code(), 2, "ping goes the whole way, too: {}", ping.stderr);
+    assert!(ping.stderr.contains("hint: sudo wants a password there"), "{}", ping.stderr);
     let nobody = wanting.controller.run(&["exec", "-K", "--", "true"]).unwrap();
     assert_eq!(nobody.code(), 5);
     assert!(nobody.stderr.contains("hint: add --become"), "{}", nobody.stderr);
@@ -218,19 +255,25 @@ fn few_open_files_and_hosts_that_are_off_cost_no_other_host_its_turn() {
     let port = silent.local_addr().unwrap().port();
     let inventory = format!(
         "[fleet]\nname = \"loop\"\n[groups.off]\nhosts = [\"off[1-18]\"]\naddress = \"127.0.0.1\"\nport = {port}\n\
-         connect_timeout = 5\n[groups.on]\nhosts = [\"pi[1-42]\"]\n"
+         connect_timeout = 600\n[groups.on]\nhosts = [\"pi[1-42]\"]\n"
     );
     fleet.controller.write("fleet.toml", &inventory).unwrap();
     let program = fleet.controller.command();
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "ulimit -n 128; exec \"$0\" \"$@\""]).arg(program.get_program());
-    shell.args(["exec", "-f", "60", "--json", "--", "true"]).current_dir(fleet.controller.home());
+    shell.args(["exec", "-f", "60", "--timeout", "900", "--json", "--", "true"]);
+    shell.current_dir(fleet.controller.home());
     shell.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = run(&mut shell, wait::DEADLINE).unwrap();
-    assert_eq!(output.code(), 4, "{}", output.stderr);
-    let results = output.json_lines().unwrap();
-    let of = |result: &str| results.iter().filter(|line| line["result"] == result).count();
-    assert_eq!((of("ok"), of("unreachable")), (42, 18), "{}", output.stderr);
+    let run = Running::start(&mut shell).unwrap();
+    let of = |result: &str| run.lines().iter().filter(|line| line["result"] == result).count();
+    // All that are on have had their turn while each that is off is still waited for.
+    assert!(wait::until(wait::DEADLINE, || of("ok") == 42), "{} of 42\n{}", of("ok"), run.complained());
+    assert_eq!(run.lines().len(), 42, "{}", run.said());
+    run.signal(Signal::SIGINT);
+    run.wait_for_error(wait::DEADLINE, "starting no more hosts").unwrap();
+    run.signal(Signal::SIGINT);
+    let output = run.wait(wait::DEADLINE).unwrap();
+    assert_eq!(output.code(), 130, "{}", output.stderr);
     assert!(output.stderr.contains("21") && output.stderr.contains("open files"), "{}", output.stderr);
 }
 

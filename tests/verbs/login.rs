@@ -1,10 +1,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
+use agent_runner_tests::process::Process;
 use agent_runner_tests::run::{Output, run};
+use agent_runner_tests::skip::or_skip;
 use agent_runner_tests::sshd::SshdOptions;
 use agent_runner_tests::sshd::keys::{Key, KeyKind};
+use agent_runner_tests::tmux::Tmux;
 use agent_runner_tests::wait;
+use nix::sys::signal::Signal;
 
 use super::loopback::{Loopback, loopback};
 
@@ -107,4 +112,85 @@ fn a_connection_is_tried_as_often_as_configured() {
     fleet.sshd.restart().unwrap();
     let output = running.wait(wait::DEADLINE).unwrap();
     assert_eq!(output.code(), 0, "{}", output.stderr);
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_agent-runner-fleet-under-test");
+
+/// The terminal shows what is typed, line by line, and its keys send signals.
+fn is_as_before(tmux: &Tmux) {
+    tmux.enter("stty -a | tr ' ' '\\n' | grep -x -e echo -e icanon -e isig | tr '\\n' ,");
+    tmux.wait_for("isig,icanon,echo,").unwrap();
+}
+
+#[test]
+fn a_passphrase_typed_on_the_terminal_is_not_shown_and_lets_in() {
+    let Some(fleet) = locked("") else { return };
+    let Some(tmux) = or_skip(Tmux::open(fleet.controller.home(), (120, 30))) else { return };
+    tmux.enter(&format!("{PROGRAM} ping; echo ended' '$?"));
+    tmux.wait_for("passphrase of").unwrap();
+    tmux.enter("open sesame");
+    let screen = tmux.wait_for("ended 0").unwrap();
+    assert!(screen.contains("ok 3") && !screen.contains("sesame"), "{screen}");
+    is_as_before(&tmux);
+}
+
+#[test]
+fn an_open_question_is_called_off_when_time_is_up_and_the_terminal_is_as_before() {
+    let Some(fleet) = locked("") else { return };
+    let Some(tmux) = or_skip(Tmux::open(fleet.controller.home(), (120, 30))) else { return };
+    tmux.enter(&format!("{PROGRAM} ping --timeout 2; echo ended' '$?"));
+    tmux.wait_for("passphrase of").unwrap();
+    let screen = tmux.wait_for("ended 2").unwrap();
+    assert!(screen.contains("no result within 3 s"), "{screen}");
+    is_as_before(&tmux);
+}
+
+#[test]
+fn an_open_question_is_called_off_by_sigterm_and_by_ctrl_c() {
+    let Some(fleet) = locked("") else { return };
+    for key in [None, Some("C-c")] {
+        let Some(tmux) = or_skip(Tmux::open(fleet.controller.home(), (120, 30))) else { return };
+        tmux.enter(&format!("sh -c 'echo $$ >pid; exec {PROGRAM} ping'; echo ended' '$?"));
+        tmux.wait_for("passphrase of").unwrap();
+        let pid = fs::read_to_string(fleet.controller.home().join("pid")).unwrap();
+        match key {
+            Some(key) => tmux.press(&[key]),
+            None => Process::find(pid.trim().parse().unwrap()).unwrap().signal(Signal::SIGTERM),
+        }
+        let screen = tmux.wait_for("ended 130").unwrap();
+        assert!(screen.contains("starting no more hosts"), "{screen}");
+        is_as_before(&tmux);
+    }
+}
+
+#[test]
+fn a_connection_must_stand_as_soon_as_connect_timeout_says() {
+    // Connections are made there, and nobody ever says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let Some((output, _)) = with(&format!("    ConnectTimeout 1\n    Port {port}")) else { return };
+    assert_eq!(output.code(), 4, "{}", output.stderr);
+    let said = format!("no answer from 127.0.0.1:{port} within 1.0 s (connected, but it does not speak SSH)");
+    assert!(output.stderr.contains(&said), "{}", output.stderr);
+}
+
+#[test]
+fn a_host_that_falls_silent_is_found_out_as_soon_as_server_alive_interval_says() {
+    let Some(fleet) = loopback(2, SshdOptions::default()) else { return };
+    let config = format!(
+        "Host pi1\n    ServerAliveInterval 1\n    ServerAliveCountMax 1\nHost pi2\n    ServerAliveInterval 600\n{}",
+        fleet.sshd.ssh_config("pi*")
+    );
+    fleet.controller.write(".ssh/config", &config).unwrap();
+    let run = ["exec", "--json", "--", "touch started.$$; exec sleep 600"];
+    let run = fleet.controller.start(&run).unwrap();
+    let started = || fs::read_dir(fleet.sshd.home()).unwrap().count();
+    assert!(wait::until(wait::DEADLINE, || started() == 2), "both are at work");
+    fleet.sshd.freeze();
+    // Long enough on a busy machine, and not for those who ask every 15 s, three times.
+    let lost = run.wait_for(Duration::from_secs(40), |line| line["host"] == "pi1").unwrap();
+    fleet.sshd.thaw();
+    assert_eq!(lost["result"], "failed", "{lost}");
+    assert!(lost["message"].as_str().unwrap().contains("connection lost"), "{lost}");
+    assert_eq!(run.lines().len(), 1, "the other one is not asked yet: {}", run.said());
 }

@@ -10,7 +10,10 @@ use super::loopback::{Loopback, SHELF, loopback};
 
 /// A server with a project whose agent answers `peek` as the contract says, and a journal of three lines.
 fn logging(count: usize) -> Option<(Loopback, PathBuf)> {
-    let mut options = SshdOptions::default();
+    logging_on(SshdOptions::default(), count)
+}
+
+fn logging_on(mut options: SshdOptions, count: usize) -> Option<(Loopback, PathBuf)> {
     let bin = tempfile::tempdir().unwrap().keep();
     options.session_lines.push(format!("PATH={}:$PATH", bin.display()));
     let fleet = loopback(count, options)?;
@@ -90,5 +93,38 @@ fn following_goes_on_into_the_next_round_until_ctrl_c() {
         format!("AGENT_RUNNER_TEST_SESSION={}", fleet.sshd.dir().file_name().unwrap().to_str().unwrap());
     let over = || agent_runner_tests::process::with_environment(&mark).is_empty();
     assert!(wait::until(wait::DEADLINE, over), "nothing is left running on the hosts");
+    fs::remove_dir_all(bin).unwrap();
+}
+
+#[test]
+fn one_channel_a_connection_is_enough_to_follow_rounds_and_journals() {
+    let options = SshdOptions { config_lines: vec!["MaxSessions 1".to_owned()], ..SshdOptions::default() };
+    let Some((fleet, bin)) = logging_on(options, 1) else { return };
+    fleet.add("[projects.attic]\non = \"all\"\nwork_dir = \"~/other/shelf\"\nconfig = \"c.toml\"\n");
+    let run = fleet.controller.start(&["logs", "-f"]).unwrap();
+    for project in ["shelf", "attic"] {
+        for expected in [": and on", " journal: agent-runner[7]: round 2 ok"] {
+            run.wait_for_text(wait::DEADLINE, &format!("pi1/{project}{expected}")).unwrap();
+        }
+    }
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.wait(wait::DEADLINE).unwrap().code(), 130);
+    fs::remove_dir_all(bin).unwrap();
+}
+
+#[test]
+fn a_journal_that_may_not_be_read_costs_no_rounds_and_is_not_the_agents_fault() {
+    let Some((fleet, bin)) = logging(1) else { return };
+    let words = "No journal files were opened due to insufficient permissions.";
+    fs::write(bin.join("journalctl"), format!("#!/bin/sh\necho '{words}' >&2\nexit 1\n")).unwrap();
+    let all = fleet.controller.run(&["logs"]).unwrap();
+    assert_eq!((all.code(), all.stdout.lines().count()), (0, 3), "{}{}", all.stdout, all.stderr);
+    let said = format!("pi1: shelf: journalctl ended with exit code 1, saying `{words}`");
+    assert!(all.stderr.contains(&format!("warning: {said}; ")), "{}", all.stderr);
+    assert!(all.stderr.contains("add that login to the group systemd-journal, or use -b"), "{}", all.stderr);
+    let journal = fleet.controller.run(&["logs", "--source", "journal"]).unwrap();
+    assert_eq!(journal.code(), 2);
+    assert!(journal.stderr.contains("shelf: journalctl ended with exit code 1"), "{}", journal.stderr);
+    assert!(!journal.stderr.contains("the agent"), "{}", journal.stderr);
     fs::remove_dir_all(bin).unwrap();
 }

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ const KEPT: usize = 256 << 20;
 const SHARE: (usize, usize) = (16 << 10, 1 << 20);
 /// The longest script.
 const MAX_SCRIPT: u64 = 16 << 20;
-/// What `--rc max` counts for a host without an exit code, as ssh does.
+/// What `--rc max` counts for a host that failed without an exit code of its own, as ssh does.
 const NO_CODE: u32 = 255;
 
 /// Run a command on hosts
@@ -82,7 +81,8 @@ struct Sinks {
     places: HashMap<HostName, usize>,
     /// The hosts whose line of JSON is out.
     said: Mutex<HashSet<HostName>>,
-    highest: AtomicU32,
+    /// The exit codes of the command where it ended.
+    codes: Mutex<HashMap<HostName, u32>>,
     deadline: Duration,
 }
 
@@ -99,6 +99,10 @@ enum Shown {
 /// # Errors
 /// When the inventory, the selection or the script is wrong.
 pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
+    if ctx.global.json && (args.live || args.diff) {
+        let option = if args.live { "--live" } else { "--diff" };
+        return Err(usage(format!("--json and {option} exclude each other")).hinted("leave one of them out"));
+    }
     let command = command(&args)?;
     let inventory = ctx.inventory()?;
     let targets = ctx.targets(&inventory, &args.on.patterns)?;
@@ -118,7 +122,7 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
         folded: Mutex::default(),
         places: targets.iter().enumerate().map(|(place, target)| (target.name.clone(), place)).collect(),
         said: Mutex::default(),
-        highest: AtomicU32::new(0),
+        codes: Mutex::default(),
         deadline: ctx.deadline(),
     });
     let said = said(&args);
@@ -140,7 +144,8 @@ pub fn run(ctx: &Ctx, args: ExecArgs) -> Result<Exit, Error> {
     }
     let exit = match (args.rc, ctx.finish(&inventory, &recap)?) {
         (Rc::Max, _) if recap.stopped == Stopped::No => {
-            Exit::Command(u8::try_from(sinks.highest.load(Ordering::Acquire)).unwrap_or(u8::MAX))
+            let codes = sinks.codes.lock().unwrap_or_else(PoisonError::into_inner);
+            Exit::Command(highest(&recap.results, &codes))
         }
         (Rc::Max | Rc::Bits, exit) => exit,
     };
@@ -155,6 +160,16 @@ fn said(args: &ExecArgs) -> String {
         Some(path) => format!("--script {} {words}", path.display()).trim_end().to_owned(),
         None => words,
     }
+}
+
+/// Returns what `--rc max` ends with: a host that is not well counts with the code of its command, unless there is none
+/// or it says that all is well.
+fn highest(results: &[HostResult], codes: &HashMap<HostName, u32>) -> u8 {
+    let code = |result: &HostResult| {
+        let code = codes.get(result.host.as_str()).copied();
+        if result.status.is_bad() { code.filter(|code| *code > 0).unwrap_or(NO_CODE) } else { 0 }
+    };
+    u8::try_from(results.iter().map(code).max().unwrap_or_default()).unwrap_or(u8::MAX)
 }
 
 /// Live lines and a live progress line would write over each other, and lines of their own show progress enough.
@@ -228,7 +243,10 @@ async fn on_host(client: Client, target: Target, (exec, sinks): (Exec, Arc<Sinks
             show_lines(source, &lines.rest(source));
         }
     }
-    sinks.highest.fetch_max(ran.as_ref().map_or(NO_CODE, code), Ordering::AcqRel);
+    if let Ok(output) = &ran {
+        let mut codes = sinks.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        codes.insert(target.name.clone(), code(output));
+    }
     let result = match &ran {
         Ok(output) => judge(&host, output),
         Err(error) => recap::of_ssh_error(&host, error),
@@ -308,4 +326,28 @@ fn as_json(ran: Option<&Result<Output, SshError>>, result: &HostResult) -> Resul
         .with("stdout", String::from_utf8_lossy(&output.stdout))
         .with("stderr", String::from_utf8_lossy(&output.stderr))
         .with("truncated", output.truncated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_code_counts_hosts_that_gave_none() {
+        let result = |status| HostResult::new("pi1", status, "");
+        for (status, code, expected) in [
+            (Status::Ok, Some(0), 0),
+            (Status::Failed, Some(3), 3),
+            (Status::Failed, None, 255),
+            (Status::Unreachable, None, 255),
+            // The command ended well, and its output could not be kept.
+            (Status::Failed, Some(0), 255),
+            (Status::Failed, Some(3_221_225_786), 255),
+        ] {
+            let codes: HashMap<HostName, u32> =
+                code.map(|code| (HostName::new("pi1").unwrap(), code)).into_iter().collect();
+            assert_eq!(highest(&[result(status)], &codes), expected, "{status:?} {code:?}");
+        }
+        assert_eq!(highest(&[result(Status::Failed), result(Status::Ok)], &HashMap::new()), 255);
+    }
 }

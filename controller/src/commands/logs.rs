@@ -13,7 +13,7 @@ use crate::output::print;
 use crate::output::progress::Show;
 use crate::output::recap::{self, HostResult, Status};
 use crate::remote;
-use crate::ssh::{Client, Exec, ExitStatus, Output, Session, SshError, Stream, quote};
+use crate::ssh::{Client, Exec, ExitStatus, Output, SshError, Stream, quote};
 use crate::targets::Target;
 use crate::verb::context::printed;
 use crate::verb::on_hosts::{Pass, Span};
@@ -42,7 +42,7 @@ pub struct LogsArgs {
     follow: bool,
     /// Hosts at work at the same time; -f is --follow here
     // The shared option without its letter: an option of this id is not handed down.
-    #[arg(id = "forks", long = "forks", value_name = "N")]
+    #[arg(id = "forks", long = "forks", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     _forks: Option<u32>,
 }
 
@@ -77,8 +77,8 @@ pub fn run(ctx: &Ctx, args: LogsArgs) -> Result<Exit, Error> {
         return ctx.list_hosts(&targets);
     }
     let wanted = Wanted { which: args.source, lines: args.lines, round: args.round, json: ctx.global.json };
-    let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
-    let all = lines.clone();
+    let found: Arc<Mutex<Found>> = Arc::default();
+    let all = found.clone();
     let (span, show) = match (args.follow, ctx.show()) {
         // Lines that come and a live line would write over each other.
         (true, Show::Live) => (Span::UntilInterrupted, Show::Lines),
@@ -88,13 +88,15 @@ pub fn run(ctx: &Ctx, args: LogsArgs) -> Result<Exit, Error> {
     let pass = Pass { verb: "logs", show, span };
     let recap = ctx.each_host_in(&inventory, pass, targets, move |client, target| {
         let projects = on.get(&target.name).cloned().unwrap_or_default();
-        let (wanted, lines) = (wanted.clone(), all.clone());
+        let (wanted, all) = (wanted.clone(), all.clone());
         async move {
             let host = target.name.to_string();
             let read = match span {
                 Span::UntilInterrupted => follow_all(&client, &target, (projects, wanted)).await,
                 Span::UpTo(_) => read_all(&client, &target, (projects, wanted)).await.map(|found| {
-                    lines.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+                    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.lines.extend(found.lines);
+                    all.warnings.extend(found.warnings);
                 }),
             };
             match read {
@@ -104,12 +106,20 @@ pub fn run(ctx: &Ctx, args: LogsArgs) -> Result<Exit, Error> {
             }
         }
     })?;
-    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-    for line in merge(lines) {
+    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    for line in merge(found.lines) {
         printed(show_line(&line, ctx.global.json))?;
     }
+    found.warnings.iter().for_each(|warning| print::note(&format!("warning: {warning}")));
     ctx.print_results(&recap)?;
     ctx.finish(&inventory, &recap)
+}
+
+/// What was read, and what was not.
+#[derive(Debug, Default)]
+struct Found {
+    lines: Vec<LogLine>,
+    warnings: Vec<String>,
 }
 
 /// Why there is nothing of a host.
@@ -131,36 +141,44 @@ async fn read_all(
     client: &Client,
     target: &Target,
     (projects, wanted): (Vec<Place>, Wanted),
-) -> Result<Vec<LogLine>, Trouble> {
+) -> Result<Found, Trouble> {
     let session = client.session(&target.settings).await?;
-    let mut lines = Vec::new();
+    let mut found = Found::default();
     for (project, work_dir) in &projects {
         let line = |source| {
             let (host, project) = (target.name.to_string(), project.clone());
             move |(time, line)| LogLine { time, host: host.clone(), project: project.clone(), source, line }
         };
         if wanted.which != Which::Journal {
-            let path = log_path(&session, target, (project, work_dir, &wanted.round)).await?;
+            let asked = session.exec(target.exec(which_log(work_dir, &wanted.round))).await?;
+            let path = log_path(target, (project, &wanted.round), asked)?;
             let tail = format!("exec tail -n {} -- {}", wanted.lines, quote(&path));
             let output = said(target, project, session.exec(target.exec(Exec::command(tail))).await?)?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let began = began(&path).unwrap_or_else(Timestamp::now);
-            lines.extend(timed(&text, began).into_iter().map(line(LogSource::Round)));
+            found.lines.extend(timed(&text, began).into_iter().map(line(LogSource::Round)));
         }
         if wanted.which != Which::Round {
             let script =
                 format!("{HAS_JOURNAL}{}", journal_script(work_dir, &format!("-n {}", wanted.lines)));
             let output = session.exec(target.exec(Exec::command(script))).await?;
-            let output = match wanted.which {
-                // A host without a journal still has rounds.
-                Which::All if output.status == ExitStatus::Code(NO_JOURNAL) => Output::default(),
-                Which::All | Which::Round | Which::Journal => said(target, project, output)?,
-            };
+            if !output.success() {
+                let trouble = no_journal(target, project, &output);
+                if wanted.which == Which::Journal {
+                    return Err(Trouble::Agent(Box::new(trouble)));
+                }
+                // A host without a journal still has rounds, and one whose journal is not for this login as well.
+                if output.status != ExitStatus::Code(NO_JOURNAL) {
+                    let HostResult { host, message, hint, .. } = trouble;
+                    found.warnings.push(format!("{host}: {message}; {hint}"));
+                }
+                continue;
+            }
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            lines.extend(text.lines().filter_map(journal).map(line(LogSource::Journal)));
+            found.lines.extend(text.lines().filter_map(journal).map(line(LogSource::Journal)));
         }
     }
-    Ok(lines)
+    Ok(found)
 }
 
 async fn follow_all(
@@ -173,7 +191,10 @@ async fn follow_all(
     for (project, work_dir) in &projects {
         let mut scripts = Vec::new();
         if wanted.which != Which::Journal {
-            let path = log_path(&session, target, (project, work_dir, &wanted.round)).await?;
+            let asked = target.exec(which_log(work_dir, &wanted.round));
+            // The streams of the projects before hold their channels for ever, and sshd may grant no other one.
+            let asked = client.exec_beside(&target.settings, asked).await?;
+            let path = log_path(target, (project, &wanted.round), asked)?;
             scripts.push((LogSource::Round, round_script(&path, wanted.lines)));
         }
         if wanted.which != Which::Round {
@@ -185,7 +206,7 @@ async fn follow_all(
         }
         for (source, script) in scripts {
             let exec = target.exec(Exec::command(script)).hold_stdin().deadline(None);
-            let stream = session.stream(exec).await?;
+            let stream = client.stream_beside(session.clone(), &target.settings, exec).await?;
             following.push(show_stream(stream, (target.name.clone(), project.clone(), source), wanted.json));
         }
     }
@@ -228,13 +249,13 @@ fn show_line(line: &LogLine, json: bool) -> std::io::Result<()> {
 }
 
 /// Asks the agent where a round's log is.
-async fn log_path(
-    session: &Session,
-    target: &Target,
-    (project, work_dir, round): (&str, &str, &str),
-) -> Result<String, Trouble> {
-    let script = remote::agent(work_dir, &["peek", "--round", round, "--select", "current_round"]);
-    let output = said(target, project, session.exec(target.exec(Exec::command(script))).await?)?;
+fn which_log(work_dir: &str, round: &str) -> Exec {
+    Exec::command(remote::agent(work_dir, &["peek", "--round", round, "--select", "current_round"]))
+}
+
+/// Returns where the log is, as the agent answered.
+fn log_path(target: &Target, (project, round): (&str, &str), output: Output) -> Result<String, Trouble> {
+    let output = said(target, project, output)?;
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let path = answer.get("log_path").and_then(serde_json::Value::as_str);
     path.map(str::to_owned).ok_or_else(|| {
@@ -249,6 +270,22 @@ fn said(target: &Target, project: &str, output: Output) -> Result<Output, Troubl
         return Ok(output);
     }
     Err(Trouble::Agent(Box::new(agent_verb::refused(target.name.as_str(), project, &output))))
+}
+
+/// Returns why there is nothing of a journal, and what helps.
+fn no_journal(target: &Target, project: &str, output: &Output) -> HostResult {
+    let failed = |message: String| HostResult::new(target.name.to_string(), Status::Failed, message);
+    if output.status == ExitStatus::Code(NO_JOURNAL) {
+        return failed(format!("{project}: there is no journalctl"))
+            .hinted("--source round shows the rounds");
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let words = stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
+    let message = format!("{project}: journalctl ended with {}, saying `{words}`", output.status);
+    failed(message).hinted(format!(
+        "it may be that {} may not read the journal there: add that login to the group systemd-journal, or use -b",
+        target.settings.user
+    ))
 }
 
 /// The exit code of a host without a journal.

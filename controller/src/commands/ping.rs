@@ -4,12 +4,13 @@ use clap::Args;
 
 use crate::error::{Error, Exit};
 use crate::output::recap::{self, HostResult, Status};
-use crate::ssh::Exec;
+use crate::ssh::{Exec, sudo_refusal};
 use crate::verb::{Ctx, Patterns};
 
 /// Log in to hosts
 ///
-/// Makes a connection, logs in, and lets /bin/sh answer: everything a deploy needs of the way there.
+/// Makes a connection, logs in, and lets /bin/sh answer, through sudo where that is wanted: everything a deploy needs of
+/// the way there.
 #[derive(Debug, Args)]
 pub struct PingArgs {
     #[command(flatten)]
@@ -31,7 +32,7 @@ pub fn run(ctx: &Ctx, args: PingArgs) -> Result<Exit, Error> {
         let started = tokio::time::Instant::now();
         let answered = async {
             let session = client.session(&target.settings).await?;
-            let output = session.exec(Exec::command("echo pong")).await?;
+            let output = session.exec(target.exec(Exec::command("echo pong"))).await?;
             Ok((output, session.negotiated().server.clone()))
         };
         match answered.await {
@@ -40,8 +41,16 @@ pub fn run(ctx: &Ctx, args: PingArgs) -> Result<Exit, Error> {
                 HostResult::new(host, Status::Ok, format!("{ms} ms, {server}"))
             }
             Ok((output, _)) => {
-                HostResult::new(host, Status::Failed, format!("/bin/sh did not answer ({})", output.status))
-                    .with_tail(&String::from_utf8_lossy(&output.stderr))
+                let result = HostResult::new(
+                    host,
+                    Status::Failed,
+                    format!("/bin/sh did not answer ({})", output.status),
+                )
+                .with_tail(&String::from_utf8_lossy(&output.stderr));
+                match sudo_refusal(&output.stderr) {
+                    Some((why, remedy)) => result.hinted(format!("{why}: {remedy}")),
+                    None => result,
+                }
             }
             Err(error) => recap::of_ssh_error(&host, &error),
         }

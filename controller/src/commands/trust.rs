@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agent_runner_inventory::Inventory;
+use agent_runner_inventory::{HostName, Inventory};
 use clap::Args;
 use serde::Serialize;
 
 use crate::error::{Error, Exit};
 use crate::output::print;
-use crate::output::recap::{self, HostResult, Recap, Status};
+use crate::output::recap::{self, HostResult, Recap, Status, Stopped};
 use crate::output::result_line::ResultLine;
-use crate::ssh::{OfferedKey, Verdict};
+use crate::ssh::{OfferedKey, Settings, Verdict};
+use crate::targets::Target;
 use crate::verb::context::printed;
 use crate::verb::{Ctx, Patterns};
 
 /// Show the host keys of new hosts and record them
 ///
-/// Asks once for all of them. A key that differs from the recorded one is never recorded here: that needs a look first.
+/// Asks once for all of them, and before that once for the unknown hosts on the way to them, the nearest first. A key that differs from the recorded one is never recorded here: that needs a look first.
 #[derive(Debug, Args)]
 pub struct TrustArgs {
     #[command(flatten)]
@@ -40,31 +41,59 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     if ctx.global.list_hosts {
         return ctx.list_hosts(&targets);
     }
-    let seen_keys: Arc<Mutex<Keys>> = Arc::default();
-    let all = seen_keys.clone();
-    let mut recap = ctx.each_host(&inventory, "scan", targets.clone(), move |client, target| {
-        let seen = all.clone();
-        async move {
-            let host = target.name.to_string();
-            match client.scan(&target.settings).await {
-                Ok(keys) => {
-                    let result = judge(&host, &keys);
-                    seen.lock().unwrap_or_else(PoisonError::into_inner).insert(host, keys);
-                    result
-                }
-                Err(error) => recap::of_ssh_error(&host, &error),
+    for jumps in jumps(&targets) {
+        let (mut recap, seen) = record_new(ctx, (&inventory, &jumps), args.randomart)?;
+        if recap.stopped != Stopped::No {
+            return Ok(recap.exit());
+        }
+        // What is wrong with a jump, the hosts behind it say.
+        recap.results.retain(|result| result.status == Status::Changed);
+        print_keys(ctx, (&recap, &seen))?;
+    }
+    let (recap, seen) = record_new(ctx, (&inventory, &targets), args.randomart)?;
+    shown(ctx, &inventory, (&recap, &seen))
+}
+
+/// Returns the hosts on the way to the targets, those next to us first. Each is scanned through those before it.
+fn jumps(targets: &[Target]) -> Vec<Vec<Target>> {
+    let longest = targets.iter().map(|target| target.settings.jumps.len()).max().unwrap_or_default();
+    let layer = |number: usize| {
+        let mut layer: Vec<Target> = Vec::new();
+        for target in targets {
+            let Some((jump, before)) = target.settings.jumps.get(..=number).and_then(<[_]>::split_last)
+            else {
+                continue;
+            };
+            // OpenSSH permits more names than an inventory does; the address does as well.
+            let name = HostName::new(&jump.name).or_else(|_| HostName::new(&jump.address));
+            let Ok(name) = name else { continue };
+            let mut on_the_way = target.clone();
+            on_the_way.name = name;
+            on_the_way.settings = Settings { jumps: before.to_vec(), ..jump.clone() };
+            if layer.iter().all(|known| known.settings != on_the_way.settings) {
+                layer.push(on_the_way);
             }
         }
-    })?;
-    let seen = std::mem::take(&mut *seen_keys.lock().unwrap_or_else(PoisonError::into_inner));
+        layer
+    };
+    (0..longest).map(layer).collect()
+}
+
+/// Asks hosts for their keys, and records those that are new after a yes; returns how each host ended, and its keys.
+fn record_new(
+    ctx: &Ctx,
+    (inventory, targets): (&Inventory, &[Target]),
+    randomart: bool,
+) -> Result<(Recap, Keys), Error> {
+    let (mut recap, seen) = scan(ctx, inventory, targets)?;
     let new = new_keys(&recap, &seen);
-    if new.is_empty() {
-        return shown(ctx, &inventory, (&recap, &seen));
+    if new.is_empty() || recap.stopped != Stopped::No {
+        return Ok((recap, seen));
     }
     if !ctx.global.json {
         for (host, keys) in &new {
             for key in keys {
-                printed(print::text(&in_words(host, key, args.randomart)))?;
+                printed(print::text(&in_words(host, key, randomart)))?;
             }
         }
     }
@@ -72,16 +101,16 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
         Ok(true) => {}
         Ok(false) => {
             print::note("nothing recorded");
-            return shown(ctx, &inventory, (&recap, &seen));
+            return Ok((recap, seen));
         }
         Err(error) => {
             print_keys(ctx, (&recap, &seen))?;
             return Err(error);
         }
     }
-    let chosen = targets.into_iter().filter(|target| new.contains_key(target.name.as_str())).collect();
+    let chosen = targets.iter().filter(|target| new.contains_key(target.name.as_str())).cloned().collect();
     let new = Arc::new(new);
-    let recorded = ctx.each_host(&inventory, "record", chosen, move |client, target| {
+    let recorded = ctx.each_host(inventory, "record", chosen, move |client, target| {
         let new = new.clone();
         async move {
             let host = target.name.to_string();
@@ -104,7 +133,29 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
             *result = later;
         }
     }
-    shown(ctx, &inventory, (&recap, &seen))
+    Ok((recap, seen))
+}
+
+/// Asks hosts for their keys.
+fn scan(ctx: &Ctx, inventory: &Inventory, targets: &[Target]) -> Result<(Recap, Keys), Error> {
+    let seen_keys: Arc<Mutex<Keys>> = Arc::default();
+    let all = seen_keys.clone();
+    let recap = ctx.each_host(inventory, "scan", targets.to_vec(), move |client, target| {
+        let seen = all.clone();
+        async move {
+            let host = target.name.to_string();
+            match client.scan(&target.settings).await {
+                Ok(keys) => {
+                    let result = judge(&host, &keys);
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).insert(host, keys);
+                    result
+                }
+                Err(error) => recap::of_ssh_error(&host, &error),
+            }
+        }
+    })?;
+    let seen = std::mem::take(&mut *seen_keys.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((recap, seen))
 }
 
 /// Returns the keys that may be recorded, by host: nothing of a host that shows a wrong one.

@@ -110,17 +110,17 @@ impl Connections {
     /// # Errors
     /// When a setting cannot be settled; nothing is dropped silently.
     pub fn settings(&self, inventory: &Inventory, host: &ResolvedHost) -> Result<Settings, ConnectionError> {
-        self.with_jumps(inventory, host, HOPS_MAX)
+        self.with_jumps(inventory, host, (self.overrides(host), HOPS_MAX))
     }
 
     fn with_jumps(
         &self,
         inventory: &Inventory,
         host: &ResolvedHost,
-        hops: usize,
+        (overrides, hops): (Overrides, usize),
     ) -> Result<Settings, ConnectionError> {
         let name = host.name.as_str();
-        let found = self.resolve(name, &self.overrides(host))?;
+        let found = self.resolve(name, &overrides)?;
         let mut settings = base(name, &found.settings);
         if let Some(files) = value(&host.identity_file) {
             let paths = self.local_paths(name, &files)?;
@@ -146,13 +146,11 @@ impl Connections {
         Ok(settings)
     }
 
-    /// Returns what OpenSSH would be told on its command line.
+    /// Returns what OpenSSH would be told on its command line. As its -l, `--user` is for the host and not for the hosts
+    /// on the way to it.
     fn overrides(&self, host: &ResolvedHost) -> Overrides {
-        Overrides {
-            user: self.given.user.clone().or_else(|| value(&host.user)),
-            port: value(&host.port),
-            host_name: value(&host.address),
-        }
+        let user = self.given.user.clone().or_else(|| value(&host.user));
+        with_address(host, user, value(&host.port))
     }
 
     /// Returns the chain of jump hosts, the one nearest to us first; each may have its own.
@@ -181,22 +179,19 @@ impl Connections {
 
     /// Returns how a jump host is reached: a host of the inventory, else what OpenSSH knows under that name.
     fn hop(&self, inventory: &Inventory, hop: &Hop, hops: usize) -> Result<Settings, ConnectionError> {
-        let mut settings = match inventory.host(&hop.host) {
-            Some(host) => self.with_jumps(inventory, &host, hops)?,
-            None => {
-                let found = self.resolve(&hop.host, &Overrides::default())?;
-                let mut settings = base(&hop.host, &found.settings);
-                let jump = found.settings.proxy_jump.map(|set| set.value);
-                settings.jumps = self.jumps(inventory, &hop.host, jump, hops)?;
-                settings
-            }
-        };
-        if let Some(user) = &hop.user {
-            settings.user.clone_from(user);
+        // What the jump says of itself is known before anything is looked up: `Match user`, %r and %p go by it.
+        let (user, port) = (hop.user.clone(), hop.port);
+        if let Some(host) = inventory.host(&hop.host) {
+            let (user, port) = (user.or_else(|| value(&host.user)), port.or_else(|| value(&host.port)));
+            return self.with_jumps(inventory, &host, (with_address(&host, user, port), hops));
         }
-        if let Some(port) = hop.port {
-            settings.port = port;
+        let found = self.resolve(&hop.host, &Overrides { user, port, host_name: None })?;
+        let mut settings = base(&hop.host, &found.settings);
+        if let Some(seconds) = self.given.connect_timeout {
+            settings.connect_timeout = Duration::from_secs(seconds);
         }
+        let jump = found.settings.proxy_jump.map(|set| set.value);
+        settings.jumps = self.jumps(inventory, &hop.host, jump, hops)?;
         Ok(settings)
     }
 
@@ -236,6 +231,11 @@ pub fn local(home: Option<&Path>, user: &str, machine: &str, variables: BTreeMap
     machine.clone_into(&mut local.host_name);
     local.variables = variables;
     local
+}
+
+/// Returns what OpenSSH would be told of a host of the inventory.
+fn with_address(host: &ResolvedHost, user: Option<String>, port: Option<u16>) -> Overrides {
+    Overrides { user, port, host_name: value(&host.address) }
 }
 
 fn value<T: Clone>(set: &Option<Sourced<T>>) -> Option<T> {

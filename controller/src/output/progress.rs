@@ -13,6 +13,8 @@ use super::recap::{HostResult, Status};
 
 /// The outstanding hosts that the live line names.
 const NAMED: usize = 3;
+/// How often the ages on the live line are drawn anew.
+const TICK: Duration = Duration::from_millis(250);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,25 @@ pub struct Progress {
     show: Show,
     bar: ProgressBar,
     running: Mutex<BTreeMap<String, (Instant, String)>>,
+    line: Mutex<LiveLine>,
+}
+
+/// Where the live line is, and how many hosts have ended.
+#[derive(Debug, Default)]
+struct LiveLine {
+    place: Place,
+    ended: u64,
+}
+
+#[derive(Debug, Default)]
+enum Place {
+    /// On the screen.
+    #[default]
+    Shown,
+    /// Off it, while somebody else uses the terminal; these lines wait until that is over.
+    Aside(Vec<String>),
+    /// Gone for good.
+    Gone,
 }
 
 impl Progress {
@@ -46,8 +67,8 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(verb.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(250));
-        Progress { show, bar, running: Mutex::new(BTreeMap::new()) }
+        bar.enable_steady_tick(TICK);
+        Progress { show, bar, running: Mutex::default(), line: Mutex::default() }
     }
 
     /// Tells that a host has started, or what it does now.
@@ -55,8 +76,11 @@ impl Progress {
         let mut running = self.running();
         let since = running.get(host).map_or_else(Instant::now, |(since, _)| *since);
         running.insert(host.to_owned(), (since, what.to_owned()));
-        self.bar.set_message(plain(&outstanding(&running)));
+        let message = plain(&outstanding(&running));
         drop(running);
+        if matches!(self.line().place, Place::Shown) {
+            self.bar.set_message(message);
+        }
         if self.show == Show::Steps {
             print::note(&format!("{host}: {what}"));
         }
@@ -66,20 +90,47 @@ impl Progress {
     pub fn ended(&self, result: &HostResult) {
         let mut running = self.running();
         running.remove(&result.host);
-        self.bar.set_message(plain(&outstanding(&running)));
+        let message = plain(&outstanding(&running));
         drop(running);
-        self.bar.inc(1);
+        {
+            let mut line = self.line();
+            line.ended += 1;
+            if matches!(line.place, Place::Shown) {
+                self.bar.set_message(message);
+                self.bar.inc(1);
+            }
+        }
         let line = format!("{}: {}{}", result.host, result.status.as_str(), detail(result));
         match self.show {
-            Show::Live if result.status != Status::Ok => self.bar.println(shown(&line, To::Terminal)),
+            Show::Live if result.status != Status::Ok => self.above(line),
             Show::Lines | Show::Steps => print::note(&line),
             Show::Live | Show::Nothing => {}
         }
     }
 
-    /// Takes the live line off the screen while `work` uses the terminal.
+    /// Takes the live line off the screen while `work` uses the terminal. Hosts may end meanwhile, and the run itself.
     pub fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.bar.suspend(work)
+        {
+            let mut line = self.line();
+            if let (Show::Live, Place::Shown) = (self.show, &line.place) {
+                self.bar.disable_steady_tick();
+                self.bar.finish_and_clear();
+                line.place = Place::Aside(Vec::new());
+            }
+        }
+        let done = work();
+        let message = plain(&outstanding(&self.running()));
+        let mut line = self.line();
+        if let Place::Aside(waiting) = &mut line.place {
+            let waiting = std::mem::take(waiting);
+            line.place = Place::Shown;
+            self.bar.reset();
+            self.bar.set_position(line.ended);
+            self.bar.set_message(message);
+            self.bar.enable_steady_tick(TICK);
+            waiting.iter().for_each(|text| self.bar.println(shown(text, To::Terminal)));
+        }
+        done
     }
 
     /// Tells that no further host is started, and who is still at work.
@@ -87,14 +138,33 @@ impl Progress {
         let line =
             format!("interrupted: starting no more hosts; still at work: {}", outstanding(&self.running()));
         match self.show {
-            Show::Live => self.bar.println(shown(&line, To::Terminal)),
+            Show::Live => self.above(line),
             Show::Lines | Show::Steps | Show::Nothing => print::note(&line),
         }
     }
 
     /// Removes the live line.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        let mut line = self.line();
+        match std::mem::replace(&mut line.place, Place::Gone) {
+            Place::Shown => self.bar.finish_and_clear(),
+            Place::Aside(waiting) => waiting.iter().for_each(|text| print::note(text)),
+            Place::Gone => {}
+        }
+    }
+
+    /// Shows a line above the live one.
+    fn above(&self, text: String) {
+        match &mut self.line().place {
+            Place::Shown => self.bar.println(shown(&text, To::Terminal)),
+            Place::Aside(waiting) => waiting.push(text),
+            Place::Gone => print::note(&text),
+        }
+    }
+
+    fn line(&self) -> std::sync::MutexGuard<'_, LiveLine> {
+        // As below: what it holds is only ever replaced.
+        self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Instant, String)>> {

@@ -34,7 +34,7 @@ pub enum Prompt {
         /// How many passphrases were wrong.
         attempt: usize,
     },
-    /// The password for all hosts of this run.
+    /// The password of a user, for all hosts of this run.
     Password {
         /// The user it is for.
         user: String,
@@ -78,7 +78,8 @@ pub(super) struct Shared {
     pub(super) identities: Arc<Identities>,
     host_keys: Arc<HostKeyFiles>,
     limiter: Arc<Limiter>,
-    password: OnceCell<Option<SecretString>>,
+    /// By user.
+    passwords: Mutex<HashMap<String, Arc<OnceCell<Option<SecretString>>>>>,
     slots: Mutex<HashMap<Settings, Arc<Slot>>>,
 }
 
@@ -106,7 +107,7 @@ impl Client {
             options,
             identities: Arc::default(),
             host_keys: Arc::default(),
-            password: OnceCell::new(),
+            passwords: Mutex::default(),
             slots: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -146,7 +147,7 @@ impl Client {
                 Err(cause) => cause,
             };
             let pause = backoff(retry, jitter());
-            let (Unreachable::Closed { .. }, Some(pause)) = (&cause, pause) else {
+            let (Unreachable::Closed { .. }, Some(pause), false) = (&cause, pause, cause.is_penalty()) else {
                 return Err(failed(cause));
             };
             address.narrow();
@@ -185,6 +186,7 @@ impl Client {
             Arc::clone(slots.entry(key).or_default())
         };
         let failures_seen = slot.failures.load(Ordering::Acquire);
+        // The place is kept meanwhile: all who wait here go on at once, and --forks would not bound them.
         let mut state = slot.state.lock().await;
         let live = state.live.as_ref().and_then(WeakSession::upgrade).filter(|session| !session.is_closed());
         if let Some(session) = live {
@@ -225,7 +227,7 @@ impl Client {
             (None, Some(jump)) => {
                 let address = limiter.address(&format!("through {}", jump.host()));
                 let turn = async move { vec![address.start().await, limiter.start().await] };
-                (jump::through(jump, settings).await?, Box::pin(turn))
+                (slot::waiting(jump::through(jump, settings)).await?, Box::pin(turn))
             }
             (None, None) => {
                 // Counted from the connect on: this is what MaxStartups counts.
@@ -288,11 +290,15 @@ impl Shared {
         ask(self.options.prompter.as_ref()?, prompt).await
     }
 
-    /// Returns the password of this run. Asks once, whoever comes first.
+    /// Returns the password of the user in this run. Asks once for each, whoever comes first.
     pub(super) async fn password(&self, settings: &Settings) -> Option<SecretString> {
         let prompter = self.options.prompter.as_ref()?;
-        let prompt = Prompt::Password { user: settings.user.clone() };
-        self.password.get_or_init(|| ask(prompter, prompt)).await.clone()
+        let user = settings.user.clone();
+        let cell = {
+            let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(passwords.entry(user.clone()).or_default())
+        };
+        cell.get_or_init(|| ask(prompter, Prompt::Password { user })).await.clone()
     }
 }
 
@@ -316,5 +322,29 @@ impl fmt::Debug for ClientOptions {
             .field("accept_new", &self.accept_new)
             .field("ask_password", &self.ask_password)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_asked_for_once_a_user_and_given_to_no_other() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&asked);
+        let prompter: Prompter = Arc::new(move |prompt| {
+            let Prompt::Password { user } = prompt else { return None };
+            seen.lock().unwrap().push(user.clone());
+            Some(format!("of {user}").into())
+        });
+        let client = Client::new(ClientOptions { prompter: Some(prompter), ..ClientOptions::default() });
+        for (host, user) in [("gate", "ops"), ("pi1", "pi"), ("pi2", "pi"), ("gate2", "ops")] {
+            let password = client.shared.password(&Settings::new(host, user)).await.unwrap();
+            assert_eq!(password.expose_secret(), format!("of {user}"));
+        }
+        assert_eq!(*asked.lock().unwrap(), ["ops", "pi"]);
     }
 }

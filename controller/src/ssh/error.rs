@@ -311,7 +311,15 @@ impl SshError {
     }
 }
 
+/// What sshd says, from 9.8 on, instead of its greeting to an address that it holds off.
+const PENALTY: &str = "Not allowed at this time";
+
 impl Unreachable {
+    /// Whether the host holds this machine's address off: each further try makes that longer.
+    pub(super) fn is_penalty(&self) -> bool {
+        matches!(self, Self::Closed { said, .. } if said.starts_with(PENALTY))
+    }
+
     fn hint(&self, host: &str) -> Option<String> {
         match self {
             Self::HostKeyUnknown { .. } => Some(format!("agent-runner-fleet trust {host}")),
@@ -335,9 +343,20 @@ impl Unreachable {
                         "add the key to the agent (ssh-add), or to the host's authorized_keys".to_owned()
                     }),
             ),
+            Self::Jump { source: SshError::Unreachable { host: jump, cause }, .. } => {
+                // The jump's own address is meant; the rest works by the host's name, also where the jump is none of
+                // the inventory.
+                let own = matches!(cause.as_ref(), Self::Resolve { .. });
+                cause.hint(if own { jump } else { host })
+            }
             Self::Jump { source, .. } => source.hint(),
+            Self::Closed { .. } if self.is_penalty() => Some(
+                "its sshd holds this machine's address off for a while, after logins that failed or took too long \
+                 (PerSourcePenalties): wait some minutes before the next try; its log says what it was"
+                    .to_owned(),
+            ),
             Self::Closed { .. } => Some(
-                "the host may limit new connections (MaxStartups, PerSourcePenalties): try fewer at a time"
+                "the host may limit new connections (MaxStartups): try fewer at a time"
                     .to_owned(),
             ),
             Self::Resolve { .. } => Some(format!(

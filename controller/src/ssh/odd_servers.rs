@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use russh::keys::key::safe_rng;
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{Auth, Config, Handler, Msg, Response, Session as ServerSession};
 use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -160,5 +162,31 @@ async fn a_password_is_given_where_nothing_else_is_wanted() {
         assert!(!error.contains("wrong"), "a password is never shown: {error}");
         let error = connect(login, None).await.unwrap_err().to_string();
         assert!(error.contains("nothing to offer"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_holds_us_off_is_not_asked_again_and_says_what_helps() {
+    for (said, tries, hint) in
+        [("Not allowed at this time", 1, "PerSourcePenalties"), ("Exceeded MaxStartups", 4, "MaxStartups")]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut settings = Settings::new("127.0.0.1", "me");
+        settings.port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(format!("{said}\r\n").as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+                // What is left unread would become a reset, which may overtake the words.
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            }
+        });
+        let error = Client::new(ClientOptions::default()).connect(&settings).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("saying `{said}`")), "{error}");
+        assert!(error.hint().unwrap().contains(hint), "{:?}", error.hint());
+        assert_eq!(seen.load(Ordering::SeqCst), tries, "{said}");
     }
 }

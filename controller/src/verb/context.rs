@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use crate::error::{Error, config, usage};
 use crate::output::print;
 use crate::output::progress::Show;
+use crate::verb::questions::Questions;
 
 /// What every verb shares.
 #[derive(Debug, Clone, Args)]
@@ -33,7 +34,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "K/N")]
     pub shard: Option<Shard>,
     /// Hosts at work at the same time [default: the inventory's, else 64]
-    #[arg(short, long, global = true, value_name = "N")]
+    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub forks: Option<u32>,
     /// Log in as this user
     #[arg(short, long, global = true, value_name = "NAME")]
@@ -44,11 +45,11 @@ pub struct Global {
     /// Ask once for the password sudo wants; without it sudo may not ask
     #[arg(short = 'K', long, global = true)]
     pub ask_become_pass: bool,
-    /// Log in by password where keys do not suffice; asks once
+    /// Log in by password where keys do not suffice; asks once for each user
     #[arg(long, global = true)]
     pub ask_pass: bool,
-    /// Seconds until a connection must stand
-    #[arg(long, global = true, value_name = "SECONDS")]
+    /// Seconds until a connection must stand, 1 to 3600
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub connect_timeout: Option<u64>,
     /// Seconds one host may take in all [default: 600; deploy, push, install and rollback wait for rounds to end]
     #[arg(long, global = true, value_name = "SECONDS")]
@@ -80,12 +81,14 @@ pub struct Ctx {
     pub global: Global,
     /// The password of `--ask-become-pass`, once it was asked for.
     pub(crate) become_password: Arc<OnceLock<Option<SecretString>>>,
+    /// The questions to the person at the terminal.
+    pub(crate) questions: Arc<Questions>,
 }
 
 impl Ctx {
     /// Returns the context of a command line.
     pub fn new(global: Global) -> Ctx {
-        Ctx { global, become_password: Arc::default() }
+        Ctx { global, become_password: Arc::default(), questions: Arc::default() }
     }
 
     /// Returns an environment variable; empty and non-UTF-8 values count as unset.
@@ -194,6 +197,8 @@ impl Ctx {
             .build()
             .map_err(|error| config("cannot start the runtime").caused_by(error))?;
         let result = runtime.block_on(work);
+        // A question that is still open would leave the terminal without its echo.
+        self.questions.settle();
         // Tasks that wait for a host's answer end with the process.
         runtime.shutdown_background();
         result

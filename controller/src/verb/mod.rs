@@ -8,9 +8,11 @@ pub mod order;
 pub mod watching;
 
 pub(crate) mod deed;
+pub(crate) mod questions;
 pub(crate) mod script;
 
 mod prompt;
+mod terminal;
 
 pub use context::{Ctx, Global};
 pub use on_hosts::Patterns;

@@ -330,9 +330,10 @@ impl Ctx {
     pub fn cancel(&self, progress: &Arc<Progress>) -> Result<Cancel, Error> {
         let cancel = Cancel::new();
         cancel.listen().map_err(|error| config("cannot listen for signals").caused_by(error))?;
-        let (told, progress) = (cancel.clone(), progress.clone());
+        let (told, progress, questions) = (cancel.clone(), progress.clone(), self.questions.clone());
         tokio::spawn(async move {
             told.stopping().await;
+            questions.call_off();
             progress.interrupted();
         });
         Ok(cancel)

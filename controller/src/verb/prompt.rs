@@ -1,6 +1,6 @@
 //! Asking for a passphrase or a password: on the terminal, or through the program `SSH_ASKPASS` names.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, PipeReader};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use agent_runner::process::capture::{Capture, capture};
 use agent_runner::process::child::{Environment, Stdin};
 use secrecy::SecretString;
 
-use super::Ctx;
+use super::{Ctx, terminal};
 use crate::output::progress::Progress;
 use crate::ssh::{Prompt, Prompter};
 
-/// How long the program may wait for the person: as long as sshd waits for a login.
-const ASKPASS_DEADLINE: Duration = Duration::from_secs(120);
+/// How long the person may take: as long as sshd waits for a login.
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 /// The most that the program may answer, in bytes.
 const ASKPASS_OUTPUT: usize = 4096;
 
@@ -32,21 +32,21 @@ enum Who {
 impl Ctx {
     /// Returns who answers the questions of a run, if anybody can; the live line waits meanwhile.
     pub(crate) fn prompter(&self, progress: Option<Arc<Progress>>) -> Option<Prompter> {
-        let who = self.who();
+        let (who, questions, run) = (self.who(), self.questions.clone(), self.questions.run());
         (who != Who::Nobody).then(|| {
             Arc::new(move |prompt: Prompt| {
                 let question = words(&prompt);
-                match &progress {
-                    Some(progress) => progress.pause(|| ask(&who, &question)),
-                    None => ask(&who, &question),
-                }
+                questions.put(run, |called_off| match &progress {
+                    Some(progress) => progress.pause(|| ask(&who, &question, called_off)),
+                    None => ask(&who, &question, called_off),
+                })
             }) as Prompter
         })
     }
 
     /// Asks for a secret; `None` where nobody can be asked, or the question was called off.
     pub(crate) fn secret(&self, question: &str) -> Option<SecretString> {
-        ask(&self.who(), question)
+        self.questions.put(self.questions.run(), |called_off| ask(&self.who(), question, called_off))
     }
 
     fn who(&self) -> Who {
@@ -71,10 +71,13 @@ fn who(env: impl Fn(&str) -> Option<String>, terminal: bool) -> Who {
     }
 }
 
-fn ask(who: &Who, question: &str) -> Option<SecretString> {
+fn ask(who: &Who, question: &str, called_off: &PipeReader) -> Option<SecretString> {
     match who {
         Who::Nobody => None,
-        Who::Terminal => rpassword::prompt_password(question).ok().map(SecretString::from),
+        Who::Terminal => {
+            let asked = terminal::secret(question, called_off, ANSWER_WITHIN);
+            asked.inspect_err(|error| tracing::warn!(%error, "the terminal cannot be asked")).ok().flatten()
+        }
         Who::Program(program) => ask_program(program, question),
     }
 }
@@ -85,7 +88,7 @@ fn ask_program(program: &str, question: &str) -> Option<SecretString> {
         cwd: "/".into(),
         env: Environment::inherited(),
         stdin: Stdin::Null,
-        timeout: ASKPASS_DEADLINE,
+        timeout: ANSWER_WITHIN,
         output_limit: ASKPASS_OUTPUT,
     };
     let said = match capture(asked) {
