@@ -42,7 +42,7 @@ fn firing(subject: Subject) -> AlertState {
 
 #[test]
 fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
-    let cursor = |offset| Some(Cursor { file: "e".into(), offset });
+    let cursor = |offset| Some(Cursor::at("e", offset));
     // Ten streams were watched once; one of them still is, and a new one.
     let earlier = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
     let mut beginning = Beginning {

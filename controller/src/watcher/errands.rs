@@ -88,7 +88,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::fleetview::fold::Beginning;
+    use crate::fleetview::beginning::Beginning;
     use crate::fleetview::state::Moment;
     use crate::history::query::Wanted;
     use crate::history::{Entry, Store};
