@@ -174,8 +174,10 @@ fn a_host_that_left_the_inventory_is_heard_of_no_more() {
         if drop {
             monitor.wait_for(DEADLINE, |line| line["type"] == "notice" && line["host"] == "pi2").unwrap();
         }
-        let metrics = ask(address, Ask { path: "/metrics", ..Ask::default() }).unwrap().body;
-        assert!(metrics.contains("host=\"pi1\"") && !metrics.contains("host=\"pi2\""), "{metrics}");
+        let metrics = || ask(address, Ask { path: "/metrics", ..Ask::default() }).unwrap().body;
+        let alone = || metrics().contains("host=\"pi1\"") && !metrics().contains("host=\"pi2\"");
+        // The end of an alert is told a moment before the page knows it.
+        assert!(if drop { wait::until(DEADLINE, alone) } else { alone() }, "{}", metrics());
         let output = monitor.wait(DEADLINE).unwrap();
         assert_eq!(output.code(), 0, "{}", output.stderr);
         // What is not watched is not this run's to speak of; what is gone is over, which is said once.
