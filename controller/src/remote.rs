@@ -91,7 +91,12 @@ mod tests {
             drop(file);
             let script = agent(&format!("~/x{text}"), &["peek", &word]);
             let mut command = Command::new("/bin/sh");
-            let output = command.args(["-c", &script]).env("HOME", home.path()).output().unwrap();
+            command.args(["-c", &script]).env("HOME", home.path());
+            let mut output = command.output().unwrap();
+            // A process that another test begins in this moment has the new file open for writing until it executes.
+            while String::from_utf8_lossy(&output.stderr).contains("Text file busy") {
+                output = command.output().unwrap();
+            }
             let config = format!("{}/x{text}/agent-runner.toml", home.path().display());
             let expected = ["--config", &config, "--json", "peek", &word, ""].join("\u{1e}");
             prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);

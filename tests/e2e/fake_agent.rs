@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use agent_runner_tests::fake_agent::{self, Mode};
-use agent_runner_tests::process::end;
+use agent_runner_tests::process::{Process, end};
 use agent_runner_tests::run::{Output, checked, run};
 use agent_runner_tests::wait;
 use nix::sys::signal::Signal;
@@ -61,6 +61,11 @@ impl Drop for Tree {
         // Also when the test failed.
         let _ = end(&fake_agent::left_behind(&self.work()), Duration::ZERO);
     }
+}
+
+fn is_stopped(process: Process) -> bool {
+    let status = format!("/proc/{}/status", process.pid());
+    fs::read_to_string(status).is_ok_and(|text| text.contains("T (stopped)"))
 }
 
 fn last_record(output: &Output) -> serde_json::Value {
@@ -150,7 +155,10 @@ fn a_hanging_agent_ends_on_sigterm_and_a_stubborn_one_does_not() {
     process.signal(Signal::SIGTERM);
     children.iter().for_each(|child| child.signal(Signal::SIGTERM));
     assert!(!wait::until(Duration::from_millis(300), || !process.is_alive()));
-    assert!(end(&[children, process.descendants(), vec![process]].concat(), Duration::ZERO));
+    // Stopped, it starts no further child behind our back.
+    process.signal(Signal::SIGSTOP);
+    assert!(wait::until(wait::DEADLINE, || is_stopped(process)));
+    assert!(end(&[process.descendants(), vec![process]].concat(), Duration::ZERO));
     stubborn.wait().unwrap();
 }
 
@@ -159,9 +167,7 @@ fn a_stopped_agent_works_when_it_is_continued() {
     let tree = Tree::new();
     let mut child = tree.start(Mode::StopSelf);
     let process = fake_agent::left_behind(&tree.work())[0];
-    let status = format!("/proc/{}/status", process.pid());
-    let is_stopped = || fs::read_to_string(&status).is_ok_and(|text| text.contains("T (stopped)"));
-    assert!(wait::until(wait::DEADLINE, is_stopped));
+    assert!(wait::until(wait::DEADLINE, || is_stopped(process)));
     process.signal(Signal::SIGCONT);
     assert!(child.wait().unwrap().success());
     assert_eq!(tree.git(&["log", "--format=%s"]), "work: step 1");

@@ -106,6 +106,9 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
         terminal.is_as_before();
         // A job that goes on in the background leaves the terminal to the shell: it is stopped again.
         terminal.tmux.enter("bg");
+        terminal.shows("the job goes on", |screen| {
+            screen.contains("[1] ") && screen.trim_end().ends_with("ready$")
+        });
         terminal.stops();
         terminal.is_as_before();
         terminal.tmux.enter("fg");

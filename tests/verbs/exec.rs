@@ -1,7 +1,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use agent_runner_tests::fleet::Running;
 use agent_runner_tests::skip::or_skip;
@@ -240,8 +239,7 @@ fn a_second_ctrl_c_ends_it_at_once_with_what_there_is() {
     assert!(wait::until(wait::DEADLINE, || started() == 2), "both are at work");
     run.signal(Signal::SIGINT);
     run.wait_for_error(wait::DEADLINE, "starting no more hosts").unwrap();
-    run.signal(Signal::SIGINT);
-    let output = run.wait(Duration::from_secs(30)).unwrap();
+    let output = run.abort(wait::DEADLINE).unwrap();
     assert_eq!(output.code(), 130);
     assert!(output.stderr.contains("pi2: failed: interrupted"), "{}", output.stderr);
 }
@@ -271,8 +269,7 @@ fn few_open_files_and_hosts_that_are_off_cost_no_other_host_its_turn() {
     assert_eq!(run.lines().len(), 42, "{}", run.said());
     run.signal(Signal::SIGINT);
     run.wait_for_error(wait::DEADLINE, "starting no more hosts").unwrap();
-    run.signal(Signal::SIGINT);
-    let output = run.wait(wait::DEADLINE).unwrap();
+    let output = run.abort(wait::DEADLINE).unwrap();
     assert_eq!(output.code(), 130, "{}", output.stderr);
     assert!(output.stderr.contains("21") && output.stderr.contains("open files"), "{}", output.stderr);
 }

@@ -165,10 +165,11 @@ fn a_host_that_left_the_inventory_is_heard_of_no_more() {
         if drop {
             controller.replace("fleet.toml", "pi[1-2]", "pi[1-1]").unwrap();
         }
-        let seconds = if drop { "35" } else { "3" };
-        let monitor = controller
-            .start(&["monitor", "--json", "--serve", "127.0.0.1:0", "--for", seconds, "pi1"])
-            .unwrap();
+        let mut line = vec!["monitor", "--json", "--serve", "127.0.0.1:0", "pi1"];
+        if drop {
+            line.extend(["--for", "35"]);
+        }
+        let monitor = controller.start(&line).unwrap();
         let address = super::dashboard::address(&monitor);
         monitor.wait_for(DEADLINE, |line| line["type"] == "state").unwrap();
         if drop {
@@ -178,6 +179,9 @@ fn a_host_that_left_the_inventory_is_heard_of_no_more() {
         let alone = || metrics().contains("host=\"pi1\"") && !metrics().contains("host=\"pi2\"");
         // The end of an alert is told a moment before the page knows it.
         assert!(if drop { wait::until(DEADLINE, alone) } else { alone() }, "{}", metrics());
+        if !drop {
+            monitor.signal(Signal::SIGINT);
+        }
         let output = monitor.wait(DEADLINE).unwrap();
         assert_eq!(output.code(), 0, "{}", output.stderr);
         // What is not watched is not this run's to speak of; what is gone is over, which is said once.

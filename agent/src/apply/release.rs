@@ -27,7 +27,11 @@ pub(super) fn create(places: &Places, manifest: &Manifest, project: &str) -> io:
         own.agents.extend(in_use(places));
     }
     if own.only == Part::Files {
-        let before = placed(places, project);
+        let whole = applied(places, project).find(|manifest| !is_incomplete(manifest));
+        let before = match whole {
+            Some(manifest) => manifest.projects.into_iter().next(),
+            None => placed(places, project),
+        };
         own.projects.iter_mut().for_each(|project| leave_environment(project, before.as_ref()));
     }
     atomic::replace_json(&folder.join("manifest.json"), &own)?;
@@ -50,17 +54,27 @@ pub(super) fn newest_run(places: &Places, project: &str) -> Option<String> {
 }
 
 /// Returns the release before the one in use. What older agents recorded of files alone is completed by the release
-/// before it.
+/// before it, where that is still kept. Where the one in use brought files alone, its agent is nothing to take back.
 pub(super) fn previous(places: &Places, project: &str) -> Option<Manifest> {
-    let mut older = applied(places, project).skip(1);
+    let mut older = applied(places, project);
+    let newest = older.next()?;
     let mut previous = older.next()?;
-    if previous.only == Part::Files && previous.agents.is_empty() {
-        let before = older.find(|manifest| manifest.only == Part::All);
-        let of_before = before.as_ref().and_then(|manifest| manifest.projects.first());
+    if is_incomplete(&previous)
+        && let Some(before) = older.find(|manifest| manifest.only == Part::All)
+    {
+        let of_before = before.projects.first();
         previous.projects.iter_mut().for_each(|project| leave_environment(project, of_before));
-        previous.agents = before.map(|manifest| manifest.agents).unwrap_or_default();
+        previous.agents = before.agents;
+    }
+    if newest.only == Part::Files {
+        previous.agents.clear();
     }
     Some(previous)
+}
+
+/// Whether an older agent recorded files alone: with an environment and units that were never applied, and no agent.
+fn is_incomplete(manifest: &Manifest) -> bool {
+    manifest.only == Part::Files && manifest.agents.is_empty()
 }
 
 /// Lets a project have the environment and the service that it had before.

@@ -5,8 +5,7 @@ use super::manifest::{AgentRelease, MANIFEST_VERSION, Manifest, Part, Rollback, 
 use super::places::Places;
 use super::report::{Problem, Report};
 use super::run::{self, Error};
-use super::{newer, release};
-
+use super::{newer, release, validate};
 use crate::sha256;
 
 /// Tells what a rollback would change. Writes nothing.
@@ -81,7 +80,11 @@ fn manifest(world: &World, wanted: &Rollback) -> Result<Back, Vec<Problem>> {
                 message: "there is no release before the one in use".to_owned(),
                 remedy: "name only projects that were deployed at least twice".to_owned(),
             }),
-            Some(previous) => {
+            Some(mut previous) => {
+                // The work tree is there since its first deploy; an address that today's rules refuse is not needed again.
+                previous.projects.iter_mut().for_each(|project| {
+                    project.repo.take_if(|repo| validate::is_refused(&repo.url));
+                });
                 agents.extend(previous.agents);
                 manifest.projects.extend(previous.projects);
             }

@@ -11,8 +11,8 @@ use crate::service;
 /// The longest confirmation time, in seconds: a day.
 const CONFIRM_MAX_S: u64 = 86_400;
 
-/// From this length on the user of a repository's web address counts as a token, in bytes: names are shorter, and tokens without
-/// a form of their own are not.
+/// From this length on the user of a repository's web address counts as a token where it is nothing but letters and digits, in
+/// bytes: names are shorter or have parts, and tokens without a form of their own are not.
 const TOKEN_MIN: usize = 40;
 
 /// Returns everything wrong with a manifest by itself.
@@ -115,6 +115,11 @@ fn problems_of(project: &Project, problem: &mut impl FnMut(String)) {
     }
 }
 
+/// Returns whether an address is refused because of a secret in it.
+pub(super) fn is_refused(url: &str) -> bool {
+    carries_password(url) || carries_token(url)
+}
+
 fn carries_password(url: &str) -> bool {
     user_of(url).is_some_and(|user| user.contains(':'))
 }
@@ -123,7 +128,9 @@ fn carries_password(url: &str) -> bool {
 fn carries_token(url: &str) -> bool {
     let scheme = url.split("://").next().unwrap_or_default();
     let is_web = ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
-    is_web && user_of(url).is_some_and(|user| user.len() >= TOKEN_MIN || mask(user) != user)
+    let opaque =
+        |user: &str| user.len() >= TOKEN_MIN && user.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_web && user_of(url).is_some_and(|user| opaque(user) || mask(user) != user)
 }
 
 fn user_of(url: &str) -> Option<&str> {

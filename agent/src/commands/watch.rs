@@ -84,8 +84,14 @@ fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, keys: Option<&Keys
             match news(&woken, signals, keys) {
                 News::Time => break,
                 News::Changed => {}
-                News::Suspend => {
-                    suspend(signals, keys)?;
+                News::Suspend => match suspend(signals, keys)? {
+                    Suspended::GoesOn => break,
+                    Suspended::Ends => return Ok(Exit::Ok),
+                },
+                News::Continued if keys.is_some_and(|keys| !keys.in_front()) => {
+                    if suspend(signals, keys)? == Suspended::Ends {
+                        return Ok(Exit::Ok);
+                    }
                     break;
                 }
                 News::Continued => {
@@ -100,17 +106,36 @@ fn look_again(ctx: &Ctx, args: &WatchArgs, signals: &Signals, keys: Option<&Keys
     }
 }
 
-/// Gives the terminal back, stops as Ctrl-Z asks, and takes the terminal again.
-fn suspend(signals: &Signals, keys: Option<&Keys>) -> Result<(), Error> {
-    shown(output::print_drawn(LEAVE))?;
-    if let Some(keys) = keys {
-        keys.pause();
+/// How a time without the terminal ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Suspended {
+    GoesOn,
+    Ends,
+}
+
+/// Gives the terminal back, stops as Ctrl-Z asks, and takes the terminal again. Who lets it go on in the background leaves
+/// the terminal to the shell: it stops again, unless it was told to end.
+fn suspend(signals: &Signals, keys: Option<&Keys>) -> Result<Suspended, Error> {
+    let in_front = || keys.is_none_or(Keys::in_front);
+    if in_front() {
+        shown(output::print_drawn(LEAVE))?;
+        if let Some(keys) = keys {
+            keys.pause();
+        }
     }
-    signals.suspend().map_err(|error| Error::failed("stopping as Ctrl-Z asks").caused_by(error))?;
+    loop {
+        signals.suspend().map_err(|error| Error::failed("stopping as Ctrl-Z asks").caused_by(error))?;
+        match signals.next() {
+            Some(SignalInput::Term | SignalInput::Int | SignalInput::Hup) => return Ok(Suspended::Ends),
+            Some(SignalInput::Cont) if !in_front() => {}
+            _ => break,
+        }
+    }
     if let Some(keys) = keys {
         keys.listen_again();
     }
-    shown(output::print_drawn(ENTER))
+    shown(output::print_drawn(ENTER))?;
+    Ok(Suspended::GoesOn)
 }
 
 /// What a wait ended with.

@@ -43,6 +43,11 @@ impl Keys {
         (read == 1).then_some(key)
     }
 
+    /// Whether the terminal is ours to change.
+    pub fn in_front(&self) -> bool {
+        in_front(self.fd)
+    }
+
     /// Leaves the terminal as it was, until [`Keys::listen_again`].
     pub fn pause(&self) {
         set(self.fd, &self.before);
@@ -56,9 +61,7 @@ impl Keys {
 
     fn of(fd: RawFd) -> Option<Keys> {
         // In the background, changing the terminal would stop us.
-        // SAFETY: tcgetpgrp only reads its integer argument.
-        let foreground = unsafe { libc::tcgetpgrp(fd) };
-        if foreground != nix::unistd::getpgrp().as_raw() {
+        if !in_front(fd) {
             return None;
         }
         // SAFETY: termios is made of integers, for which zero is a value.
@@ -73,8 +76,17 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        set(self.fd, &self.before);
+        // In the background the terminal is the shell's, and changing it would stop us.
+        if self.in_front() {
+            set(self.fd, &self.before);
+        }
     }
+}
+
+fn in_front(fd: RawFd) -> bool {
+    // SAFETY: tcgetpgrp only reads its integer argument.
+    let front = unsafe { libc::tcgetpgrp(fd) };
+    front == nix::unistd::getpgrp().as_raw()
 }
 
 fn set(fd: RawFd, wanted: &libc::termios) -> bool {

@@ -166,6 +166,48 @@ fn a_rollback_to_files_that_were_pushed_brings_the_agent_and_the_environment_of_
 }
 
 #[test]
+fn a_rollback_neither_removes_an_environment_nor_takes_an_agent_back_that_a_push_did_not_bring() {
+    let releases = ".local/state/agent-runner/research/releases";
+    let token = |value: &str| Some([("TOKEN".to_owned(), value.to_owned())].into());
+    for push_is_in_use in [false, true] {
+        let host = Host::new();
+        let whole = |version: &str, prompt: &str| {
+            manifest(&host, prompt, |manifest| {
+                manifest.agents = vec![release(version, program())];
+                manifest.projects[0].env = token("the key");
+            })
+        };
+        deploy(&host, &whole("7.1.0", PROMPT));
+        let newer = format!("{PROMPT}Newer.\n");
+        let pushed = manifest(&host, &newer, |manifest| {
+            manifest.only = Part::Files;
+            manifest.projects[0].env = token("the key");
+        });
+        deploy(&host, &pushed);
+        deploy(&host, &whole("7.2.0", &newer));
+        if push_is_in_use {
+            // Another project of the host brought the newer agent.
+            fs::remove_dir_all(host.home().join(releases).join("3")).unwrap();
+        } else {
+            // The deploy before an older agent's push was long ago.
+            as_recorded_before(&host, 2, &pushed);
+            fs::remove_dir_all(host.home().join(releases).join("1")).unwrap();
+        }
+        let back = report(host.ask(&rollback("r1"), &["--rollback"]));
+        assert_eq!(
+            back.outcome,
+            if push_is_in_use { Outcome::Switched } else { Outcome::Unchanged },
+            "{back:?}"
+        );
+        if push_is_in_use {
+            confirm(&host, &back);
+        }
+        assert!(current(&host).contains("7.2.0"), "a push in use: {push_is_in_use}");
+        assert!(host.read(".config/agent-runner/research.env").contains("the key"));
+    }
+}
+
+#[test]
 fn a_rollback_of_one_run_leaves_alone_what_came_with_another() {
     let host = Host::new();
     let first = manifest(&host, PROMPT, |manifest| manifest.by = by("good"));

@@ -251,7 +251,8 @@ fn a_program_without_a_stream_over_there_is_followed_by_time() {
 #[test]
 fn the_page_of_the_other_host_gets_a_new_port_there_with_each_connection_and_keeps_its_own_here() {
     let pair = Pair::new(
-        "if [ $(wc -l < $calls) = 1 ]; then (remote \"$@\" | head -n 1); exit 255; fi; remote \"$@\"",
+        "if [ $(wc -l < $calls) = 1 ]; then (remote \"$@\" | head -n 1); exit 255; fi; \
+         remote \"$@\" | while read -r line; do echo \"$line\"; : > $calls.told; done",
     );
     let running = pair.start(&["--mode", "http", "--port", "0"]);
     let url = running.line();
@@ -265,6 +266,7 @@ fn the_page_of_the_other_host_gets_a_new_port_there_with_each_connection_and_kee
         assert!(call.contains(&format!("-L 127.0.0.1:{here}:127.0.0.1:{there} ")), "{call}");
     }
     assert_ne!(there[0], there[1]);
+    wait::until("the second page is told there", || pair.bin.path().join("calls.told").exists());
     assert_eq!(running.try_line(), None, "the page is told once");
 }
 

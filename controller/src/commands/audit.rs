@@ -127,13 +127,15 @@ impl Happened {
 pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Error> {
     let inventory = ctx.inventory()?;
     let since = args.since.map(|since| since.moment(Timestamp::now()));
-    let mut happened = local(&inventory);
-    happened.extend(asked(ctx, &inventory, since)?);
-    if !ctx.means_all(&args.on.patterns) || ctx.global.list_hosts {
+    if ctx.global.list_hosts {
+        return ctx.list_names(&ctx.names(&inventory, &args.on.patterns)?);
+    }
+    let runs = local(&inventory);
+    let recorded: HashSet<&str> = runs.iter().map(|run| run.begin.run.as_str()).collect();
+    let mut happened: Vec<Happened> = runs.iter().filter_map(of_run).collect();
+    happened.extend(asked(ctx, &inventory, (since, &recorded)));
+    if !ctx.means_all(&args.on.patterns) {
         let names = ctx.names(&inventory, &args.on.patterns)?;
-        if ctx.global.list_hosts {
-            return ctx.list_names(&names);
-        }
         let names: HashSet<&str> = names.iter().map(HostName::as_str).collect();
         happened.retain(|one| one.is_about(&names));
     }
@@ -153,18 +155,23 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Error> {
 }
 
 /// The runs of this machine.
-fn local(inventory: &Inventory) -> Vec<Happened> {
+fn local(inventory: &Inventory) -> Vec<Run> {
     let Some(state) = dirs::state_dir() else { return Vec::new() };
     let fleet = &inventory.fleet.name;
     let mut runs = runs::all(&runs::folder(&state, fleet));
     runs.extend(runs::all(&runs::deeds(&state, fleet)));
-    runs.iter().filter_map(of_run).collect()
+    runs
 }
 
-/// What people asked of a `monitor` or `watch` of this machine, and of alerts: in the history, where there is one.
-fn asked(ctx: &Ctx, inventory: &Inventory, since: Option<Timestamp>) -> Result<Vec<Happened>, Error> {
+/// What people asked of a `monitor` or `watch` of this machine, and of alerts: in the history, where there is one. One that
+/// cannot be read hides nothing else.
+fn asked(
+    ctx: &Ctx,
+    inventory: &Inventory,
+    (since, recorded): (Option<Timestamp>, &HashSet<&str>),
+) -> Vec<Happened> {
     let Some(path) = ctx.history_path(inventory).ok().filter(|path| path.exists()) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let wanted = Wanted {
         since: since.unwrap_or(Timestamp::UNIX_EPOCH),
@@ -172,14 +179,23 @@ fn asked(ctx: &Ctx, inventory: &Inventory, since: Option<Timestamp>) -> Result<V
         kinds: ASKED.map(str::to_owned).to_vec(),
         most: ASKED_MOST,
     };
-    let lines = Store::open(&path).and_then(|store| store.log(&wanted)).map_err(of_history)?;
-    Ok(lines.iter().filter_map(of_asked).collect())
+    match Store::open(&path).and_then(|store| store.log(&wanted)) {
+        Ok(lines) => lines.iter().filter_map(|line| of_asked(line, recorded)).collect(),
+        Err(error) => {
+            let why = of_history(error);
+            print::note(&format!("warning: what was asked of alerts and in `watch` is left out: {why}"));
+            Vec::new()
+        }
+    }
 }
 
-/// A verb of this machine is in the record of its run, and what nobody asked for is no deed.
-fn of_asked(line: &LogLine) -> Option<Happened> {
+/// A verb of this machine is in the record of its run, for as long as that is kept; what nobody asked for is no deed.
+fn of_asked(line: &LogLine, recorded: &HashSet<&str>) -> Option<Happened> {
     let word = |key: &str| line.body.get(key).and_then(serde_json::Value::as_str);
-    if word("run").is_some() || word("by").is_none() || !ASKED.contains(&line.kind.as_str()) {
+    if word("run").is_some_and(|run| recorded.contains(run))
+        || word("by").is_none()
+        || !ASKED.contains(&line.kind.as_str())
+    {
         return None;
     }
     let ts = time::stamp(line.at);
@@ -206,6 +222,10 @@ fn of_run(run: &Run) -> Option<Happened> {
     };
     // Quoted: a line of a command is no line of the audit.
     let command = begin.command.as_ref().map(|command| format!(" {command:?}")).unwrap_or_default();
+    let of = match begin.projects.len() {
+        0 => String::new(),
+        _ => format!(" {}", begin.projects.join(", ")),
+    };
     let on = match begin.hosts.len() {
         0 => String::new(),
         _ => format!(" on {}", fold_names(&begin.hosts)),
@@ -220,7 +240,7 @@ fn of_run(run: &Run) -> Option<Happened> {
         _ => format!(" by {}", keys.into_iter().collect::<Vec<_>>().join(", ")),
     };
     let text = format!(
-        "{}  run {}  {}@{}{keys}  {}{command}{on} {ended}{left}\n",
+        "{}  run {}  {}@{}{keys}  {}{of}{command}{on} {ended}{left}\n",
         begin.ts, begin.run, begin.user, begin.machine, begin.verb
     );
     let json = json!({"schema": 1, "kind": "run", "run": run});

@@ -54,11 +54,12 @@ pub fn run(ctx: &Ctx, args: TrustArgs) -> Result<Exit, Error> {
     shown(ctx, &inventory, (&recap, &seen))
 }
 
-/// Returns the hosts on the way to the targets, those next to us first. Each is scanned through those before it.
+/// Returns the hosts on the way to the targets, those next to us first. Each is scanned through those before it; two that
+/// go by one name, as two ports of one address do, one after the other.
 fn jumps(targets: &[Target]) -> Vec<Vec<Target>> {
     let longest = targets.iter().map(|target| target.settings.jumps.len()).max().unwrap_or_default();
     let layer = |number: usize| {
-        let mut layer: Vec<Target> = Vec::new();
+        let mut passes: Vec<Vec<Target>> = Vec::new();
         for target in targets {
             let Some((jump, before)) = target.settings.jumps.get(..=number).and_then(<[_]>::split_last)
             else {
@@ -70,13 +71,18 @@ fn jumps(targets: &[Target]) -> Vec<Vec<Target>> {
             let mut on_the_way = target.clone();
             on_the_way.name = name;
             on_the_way.settings = Settings { jumps: before.to_vec(), ..jump.clone() };
-            if layer.iter().all(|known| known.settings != on_the_way.settings) {
-                layer.push(on_the_way);
+            if passes.iter().flatten().any(|known| known.settings == on_the_way.settings) {
+                continue;
+            }
+            let has_room = |pass: &&mut Vec<Target>| pass.iter().all(|known| known.name != on_the_way.name);
+            match passes.iter_mut().find(has_room) {
+                Some(pass) => pass.push(on_the_way),
+                None => passes.push(vec![on_the_way]),
             }
         }
-        layer
+        passes
     };
-    (0..longest).map(layer).collect()
+    (0..longest).flat_map(layer).collect()
 }
 
 /// Asks hosts for their keys, and records those that are new after a yes; returns how each host ended, and its keys.

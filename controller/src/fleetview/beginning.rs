@@ -51,15 +51,23 @@ impl Beginning {
         self.rounds.retain(|(stream, _)| watched.contains(stream));
         let hosts = &self.hosts;
         let account = |stream: &StreamId| hosts.get(&stream.host).and_then(|facts| facts.account.as_ref());
-        self.alerts.retain(|subject| {
-            let seen = match subject {
+        self.alerts.retain(|key| {
+            let seen = match &key.subject {
                 Subject::Stream(stream) => watched.contains(stream),
                 Subject::Host(host) => watched.iter().any(|stream| stream.host == *host),
                 Subject::Account(name) => watched.iter().any(|stream| account(stream) == Some(name)),
                 Subject::Fleet => true,
             };
-            seen || is_gone(hosts, subject)
+            seen || is_gone(hosts, &key.subject)
         });
+    }
+}
+
+impl Beginning {
+    /// Forgets the alerts that only a watch that stops hosts and sends messages can judge: one that looks on would call
+    /// them over. They stand in the history.
+    pub fn look_on(&mut self) {
+        self.alerts.retain(|key| !detectors::OF_THE_GUARD.contains(&&*key.detector));
     }
 }
 
@@ -72,6 +80,11 @@ impl Fleet {
         let mut brake = Brake::new(policy.brake, watched.len());
         brake.remember(now.mono, recent_stops);
         let held_back = detectors::held_back(&alerts);
+        let named = held_back.iter().filter_map(|name| name.split_once('/'));
+        let held_elsewhere = named
+            .map(|(host, project)| StreamId { host: host.into(), project: project.into() })
+            .filter(|id| !streams.contains_key(id) && !is_gone(&hosts, &Subject::Stream(id.clone())))
+            .collect();
         let streams = streams.into_iter().map(|(stream, cursor)| {
             let mut state = StreamState::new(cursor, now);
             state.stopped = stopped.remove(&stream);
@@ -94,6 +107,7 @@ impl Fleet {
             hosts: Arc::new(hosts),
             wanted: Arc::new(wanted),
             streams,
+            held_elsewhere,
             alerts,
             silences: Arc::new(silences),
             sinks: Arc::default(),

@@ -13,7 +13,7 @@ use super::beginning::Beginning;
 use super::brake::Brake;
 use super::fixture::{at, id};
 use super::fold::{Input, fold};
-use super::fold_tests::said;
+use super::fold_tests::{hello, said, state};
 use super::life::Alerts;
 use super::state::{Fleet, HostFacts, StreamId};
 
@@ -58,6 +58,38 @@ fn a_fleet_is_what_is_watched_whatever_an_earlier_run_has_seen() {
         fleet.streams.iter().map(|(id, state)| (id.clone(), state.cursor.clone())).collect();
     assert_eq!(streams, [(id("a"), None), (id("b"), cursor(7))]);
     assert_eq!(fleet.brake, Brake::new(Share::Percent(50), 2), "the share of two hosts, not of eleven");
+}
+
+#[test]
+fn what_the_brake_held_back_elsewhere_stays_held_back_and_who_looks_on_says_nothing_of_it() {
+    let brake = AlertState {
+        key: Key::new(Subject::Fleet, "brake_engaged"),
+        context: Map::from_iter([("held_back".to_owned(), json!(["b/p", "c/p", "gone/p"]))]),
+        ..firing(Subject::Fleet)
+    };
+    let host = || HostFacts { projects: Some(["p".into()].into()), ..HostFacts::default() };
+    let beginning = || {
+        let hosts = ["a", "b", "c"].map(|name| (name.into(), host())).into();
+        let alerts = Alerts::restored([brake.clone()]);
+        let mut beginning = Beginning { hosts, alerts, ..Beginning::default() };
+        beginning.keep(&[id("a")].into());
+        beginning.streams.insert(id("a"), None);
+        beginning
+    };
+    let mut fleet = Fleet::new(beginning(), &policy(), at(1000));
+    for line in [hello(true), state(true)] {
+        fold(&mut fleet, Input::Line(id("a"), Box::new(line)), &policy(), at(1001));
+    }
+    for second in [1010, 2000] {
+        let told = fold(&mut fleet, Input::Tick, &policy(), at(second));
+        assert!(!said(&told).iter().any(|told| told.starts_with("resolved")), "{told:?}");
+    }
+    let open = fleet.alerts.get(&brake.key).unwrap();
+    assert_eq!(open.context["held_back"], json!(["b/p", "c/p"]));
+
+    let mut looks_on = beginning();
+    looks_on.look_on();
+    assert_eq!(looks_on.alerts.open().count(), 0);
 }
 
 #[test]

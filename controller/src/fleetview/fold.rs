@@ -243,7 +243,8 @@ impl Step<'_> {
             self.told.push(Told::Rebooted { stream: stream.clone() });
         }
         self.clock(state, &hello.at);
-        state.cursor_here = None;
+        // What this connection tells lies behind that place, unless the log has become shorter meanwhile.
+        state.cursor_here.clone_from(&hello.cursor);
         state.naming = Some(Naming::default());
         state.hello = Some(hello);
     }

@@ -264,6 +264,17 @@ fn a_log_that_took_the_place_of_another_while_nobody_listened_is_told_from_its_b
         names(&mut fleet, "a", 12, vec![hello(true), event(20)]).is_empty(),
         "an older agent says no mark"
     );
+
+    // A part of the log was lost: it goes on from before the place that was asked for.
+    let behind = |offset| {
+        StreamLine::Hello(Hello {
+            cursor: Some(Cursor::at("events-2026-01.jsonl", offset)),
+            ..fixture::hello()
+        })
+    };
+    let shorter = vec![behind(30), event(15), event(25), event(35)];
+    assert_eq!(names(&mut fleet, "a", 15, shorter), ["event 15", "event 25", "event 35"]);
+    assert_eq!(names(&mut fleet, "a", 20, vec![behind(35), event(40)]), ["event 40"]);
 }
 
 #[test]

@@ -78,9 +78,9 @@ impl Alerts {
         Alerts { open, ..Alerts::default() }
     }
 
-    /// Forgets the open ones about subjects that are not to be kept, without a word.
-    pub fn retain(&mut self, keep: impl Fn(&Subject) -> bool) {
-        self.open.retain(|key, _| keep(&key.subject));
+    /// Forgets the open ones that are not to be kept, without a word.
+    pub fn retain(&mut self, keep: impl Fn(&Key) -> bool) {
+        self.open.retain(|key, _| keep(key));
     }
 
     /// Returns the open ones, pending ones included.

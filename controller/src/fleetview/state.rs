@@ -272,6 +272,8 @@ pub struct Fleet {
     pub wanted: Arc<BTreeMap<StreamId, Arc<str>>>,
     /// Every watched stream.
     pub streams: BTreeMap<StreamId, Arc<StreamState>>,
+    /// What an earlier run's brake held back and this watch does not see: only one that does can say that it is over.
+    pub held_elsewhere: Arc<[StreamId]>,
     /// Open and recent alerts, incidents among them.
     pub alerts: Alerts,
     /// Silences that have not ended.

@@ -112,6 +112,10 @@ impl Journal {
     /// When the file cannot be read.
     pub async fn words(&self, now: Timestamp) -> Result<Option<Words>, HistoryError> {
         self.ask(move |writer| {
+            // What could not be written a moment ago may be now; who looks on has no other occasion.
+            if !writer.kept.is_empty() {
+                let _ = writer.write(Vec::new());
+            }
             let version = writer.store.data_version()?;
             if writer.seen == Some(version) {
                 return Ok(None);

@@ -14,22 +14,27 @@ use nix::fcntl::OFlag;
 /// # Errors
 /// When the file cannot be opened or written, or is no regular file.
 pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .mode(0o600)
-        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-        .open(path)?;
+    let mut how = OpenOptions::new();
+    how.create(true).append(true).mode(0o600).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+    let (file, readable) = match how.read(true).open(path) {
+        // Whose file it is may let others only append.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (how.read(false).open(path)?, false),
+        opened => (opened?, true),
+    };
     let file = regular::insist(file)?;
     let before = file.metadata()?.len();
-    let text = if ends_amid_a_line(&file, before)? { format!("\n{line}\n") } else { format!("{line}\n") };
+    let text = if readable && ends_amid_a_line(&file, before)? {
+        format!("\n{line}\n")
+    } else {
+        format!("{line}\n")
+    };
     let mut written = 0;
     let done = write(&file, text.as_bytes(), &mut written).and_then(|()| file.sync_data());
     if let Err(error) = done {
         // Unless another program has written behind it meanwhile: the next line then begins a new one all the same.
-        if file.metadata()?.len() == before + written {
-            file.set_len(before)?;
+        if file.metadata().is_ok_and(|meta| meta.len() == before + written) {
+            // A file that may only grow keeps the half line; what matters is why it is half.
+            let _ = file.set_len(before);
         }
         return Err(error);
     }

@@ -87,15 +87,23 @@ mod tests {
         file.write_all(fake_sudo.as_bytes()).unwrap();
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         drop(file);
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", &exec.script])
-            .env("PATH", format!("{}:/usr/bin:/bin", dir.path().display()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(&exec.stdin).unwrap();
-        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+        loop {
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", &exec.script])
+                .env("PATH", format!("{}:/usr/bin:/bin", dir.path().display()))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // One that could not be executed has read nothing.
+            let _ = child.stdin.take().unwrap().write_all(&exec.stdin);
+            let output = child.wait_with_output().unwrap();
+            // A process that another test begins in this moment has the new file open for writing until it executes.
+            if !String::from_utf8_lossy(&output.stderr).contains("Text file busy") {
+                return String::from_utf8(output.stdout).unwrap();
+            }
+        }
     }
 
     const SHIFT: &str = "while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"\n";

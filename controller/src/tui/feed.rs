@@ -103,6 +103,10 @@ impl Feed {
             "link" if line.name == "link_up" => (line.at, "connected".to_owned(), Tone::Plain),
             "link" => (line.at, format!("connection lost: {}", of("reason")), Tone::Bad),
             "stop" => (line.at, format!("stopped for {}", line.name), Tone::Bad),
+            "asked" if !of("error").is_empty() => {
+                let text = format!("{} asked for by {} failed: {}", line.name, of("by"), of("error"));
+                (line.at, text, Tone::Bad)
+            }
             "asked" => (line.at, format!("{} asked for by {}", line.name, of("by")), Tone::Plain),
             "resume" => (line.at, "runs again".to_owned(), Tone::Good),
             kind => (line.at, format!("{kind} {}", line.name), Tone::Plain),

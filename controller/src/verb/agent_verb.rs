@@ -125,7 +125,14 @@ fn lines(asked: Asked<'_>, recap: &Recap, answers: &Answers, places: &Places) ->
         for (project, _) in on.into_iter().flatten() {
             let is_of = |(one, _): &(String, Service)| one == project;
             let answered = answers.get(&result.host).is_some_and(|answers| answers.iter().any(is_of));
-            let error = (!answered).then_some(result.message.as_str());
+            // The first refusal of a host ends its turn: the projects behind it were not asked.
+            let of_another = on
+                .into_iter()
+                .flatten()
+                .any(|(one, _)| one != project && result.message.starts_with(&format!("{one}: ")));
+            let message =
+                if of_another { format!("not asked: {}", result.message) } else { result.message.clone() };
+            let error = (!answered).then_some(message.as_str());
             let id = StreamId { host: result.host.as_str().into(), project: project.as_str().into() };
             lines.push(Asked { error, ..asked }.of(&id));
         }

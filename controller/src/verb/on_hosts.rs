@@ -333,8 +333,9 @@ impl Ctx {
         let (told, progress, questions) = (cancel.clone(), progress.clone(), self.questions.clone());
         tokio::spawn(async move {
             told.stopping().await;
-            questions.call_off();
+            // An open question lets nothing be printed; what is said waits for its end, and is said before the run's.
             progress.interrupted();
+            questions.call_off();
         });
         Ok(cancel)
     }

@@ -2,17 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 
 /// The longest secret, in bytes.
 const LONGEST: usize = 4096;
+
+/// How long somebody may take to hear of a Ctrl-C, in milliseconds.
+const HEARD: u16 = 1000;
 
 /// Asks for a secret; `None` where the person ends the question, says nothing in time, or `called_off` is closed.
 ///
@@ -24,16 +28,21 @@ pub(super) fn secret(
     within: Duration,
 ) -> io::Result<Option<SecretString>> {
     let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    let term = HeldBack::new(Signal::SIGTERM)?;
     let silent = Silent::make(&terminal)?;
     (&terminal).write_all(question.as_bytes())?;
-    let typed = read(&terminal, called_off, Instant::now() + within);
+    let typed = read(&terminal, [called_off.as_fd(), term.fd.as_fd()], Instant::now() + within);
     drop(silent);
     (&terminal).write_all(b"\n")?;
+    drop(term);
     match typed? {
         End::Entered(bytes) => Ok(String::from_utf8(bytes).ok().map(SecretString::from)),
         End::Interrupted => {
             // As the key does where the terminal itself looks for it.
             raise(Signal::SIGINT)?;
+            // Whoever listens for it calls the question off: from then on the run knows that it is over.
+            let mut over = [PollFd::new(called_off.as_fd(), PollFlags::POLLIN)];
+            while poll(&mut over, HEARD) == Err(Errno::EINTR) {}
             Ok(None)
         }
         End::GivenUp => Ok(None),
@@ -48,21 +57,19 @@ enum End {
     GivenUp,
 }
 
-fn read(mut terminal: &File, called_off: &impl AsFd, until: Instant) -> io::Result<End> {
+fn read(mut terminal: &File, ends: [BorrowedFd<'_>; 2], until: Instant) -> io::Result<End> {
     let mut typed = Typed::default();
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut watched = [
-            PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
-            PollFd::new(called_off.as_fd(), PollFlags::POLLIN),
-        ];
+        let [called_off, signal] = ends;
+        let mut watched = [terminal.as_fd(), called_off, signal].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut watched, timeout) {
             Err(Errno::EINTR) => continue,
             polled => polled?,
         };
-        let [keys, over] = watched.map(|one| one.any().unwrap_or(true));
-        if over || !keys {
+        let [keys, over, signalled] = watched.map(|one| one.any().unwrap_or(true));
+        if over || signalled || !keys {
             return Ok(End::GivenUp);
         }
         let mut bytes = [0; 64];
@@ -73,6 +80,27 @@ fn read(mut terminal: &File, called_off: &impl AsFd, until: Instant) -> io::Resu
         if let Some(end) = bytes.iter().take(count).find_map(|byte| typed.take(*byte)) {
             return Ok(end);
         }
+    }
+}
+
+/// A signal that waits until the terminal is as it was: it would end the process, where nobody listens for it yet.
+struct HeldBack {
+    fd: SignalFd,
+    was: SigSet,
+}
+
+impl HeldBack {
+    fn new(signal: Signal) -> io::Result<HeldBack> {
+        let set = SigSet::from(signal);
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
+        Ok(HeldBack { fd, was: set.thread_swap_mask(SigmaskHow::SIG_BLOCK)? })
+    }
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        // Delivered before this returns, where it came.
+        let _ = self.was.thread_set_mask();
     }
 }
 

@@ -118,6 +118,7 @@ impl Ctx {
             restore(&store, &mut beginning, &watched).map_err(of_history)?;
             // The cursors are the other one's: what it has seen, this one has not.
             beginning.streams.clear();
+            beginning.look_on();
             let journal = Journal::keeping(store, Keeps::Words)
                 .map_err(|error| config("the history's thread").caused_by(error))?;
             let setup = Setup { client, watched, policy, beginning, journal: Some((journal, Vec::new())) };

@@ -15,6 +15,9 @@ use crate::process::Process;
 use crate::run::{Output, shown};
 use crate::wait;
 
+/// How long an end may take before Ctrl-C is pressed again; short of the two seconds that make two of them one wish.
+const ABORTED: Duration = Duration::from_millis(500);
+
 /// A run in progress; dropped, it is killed.
 #[derive(Debug)]
 pub struct Running {
@@ -113,6 +116,19 @@ impl Running {
             // A group that has just ended needs no signal.
             let _ = killpg(Pid::from_raw(process.pid()), Signal::SIGINT);
         }
+    }
+
+    /// Presses Ctrl-C until it ends: two within two seconds abort, and this machine may be too busy for two to be enough.
+    ///
+    /// # Errors
+    /// Where it does not end in time, with everything it has said.
+    pub fn abort(mut self, deadline: Duration) -> anyhow::Result<Output> {
+        let ended = |child: &mut Child| !matches!(child.try_wait(), Ok(None));
+        let _ = wait::until(deadline, || {
+            self.signal(Signal::SIGINT);
+            wait::until(ABORTED, || ended(&mut self.child))
+        });
+        self.wait(deadline)
     }
 
     /// Waits until it ends.

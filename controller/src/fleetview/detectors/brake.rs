@@ -23,7 +23,9 @@ pub(super) fn look(fleet: &Fleet, policy: &Monitor) -> Vec<(Key, Seen)> {
             let left = state.left.held_back && !state.spoken;
             left || state.alerts.values().any(|open| open.stop == Stop::HeldBack)
         })
-        .map(|(id, _)| id.to_string())
+        .map(|(id, _)| id)
+        .chain(&*fleet.held_elsewhere)
+        .map(ToString::to_string)
         .collect();
     if held.is_empty() {
         return Vec::new();

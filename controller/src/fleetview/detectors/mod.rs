@@ -24,3 +24,6 @@ pub use inhibit::{INHIBITIONS, Inhibition};
 pub use observe::observe;
 pub use stop_failed::stop_failure;
 pub use table::{DETECTORS, Detector};
+
+/// Those that only a watch can judge that stops hosts and sends messages, and not one that looks on.
+pub const OF_THE_GUARD: [&str; 3] = [brake::NAME, stop_failed::NAME, sink::NAME];
